@@ -1,0 +1,73 @@
+"""The closed sets of judging: levels, types and states, and the parsed answer. No Django, no Redis, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RiskLevel(StrEnum):
+    """How dangerous a group is; ordered by `severity`."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+    @property
+    def severity(self) -> int:
+        return list(RiskLevel).index(self)
+
+
+class RiskType(StrEnum):
+    """What kind of danger, as a code for messages, storage and metric labels."""
+
+    TAILGATING = "tailgating"
+    UNSAFE_LANE_CHANGE = "unsafe_lane_change"
+    EMERGENCY_LANE = "emergency_lane"
+    RED_LIGHT = "red_light"
+    WRONG_WAY = "wrong_way"
+    PEDESTRIAN_CONFLICT = "pedestrian_conflict"
+    COLLISION = "collision"
+    ILLEGAL_STOP = "illegal_stop"
+    SPEEDING = "speeding"
+    CONGESTION = "congestion"
+    OTHER = "other"
+
+
+class AssessmentStatus(StrEnum):
+    """Where a question stands; only `done` can carry a level that means anything."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    SKIPPED = "skipped"
+
+
+TERMINAL = frozenset(
+    {AssessmentStatus.DONE, AssessmentStatus.FAILED, AssessmentStatus.EXPIRED, AssessmentStatus.SKIPPED}
+)
+
+WHOLE_FRAME = 0
+"""The group index of an assessment that judges the frame as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskVerdict:
+    """The parsed answer for one traffic group (or the whole frame, `group_index` 0)."""
+
+    group_index: int
+    level: RiskLevel
+    type: RiskType
+    description: str
+    confidence: float
+    risk_types: tuple[str, ...]
+    danger_object_count: int
+    trigger_object_ids: tuple[int, ...]
+
+
+def highest(levels: Iterable[RiskLevel]) -> RiskLevel:
+    """The most severe of `levels`; `none` when there are none."""
+    return max(levels, key=lambda level: level.severity, default=RiskLevel.NONE)

@@ -1,0 +1,21 @@
+"""A text column that is encrypted at rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from trafficmon.core.encryption import decrypt, encrypt
+
+
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # generic in the stubs only
+    """Plain text in Python, a Fernet token in the database; it can therefore not be searched."""
+
+    def from_db_value(self, value: str | None, *_: Any) -> str | None:
+        return decrypt(value, key=settings.FIELD_KEY) if value else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        text = super().get_prep_value(value)
+        return encrypt(text, key=settings.FIELD_KEY) if text else text

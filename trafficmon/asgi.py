@@ -1,0 +1,1 @@
+"""HTTP by Django, WebSocket by Channels."""

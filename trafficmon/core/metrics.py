@@ -1,0 +1,58 @@
+"""Every Prometheus metric of the system, under the names the outside contract fixes.
+
+Processes of one host share a directory (PROMETHEUS_MULTIPROC_DIR), so `/metrics` adds them up.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SLOW = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 30.0, 60.0)
+
+# Detection
+detections = Counter("detection_total", "Frames detected", ["camera_id"])
+detection_latency = Histogram("detection_latency_seconds", "Capture to detection stored", buckets=_FAST)
+detected_objects = Counter("detected_objects_total", "Objects detected", ["object_class"])
+traffic_groups = Counter("traffic_groups_total", "Traffic groups formed")
+
+# Model
+llm_requests = Counter("llm_requests_total", "Calls to the vision language model", ["model", "key_id", "status"])
+llm_latency = Histogram("llm_latency_seconds", "Time a call took", ["model"], buckets=_SLOW)
+llm_tokens = Counter("llm_token_usage_total", "Tokens used", ["model", "direction"])
+llm_concurrent = Gauge("llm_concurrent_tasks", "Calls in flight", multiprocess_mode="livesum")
+
+# Tasks and queues
+tasks_generated = Counter("tasks_generated_total", "Tasks sent", ["task"])
+tasks_processed = Counter("tasks_processed_total", "Tasks ended", ["task", "state"])
+task_queue_size = Gauge("task_queue_size", "Messages waiting", ["queue"], multiprocess_mode="mostrecent")
+queue_messages_sent = Counter("queue_messages_sent_total", "Messages sent", ["queue"])
+queue_messages_received = Counter("queue_messages_received_total", "Messages received", ["queue"])
+queue_send_errors = Counter("queue_send_errors_total", "Messages that could not be sent", ["queue"])
+queue_consumer_lag = Gauge(
+    "queue_consumer_lag", "Age of the oldest work waiting, seconds", ["queue"], multiprocess_mode="mostrecent"
+)
+
+# Frames and streams
+frames_captured = Counter("frames_captured_total", "Frames sampled from cameras", ["camera_id"])
+frames_dropped = Counter("frames_dropped_total", "Frames given up before detection", ["reason"])
+active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
+pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
+
+# Risk
+assessments = Counter("assessments_total", "Assessments by their final state", ["status", "reason"])
+risk_alerts = Counter("risk_alerts_total", "Alerts opened", ["risk_level"])
+risk_types_detected = Counter("risk_types_detected_total", "Risky verdicts by type", ["risk_type"])
+
+# Keys
+api_key_pool_size = Gauge("api_key_pool_size", "Configured keys", multiprocess_mode="mostrecent")
+api_key_status = Gauge(
+    "api_key_status", "0 disabled, 1 cooling, 2 in use, 3 available", ["key_id"], multiprocess_mode="mostrecent"
+)
+api_key_success_rate = Gauge(
+    "api_key_success_rate", "Share of calls that succeeded", ["key_id"], multiprocess_mode="mostrecent"
+)
+api_key_calls = Gauge("api_key_total_calls", "Calls made since start", ["key_id"], multiprocess_mode="livesum")
+api_key_cooldown = Gauge("api_key_cooldown_seconds", "Cooldown left", ["key_id"], multiprocess_mode="mostrecent")
+
+system = Gauge("system_info", "Always 1, labelled with the version", ["version"], multiprocess_mode="mostrecent")

@@ -1,0 +1,118 @@
+"""Environment variables and `.env`: the only reader of either. Every mistake is reported at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from trafficmon.core.objects import ObjectClass
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Listed = NoDecode  # comma separated rather than JSON
+
+
+class ConfigurationError(Exception):
+    """The configuration is wrong; the message names every mistake and what to do."""
+
+
+class Environment(BaseSettings):
+    """Everything an operator may set, with the defaults of the outside contract."""
+
+    model_config = SettingsConfigDict(env_prefix="ALGO_", env_file=".env", extra="ignore", populate_by_name=True)
+
+    server_host: str = "0.0.0.0"  # noqa: S104  # the contract's default: reachable from the operators' desks
+    server_port: int = Field(default=5000, ge=1, le=65535)
+    frame_interval: float = Field(default=1.8, ge=0.04, le=3600)
+    alert_pause_seconds: float = Field(default=3.0, ge=0, le=3600)
+    max_concurrent_streams: int = Field(default=200, ge=1)
+    backend_base_url: str = "http://localhost:9090/api"
+    model_config_path: Path = Path("model_config.yaml")
+    allowed_classes: Annotated[tuple[ObjectClass, ...], Listed] = tuple(ObjectClass)
+    ws_heartbeat_seconds: float = Field(default=30, ge=1, le=3600)
+    cors_origins: Annotated[tuple[str, ...], Listed] = ()
+    allowed_hosts: Annotated[tuple[str, ...], Listed] = ()
+    secret_key: SecretStr = SecretStr("")
+    field_key: SecretStr = SecretStr("")
+    camera_networks: Annotated[tuple[Network, ...], Listed] = ()
+    weights_dir: Path = Path("weights")
+    media_root: Path = Path("media")
+    run_dir: Path = Path("var")
+    language: Literal["zh-hans", "en"] = "zh-hans"
+    time_zone: str = "Asia/Shanghai"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    save_raw_frames: bool = False
+    llm_model: str = "qwen-vl-plus"
+    llm_timeout: float = Field(default=30, gt=0, le=600)
+    llm_max_retry: int = Field(default=2, ge=0, le=20)
+    llm_base_url: str = "https://dashscope.aliyuncs.com/api/v1"
+    llm_simulated: bool = False
+    """The base URL is the bundled simulator's: pages and messages say that answers are simulated."""
+    assessment_deadline_seconds: float = Field(default=60, gt=0, le=3600)
+    frame_retention_hours: float = Field(default=24, gt=0)
+    risk_retention_days: float = Field(default=30, gt=0)
+    demo: bool = False
+    """Set by `make demo` only: cookies over plain HTTP on this machine, generated keys, simulated answers."""
+    behind_tls: bool = False
+    """Cookies are sent over HTTPS only, and the proxy's X-Forwarded-Proto is believed."""
+
+    dashscope_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="DASHSCOPE_API_KEY")
+    database_url: str = Field(default="", validation_alias="DATABASE_URL")
+    redis_url: str = Field(default="", validation_alias="REDIS_URL")
+
+    @field_validator("allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", mode="before")
+    @classmethod
+    def split_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def known_time_zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            message = f"no such time zone as {value!r}; use a name such as Asia/Shanghai"
+            raise ValueError(message) from error
+        return value
+
+
+def variable_of(field: str) -> str:
+    """The environment variable that sets `field`."""
+    alias = Environment.model_fields[field].validation_alias if field in Environment.model_fields else field
+    return alias if isinstance(alias, str) else f"ALGO_{field.upper()}"
+
+
+def explain(error: ValidationError, *, where: str = "") -> list[str]:
+    """One line for each mistake: its path and what is wrong. The value given is never shown: it may be a secret."""
+    return [f"{where}{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+
+
+def read_environment() -> Environment:
+    """The environment, or ConfigurationError naming every variable that is wrong."""
+    try:
+        environment = Environment()
+    except ValidationError as error:
+        lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from None
+    missing = [] if environment.demo else _missing_secrets(environment)
+    if missing:
+        raise ConfigurationError("\n".join(missing))
+    return environment
+
+
+def _missing_secrets(environment: Environment) -> list[str]:
+    hint = "set it to a long random text, for example from: openssl rand -hex 32"
+    wanted = {"ALGO_SECRET_KEY": environment.secret_key, "ALGO_FIELD_KEY": environment.field_key}
+    return [f"{name} is required: {hint}" for name, value in wanted.items() if not value.get_secret_value()]
+
+
+def running_tests() -> bool:
+    return "PYTEST_VERSION" in os.environ

@@ -1,0 +1,13 @@
+"""Every path of the web side."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("trafficmon.api")),
+    path("", include("trafficmon.dashboard.urls")),
+    path("", include("django_prometheus.urls")),
+]
