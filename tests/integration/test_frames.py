@@ -1,0 +1,218 @@
+"""Frames waiting for detection, on a real Redis."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+import redis
+from django.conf import settings
+
+from cameras.frames import WAKE_SECONDS, FrameRef, FrameStore, Offer, connect_redis
+
+pytestmark = pytest.mark.integration
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis) -> FrameStore:
+    return FrameStore(redis_client)
+
+
+def frame(number: int, *, camera_id: int = 1) -> FrameRef:
+    return FrameRef(camera_id, f"key-{number}", NOON + timedelta(milliseconds=number), (f"key-{number}",))
+
+
+def test_store_gives_back_the_jpeg(store: FrameStore) -> None:
+    store.put("one", b"\xff\xd8jpeg")
+    assert store.get("one") == b"\xff\xd8jpeg"
+    assert store.get("another") is None
+
+
+def test_store_keeps_a_jpeg_for_its_time_only(redis_client: redis.Redis) -> None:
+    FrameStore(redis_client, keep_seconds=7.5).put("one", b"jpeg")
+    assert 7_000 < redis_client.pttl("frame:one") <= 7_500
+
+
+def test_store_forgets_every_picture_of_a_burst(store: FrameStore, redis_client: redis.Redis) -> None:
+    for key in ("a", "b", "c"):
+        store.put(key, b"jpeg")
+    store.forget(FrameRef(1, "c", NOON, ("a", "b", "c")))
+    assert redis_client.keys("frame:*") == []
+
+
+def test_offer_asks_for_one_wake_up_only(store: FrameStore) -> None:
+    assert store.offer(frame(1)) == Offer(wake=True, replaced=None)
+    assert store.offer(frame(2)) == Offer(wake=False, replaced=frame(1))
+    assert store.take(1) == frame(2)
+
+
+def test_offer_of_an_older_frame_gives_that_up(store: FrameStore) -> None:
+    store.offer(frame(2))
+    assert store.offer(frame(1)) == Offer(wake=False, replaced=frame(1))
+    assert store.take(1) == frame(2)
+
+
+def test_cameras_wait_apart(store: FrameStore) -> None:
+    assert store.offer(frame(1, camera_id=1)).wake
+    assert store.offer(frame(2, camera_id=2)) == Offer(wake=True, replaced=None)
+    assert store.take(1) == frame(1, camera_id=1)
+
+
+def test_take_leaves_nothing_waiting(store: FrameStore) -> None:
+    store.offer(frame(1))
+    assert store.take(1) == frame(1)
+    assert store.take(1) is None
+
+
+def test_take_of_nothing_leaves_the_camera_free(store: FrameStore) -> None:
+    assert store.take(1) is None
+    assert store.offer(frame(1)).wake
+
+
+def test_finish_passes_the_wake_up_on_while_a_frame_waits(store: FrameStore) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    assert store.offer(frame(2)) == Offer(wake=False, replaced=None)
+    assert store.finish(1)
+    assert not store.offer(frame(3)).wake
+    store.take(1)
+    assert not store.finish(1)
+    assert store.offer(frame(4)).wake
+
+
+def test_lost_wake_up_is_replaced_after_its_time(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    assert WAKE_SECONDS - 1 < redis_client.ttl("camera:1:busy") <= WAKE_SECONDS
+    redis_client.pexpire("camera:1:busy", 1)
+    wait_until(lambda: not redis_client.exists("camera:1:busy"))
+    assert store.offer(frame(2)) == Offer(wake=True, replaced=frame(1))
+
+
+def test_take_prolongs_the_wake_up(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    redis_client.pexpire("camera:1:busy", 1000)
+    store.take(1)
+    assert redis_client.pttl("camera:1:busy") > 1000
+
+
+def test_newest_wins_and_one_wakes_when_many_offer_at_once(store: FrameStore) -> None:
+    offers: list[Offer] = []
+    barrier = threading.Barrier(8)
+
+    def offer_every_eighth(first: int) -> None:
+        barrier.wait()
+        offers.extend([store.offer(frame(number)) for number in range(first, 400, 8)])
+
+    run_all([partial(offer_every_eighth, first) for first in range(8)])
+    assert sum(offer.wake for offer in offers) == 1
+    given_up = sorted(offer.replaced.captured_at for offer in offers if offer.replaced)
+    assert given_up == [frame(number).captured_at for number in range(399)]
+    assert store.take(1) == frame(399)
+
+
+def test_every_frame_is_taken_or_given_up_once_while_others_take(store: FrameStore) -> None:
+    """A producer and the chain of wake-ups it starts: nothing is lost or taken twice, none works beside another."""
+    taken: list[FrameRef] = []
+    given_up: list[FrameRef] = []
+    wake_ups = threading.Semaphore(0)
+    over = threading.Event()
+    at_work = [0]
+
+    def work() -> None:
+        while wake_ups.acquire(timeout=5) and not over.is_set():
+            at_work[0] += 1
+            assert at_work[0] == 1
+            ref = store.take(1)
+            assert ref
+            taken.append(ref)
+            at_work[0] -= 1
+            if store.finish(1):
+                wake_ups.release()
+
+    def offer() -> None:
+        for number in range(300):
+            outcome = store.offer(frame(number))
+            given_up.extend([outcome.replaced] if outcome.replaced else [])
+            if outcome.wake:
+                wake_ups.release()
+        wait_until(lambda: len(taken) + len(given_up) == 300)
+        over.set()
+        for _ in range(3):
+            wake_ups.release()
+
+    run_all([work, work, work, offer])
+    assert sorted(ref.captured_at for ref in taken + given_up) == [frame(number).captured_at for number in range(300)]
+    assert taken[-1] == frame(299)
+
+
+def test_tracks_are_kept_for_a_minute(store: FrameStore, redis_client: redis.Redis) -> None:
+    assert store.load_tracks(1) is None
+    store.save_tracks(1, b"state")
+    assert store.load_tracks(1) == b"state"
+    assert 59 <= redis_client.ttl("camera:1:tracks") <= 60
+
+
+def test_pause_ends_by_itself(store: FrameStore) -> None:
+    assert store.pause_left(1) == 0
+    store.pause(1, 3)
+    assert 2.5 < store.pause_left(1) <= 3
+    assert store.pause_left(2) == 0
+
+
+def test_pause_of_nothing_is_none(store: FrameStore) -> None:
+    store.pause(1, 0)
+    assert store.pause_left(1) == 0
+
+
+def test_connect_redis_is_one_client_of_the_process() -> None:
+    assert connect_redis() is connect_redis()
+
+
+def test_connect_redis_gives_up_on_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "REDIS_URL", os.environ["REDIS_URL"])
+    client = connect_redis.__wrapped__()
+    assert client.ping()
+    assert client.connection_pool.connection_kwargs["socket_timeout"] == 5
+
+
+def test_connect_redis_keeps_network_connections_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://192.0.2.1:6379/0")
+    client = connect_redis.__wrapped__()
+    assert client.connection_pool.connection_kwargs["socket_keepalive"] is True
+
+
+def test_frame_ref_survives_json() -> None:
+    ref = replace(frame(1), burst=("a", "b", "key-1"), captured_at=NOON + timedelta(microseconds=7))
+    assert FrameRef.from_json(ref.to_json()) == ref
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    done = threading.Event()
+    for _ in range(round(seconds / 0.005)):
+        if condition():
+            return
+        done.wait(0.005)
+    pytest.fail("it did not happen in time")
+
+
+def run_all(jobs: list[Callable[[], None]]) -> None:
+    failures: list[BaseException] = []
+
+    def run(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as failure:  # noqa: BLE001  # carried over to the test's own thread
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert failures == []
