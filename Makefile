@@ -1,0 +1,67 @@
+# make demo    the whole system on this machine, with simulated streets and a simulated model
+# make test    every check and test; what .ci/run calls
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python
+# Checks that import the settings need secrets, though never real ones.
+CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit setup-test browser lock messages sample-model sample-model-eval bench-detection
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.venv/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: install python3 (3.11 to 3.13)."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$$($(PYTHON) --version) will not do: use Python 3.11 to 3.13, for example make demo PYTHON=python3.12."; exit 1; }
+	@test $$(df -Pk . | awk 'NR==2 {print $$4}') -gt 2000000 || { echo "The disk is nearly full: make room for 2 GB."; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python cannot make a virtual environment: install python3-venv."; exit 1; }
+
+.venv/base.stamp: requirements/base.txt | .venv/bin/pip
+	@echo "Installing the service into .venv (once, one to two minutes) ..."
+	@$(BIN)/pip install --disable-pip-version-check --no-warn-script-location -q --progress-bar on -r requirements/base.txt
+	@touch $@
+
+.venv/test.stamp: requirements/dev.txt requirements/detection.txt .venv/base.stamp
+	@echo "Installing what the tests need (once; torch is large) ..."
+	@$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -r requirements/dev.txt -r requirements/detection.txt
+	@touch $@
+
+demo: .venv/base.stamp ## run everything on this machine: http://127.0.0.1:5000
+	@ALGO_DEMO=1 exec $(RUN) manage.py demo
+
+test: setup-test lint unit ## run every check and test
+
+setup-test: .venv/test.stamp
+	@$(RUN) tests/install_tools.py
+
+lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(CHECK_ENVIRONMENT) $(BIN)/mypy .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/djlint --check --lint --quiet trafficmon cameras
+	$(CHECK_ENVIRONMENT) $(RUN) manage.py check --fail-level WARNING
+	$(CHECK_ENVIRONMENT) $(RUN) manage.py makemigrations --check --dry-run
+
+unit: .venv/test.stamp
+	$(RUN) -m pytest $(ARGS)
+
+lock: .venv/test.stamp ## lock the requirements anew
+	$(BIN)/pip install -q uv
+	for set in base dev detection; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; \
+	done
+
+sample-model: .venv/test.stamp ## train the demo's small detector (resumable, about an hour on two cores)
+	$(RUN) -m detection.sample.train $(ARGS)
+
+sample-model-eval: .venv/test.stamp ## measure it on streets it has not seen
+	$(RUN) -m detection.sample.evaluate $(ARGS)
+
+bench-detection: .venv/test.stamp ## recall on a real clip: ARGS="--clip PATH --weights PATH --reference PATH"
+	$(RUN) -m detection.benchmark $(ARGS)
