@@ -1,0 +1,96 @@
+"""Asking a vision language model: the question, the answer, and whoever can be asked.
+
+Vendors are one module each behind `ModelClient`. No Django here: what to load is said by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from assessment.clients.failures import (
+    BurstLimited,
+    ContentBlocked,
+    EmptyResponse,
+    KeyRevoked,
+    ModelOverloaded,
+    ModelTimedOut,
+    ProviderFailed,
+    ProviderUnreachable,
+    QuestionRejected,
+    RateLimited,
+    Scope,
+    TokenLimited,
+    UnableToAssess,
+    Unpaid,
+    UnreadableAnswer,
+)
+
+__all__ = [
+    "Answer",
+    "BurstLimited",
+    "ContentBlocked",
+    "EmptyResponse",
+    "KeyRevoked",
+    "ModelClient",
+    "ModelOverloaded",
+    "ModelTimedOut",
+    "ProviderFailed",
+    "ProviderUnreachable",
+    "Question",
+    "QuestionRejected",
+    "RateLimited",
+    "Scope",
+    "TokenLimited",
+    "UnableToAssess",
+    "Unpaid",
+    "UnreadableAnswer",
+    "load_client",
+]
+
+Vendor = Literal["dashscope"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call's worth of asking; `pictures` are JPEG or PNG files in time order."""
+
+    model: str
+    system: str
+    text: str
+    pictures: tuple[bytes, ...]
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, unparsed; `seconds` is the time from sending to the whole reply."""
+
+    text: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    request_id: str
+    seconds: float
+
+
+class ModelClient(Protocol):
+    """Whoever can be asked. One `ask` is exactly one HTTP request, whatever happens to it; safe to use from many
+    threads."""
+
+    def ask(self, question: Question, *, api_key: str, timeout_seconds: float) -> Answer:
+        """The answer within `timeout_seconds` in all, or a subclass of UnableToAssess."""
+        ...
+
+
+def load_client(vendor: Vendor, *, base_url: str, connections: int = 128) -> ModelClient:
+    """The client of `vendor`, talking to `base_url` over at most `connections` kept-open connections.
+
+    One per process is enough: it is shared by all threads. Vendors' packages are imported here and not before, for
+    they are slow to import.
+    """
+    match vendor:
+        case "dashscope":
+            from assessment.clients.dashscope import DashScopeClient
+
+            return DashScopeClient(base_url=base_url, connections=connections)

@@ -1,0 +1,210 @@
+"""Why a question has no answer. Each failure says what to count it as, whom it concerns, and whether to ask again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Scope(StrEnum):
+    """Whom a failure concerns, and so what should pause."""
+
+    QUESTION = "question"
+    KEY = "key"
+    ACCOUNT = "account"
+    MODEL = "model"
+    PROVIDER = "provider"
+
+
+class UnableToAssess(Exception):
+    """A question has no usable answer. That is a failed assessment, never one without risk.
+
+    `reason` is a stable code for rows and metrics; `retryable` says whether the same question may succeed later on the
+    same key; `scope` says what else the failure will hit (a failure of a key or account leaves other accounts).
+    """
+
+    reason: ClassVar[str] = "provider_error"
+    retryable: ClassVar[bool] = True
+    scope: ClassVar[Scope] = Scope.PROVIDER
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = 0,
+        code: str = "",
+        request_id: str = "",
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Throttled(UnableToAssess):
+    """The account sends more than it may; other accounts are free."""
+
+    scope = Scope.ACCOUNT
+
+
+class RateLimited(Throttled):
+    """Too many requests a second or a minute, or too many at once."""
+
+    reason = "rate_limited"
+
+
+class BurstLimited(Throttled):
+    """The request rate grew too quickly: pause briefly and ramp up."""
+
+    reason = "burst_limited"
+
+
+class TokenLimited(Throttled):
+    """Too many tokens a second or a minute."""
+
+    reason = "token_limited"
+
+
+class Unpaid(UnableToAssess):
+    """The account is in arrears, has no such product, or its free allowance is used up: somebody must pay."""
+
+    reason = "billing"
+    retryable = False
+    scope = Scope.ACCOUNT
+
+
+class KeyRevoked(UnableToAssess):
+    """The key is unknown, of another region, or has no right to this model: somebody must replace it."""
+
+    reason = "revoked"
+    retryable = False
+    scope = Scope.KEY
+
+
+class ContentBlocked(UnableToAssess):
+    """The provider's inspection refuses this content, and will again."""
+
+    reason = "blocked"
+    retryable = False
+    scope = Scope.QUESTION
+
+
+class QuestionRejected(UnableToAssess):
+    """The request is wrong in itself: a mistake of ours or of the configuration."""
+
+    reason = "bad_request"
+    retryable = False
+    scope = Scope.QUESTION
+
+
+class UnknownModel(QuestionRejected):
+    """The provider has no model of that name: correct ALGO_LLM_MODEL."""
+
+    scope = Scope.MODEL
+
+
+class ModelOverloaded(UnableToAssess):
+    """The model is saturated for everyone; another key does not help."""
+
+    reason = "overloaded"
+    scope = Scope.MODEL
+
+
+class ModelTimedOut(UnableToAssess):
+    """No whole answer within the time allowed."""
+
+    reason = "timeout"
+
+
+class ProviderUnreachable(UnableToAssess):
+    """No connection, or it was lost before the whole answer came."""
+
+    reason = "unreachable"
+
+
+class ProviderFailed(UnableToAssess):
+    """The provider failed, or answered outside its own protocol."""
+
+    reason = "provider_error"
+
+
+class EmptyResponse(UnableToAssess):
+    """The model answered with no text."""
+
+    reason = "empty_response"
+    scope = Scope.QUESTION
+
+
+class UnreadableAnswer(UnableToAssess):
+    """Nothing can be made of the model's words."""
+
+    reason = "unreadable_answer"
+    scope = Scope.QUESTION
+
+
+_BY_CODE: dict[str, type[UnableToAssess]] = {
+    "throttling": RateLimited,
+    "throttling.ratequota": RateLimited,
+    "throttling.concurrency": RateLimited,
+    "throttling.user": RateLimited,
+    "limit_requests": RateLimited,
+    "throttling.burstrate": BurstLimited,
+    "limit_burst_rate": BurstLimited,
+    "throttling.allocationquota": TokenLimited,
+    "insufficient_quota": TokenLimited,
+    "commoditynotpurchased": Unpaid,
+    "prepaidbilloverdue": Unpaid,
+    "postpaidbilloverdue": Unpaid,
+    "arrearage": Unpaid,
+    "allocationquota.freetieronly": Unpaid,
+    "accessdenied.unpurchased": Unpaid,
+    "datainspectionfailed": ContentBlocked,
+    "data_inspection_failed": ContentBlocked,
+    "invalidapikey": KeyRevoked,
+    "invalid_api_key": KeyRevoked,
+    "not authorized": KeyRevoked,
+    "accessdenied": KeyRevoked,
+    "model.accessdenied": KeyRevoked,
+    "workspace.accessdenied": KeyRevoked,
+    "modelnotfound": UnknownModel,
+    "model_not_found": UnknownModel,
+    "requesttimeout": ModelTimedOut,
+    "internalerror.timeout": ModelTimedOut,
+    "modelservingerror": ModelOverloaded,
+    "modelunavailable": ModelOverloaded,
+    "invalidparameter": QuestionRejected,
+    "invalidurl": QuestionRejected,
+}
+"""The provider's codes in lower case, of its native interface and of its other one."""
+
+_BY_STATUS: dict[int, type[UnableToAssess]] = {
+    401: KeyRevoked,
+    403: KeyRevoked,
+    404: UnknownModel,
+    408: ModelTimedOut,
+    429: RateLimited,
+    503: ModelOverloaded,
+    504: ModelTimedOut,
+}
+
+_ALLOWANCE_USED_UP = ("free allocated quota", "free tier", "free quota")
+"""In the message of a quota code: not a moment's throttle but the end of a free allowance."""
+
+
+def failure_of(status: int, code: str, message: str) -> type[UnableToAssess]:
+    """Which failure a refusal is, by its code, its words where the code has two meanings, then its HTTP status."""
+    known = _BY_CODE.get(code.strip().lower())
+    if (known or _BY_STATUS.get(status)) in {TokenLimited, RateLimited} and _speaks_of_free_allowance(message):
+        return Unpaid
+    if known:
+        return known
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return QuestionRejected if 300 <= status < 500 else ProviderFailed
+
+
+def _speaks_of_free_allowance(message: str) -> bool:
+    lowered = message.lower()
+    return any(words in lowered for words in _ALLOWANCE_USED_UP)

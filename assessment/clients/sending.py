@@ -1,0 +1,195 @@
+"""HTTP that keeps two promises the SDK does not: exactly one request, and all of it within the time allowed."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+import json
+import socket
+import time
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from assessment.clients.failures import (
+    KeyRevoked,
+    ModelTimedOut,
+    ProviderFailed,
+    ProviderUnreachable,
+    UnableToAssess,
+    failure_of,
+)
+from trafficmon import __version__
+
+CONNECT_SECONDS = 5.0
+"""A provider that takes longer to accept a connection is as good as down."""
+
+MAX_REPLY_BYTES = 2_000_000
+"""A verdict is about 2 kB; what is larger is not one."""
+
+
+class _RawUntil(io.RawIOBase):
+    """The bytes of a socket until a deadline, however slowly they trickle, and no more than MAX_REPLY_BYTES."""
+
+    def __init__(self, sock: socket.socket, source: io.BufferedReader, deadline: float) -> None:
+        self._sock = sock
+        self._source = source
+        self._deadline = deadline
+        self._received = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._sock.settimeout(_time_left(self._deadline))
+        count = self._source.raw.readinto(buffer) or 0
+        self._received += count
+        if self._received > MAX_REPLY_BYTES:
+            message = f"more than {MAX_REPLY_BYTES} bytes"
+            raise OSError(message)
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+def _time_left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _timed_response(
+    sock: socket.socket, debuglevel: int = 0, method: str | None = None, *, deadline: float
+) -> http.client.HTTPResponse:
+    response = http.client.HTTPResponse(sock, debuglevel, method)
+    response.fp = io.BufferedReader(_RawUntil(sock, response.fp, deadline))
+    return response
+
+
+class _Timed(HTTPConnection):
+    """A connection whose timeout covers headers and body together, not each wait by itself."""
+
+    def connect(self) -> None:
+        allowed = self.timeout or CONNECT_SECONDS
+        self.timeout = min(CONNECT_SECONDS, allowed)
+        super().connect()
+        self.timeout = allowed
+        self.sock.settimeout(allowed)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 itself does
+        # By now urllib3 has taken the time spent on connecting and sending off the timeout.
+        deadline = time.monotonic() + (self.timeout or 0)
+        self.response_class = functools.partial(_timed_response, deadline=deadline)  # type: ignore[assignment]
+        return super().getresponse()
+
+
+class _TimedTls(_Timed, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _TimedPool(HTTPConnectionPool):
+    ConnectionCls = _Timed
+
+
+class _TimedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTls
+
+
+class _Adapter(HTTPAdapter):
+    """Keeps up to a given number of connections open and never sends again by itself."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
+
+
+class OneRequestSession(requests.Session):
+    """Given to the SDK as its session. One `post` is one request: no re-send, no redirect, no cookie, no netrc.
+
+    The SDK sends again when it sees requests' ConnectionError, so none leaves here: every failure to get a reply is
+    raised as the UnableToAssess it is, which the SDK lets through. Safe to use from many threads.
+    """
+
+    def __init__(self, base_url: str, *, connections: int) -> None:
+        super().__init__()
+        # The environment's proxies and certificates are read once here, not at every call; its netrc, which would
+        # replace the key of a call, never.
+        found = self.merge_environment_settings(base_url, {}, None, None, None)
+        self.proxies, self.verify, self.trust_env = dict(found["proxies"]), found["verify"], False
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # So that the limit on a reply's bytes is a limit on its size.
+        self.headers["Accept-Encoding"] = "identity"
+        adapter = _Adapter(pool_connections=4, pool_maxsize=connections, max_retries=0)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:  # noqa: ARG002
+        """The reply within `timeout` seconds in all, or an UnableToAssess."""
+        seconds = float(kwargs["timeout"])
+        started = time.monotonic()
+        try:
+            response = self.request(
+                "POST",
+                url,
+                data=data,
+                headers=_without_telemetry(kwargs["headers"]),
+                timeout=_timeout(seconds),
+                allow_redirects=False,
+            )
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            raise KeyRevoked("The key has characters that no key has.") from None
+        except requests.RequestException as error:
+            raise _failure(error, timed_out=time.monotonic() - started >= seconds) from None
+        _check_has_output(response)
+        return response
+
+
+def _timeout(seconds: float) -> Any:
+    # requests passes a urllib3 timeout through; its type stubs know only numbers.
+    return urllib3.Timeout(total=seconds)
+
+
+def _without_telemetry(headers: dict[str, str]) -> dict[str, str]:
+    """The SDK's headers less those that describe this machine and process to the provider."""
+    kept = {name: value for name, value in headers.items() if not name.lower().startswith("x-dashscope-sdk")}
+    return {**kept, "user-agent": f"trafficmon/{__version__}"}
+
+
+def _failure(error: requests.RequestException, *, timed_out: bool) -> UnableToAssess:
+    """Only the error's type is told: its text holds addresses, and may hold more."""
+    name = type(error).__name__
+    if isinstance(error, requests.ConnectTimeout):
+        return ProviderUnreachable(f"No connection to the provider ({name}).")
+    if isinstance(error, requests.Timeout) or timed_out:
+        return ModelTimedOut(f"No whole answer within the time allowed ({name}).")
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return ProviderUnreachable(f"The connection failed before the whole answer came ({name}).")
+    return ProviderFailed(f"The request could not be made or its reply not read ({name}).")
+
+
+def _check_has_output(response: requests.Response) -> None:
+    """A refusal that comes with status 200, at which the SDK stumbles, is a refusal all the same."""
+    if response.status_code != HTTPStatus.OK:
+        return
+    try:
+        reply = json.loads(response.content)
+    except ValueError:
+        raise ProviderFailed("The reply is not JSON.", status=HTTPStatus.OK) from None
+    if not isinstance(reply, dict):
+        raise ProviderFailed("The reply is not a JSON object.", status=HTTPStatus.OK)
+    if not isinstance(reply.get("output"), dict):
+        code, message = str(reply.get("code") or ""), str(reply.get("message") or "")[:300]
+        request_id = str(reply.get("request_id") or "")
+        raise failure_of(HTTPStatus.INTERNAL_SERVER_ERROR, code, message)(
+            message or "The reply has no output.", status=HTTPStatus.OK, code=code, request_id=request_id
+        )
