@@ -1,0 +1,123 @@
+"""Alerts as they are kept: opened and continued by verdicts, acknowledged by people, closed by time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F
+
+from assessment.alert_policy import DEFAULT_POLICY, AlertPolicy, LiveAlert, Match, Sighting, match_sightings
+from assessment.models import Alert, AlertState, Assessment, FrameResult
+from assessment.results import detected_frame
+from assessment.risk import WHOLE_FRAME, AssessmentStatus, RiskLevel, RiskType, highest
+from cameras.models import Camera
+from detection.detections import DetectedFrame
+from trafficmon.accounts.models import User
+from trafficmon.core import metrics
+from trafficmon.core.geometry import Box, box_from
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """What happened to an alert: `opened`, `updated` or `closed`."""
+
+    alert_id: int
+    change: str
+    level: RiskLevel
+
+
+def apply_verdicts(frame_result_id: int, *, policy: AlertPolicy = DEFAULT_POLICY) -> list[AlertChange]:
+    """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it."""
+    row = FrameResult.objects.get(pk=frame_result_id)
+    done = row.assessments.filter(status=AssessmentStatus.DONE).exclude(risk_level=RiskLevel.NONE)
+    verdicts = {verdict.pk: verdict for verdict in done}
+    if not verdicts:
+        return []
+    # One frame of a camera at a time, or two could open the same alert twice.
+    Camera.objects.select_for_update().get(pk=row.camera_id)
+    frame = detected_frame(row)
+    sightings = [_sighting(verdict, frame) for verdict in verdicts.values()]
+    live = [_live_alert(alert) for alert in Alert.objects.live().filter(camera=row.camera_id)]
+    matches = match_sightings(live, sightings, policy)
+    return [_apply(match, verdicts[match.sighting.assessment_id], row.camera_id) for match in matches]
+
+
+def _sighting(verdict: Assessment, frame: DetectedFrame) -> Sighting:
+    group = next((each for each in frame.groups if each.index == verdict.group_index), None)
+    members = frame.members_of(group) if group else frame.detections
+    return Sighting(
+        assessment_id=verdict.pk,
+        risk_type=RiskType(verdict.risk_type),
+        level=RiskLevel(verdict.risk_level),
+        place=group.box if group and verdict.group_index != WHOLE_FRAME else Box(0, 0, frame.width, frame.height),
+        track_ids=frozenset(each.track_id for each in members if each.track_id is not None),
+        seen_at=frame.captured_at,
+    )
+
+
+def _live_alert(alert: Alert) -> LiveAlert:
+    return LiveAlert(
+        alert_id=alert.pk,
+        risk_type=RiskType(alert.risk_type),
+        level=RiskLevel(alert.risk_level),
+        place=box_from(alert.place),
+        track_ids=frozenset(alert.track_ids),
+        last_seen_at=alert.last_seen_at,
+    )
+
+
+def _apply(match: Match, verdict: Assessment, camera_id: int) -> AlertChange:
+    if match.alert:
+        return _continue(match.alert, match.sighting, verdict)
+    return _open(match.sighting, verdict, camera_id)
+
+
+def _open(sighting: Sighting, verdict: Assessment, camera_id: int) -> AlertChange:
+    alert = Alert.objects.create(
+        camera_id=camera_id,
+        opened_at=sighting.seen_at,
+        risk_level=sighting.level,
+        risk_type=sighting.risk_type,
+        **_latest(sighting, verdict, sighting.seen_at),
+    )
+    metrics.risk_alerts.labels(sighting.level).inc()
+    return AlertChange(alert.pk, "opened", sighting.level)
+
+
+def _continue(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> AlertChange:
+    level = highest([alert.level, sighting.level])
+    last_seen_at = max(alert.last_seen_at, sighting.seen_at)
+    Alert.objects.filter(pk=alert.alert_id).update(
+        risk_level=level, times_seen=F("times_seen") + 1, **_latest(sighting, verdict, last_seen_at)
+    )
+    return AlertChange(alert.alert_id, "updated", level)
+
+
+def _latest(sighting: Sighting, verdict: Assessment, last_seen_at: datetime) -> dict[str, object]:
+    return {
+        "assessment": verdict,
+        "description": verdict.description,
+        "risk_types": verdict.risk_types,
+        "place": list(sighting.place.rounded()),
+        "track_ids": sorted(sighting.track_ids),
+        "last_seen_at": last_seen_at,
+    }
+
+
+def acknowledge(alert_id: int, *, by: User, now: datetime) -> bool:
+    """Say that somebody has seen it; False when it was not open."""
+    opened = Alert.objects.filter(pk=alert_id, state=AlertState.OPEN)
+    return bool(opened.update(state=AlertState.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=now))
+
+
+def close_unseen(*, now: datetime, policy: AlertPolicy = DEFAULT_POLICY) -> list[AlertChange]:
+    """Close the alerts whose danger has not been seen for the policy's time."""
+    over = Alert.objects.live().filter(last_seen_at__lte=now - policy.close_after)
+    return [
+        AlertChange(alert.pk, "closed", RiskLevel(alert.risk_level))
+        for alert in over
+        if Alert.objects.live()
+        .filter(pk=alert.pk, last_seen_at=alert.last_seen_at)
+        .update(state=AlertState.CLOSED, closed_at=now)
+    ]

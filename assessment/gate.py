@@ -1,0 +1,40 @@
+"""Which traffic groups of a frame are worth a call. Pure: what it needs to know is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assessment.risk import WHOLE_FRAME
+from detection.detections import DetectedFrame, Detection, road_users
+from trafficmon.core.objects import VEHICLES, ObjectClass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One group (or, with index 0, the whole frame) that the model is to judge."""
+
+    group_index: int
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What is asked of a frame, or why nothing is."""
+
+    questions: tuple[Question, ...]
+    reason: str = ""
+
+
+def questions_of(frame: DetectedFrame) -> tuple[Question, ...]:
+    """A question for each group; one for the whole frame where there is no group but at least two road users."""
+    if frame.groups:
+        return tuple(Question(group.index, is_urgent(frame.members_of(group))) for group in frame.groups)
+    users = road_users(frame.detections)
+    return (Question(WHOLE_FRAME, is_urgent(users)),) if len(users) >= 2 else ()
+
+
+def is_urgent(members: Sequence[Detection]) -> bool:
+    """Whether a person and a vehicle are in it together: those cannot wait."""
+    classes = {member.object_class for member in members}
+    return ObjectClass.PERSON in classes and bool(classes & VEHICLES)

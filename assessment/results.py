@@ -1,0 +1,130 @@
+"""Everything known of a frame: recorded when detected, closed when its questions are answered or too late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+
+from assessment.gate import Gated
+from assessment.models import Assessment, FrameResult
+from assessment.risk import AssessmentStatus, RiskLevel, highest
+from detection.detections import DetectedFrame
+from detection.packing import pack_detections, pack_groups, unpack_detections, unpack_groups
+from trafficmon.core import metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the questions of a frame come to together."""
+
+    status: AssessmentStatus
+    level: RiskLevel
+    partial: bool
+
+
+def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience: timedelta) -> FrameResult | None:
+    """Store the frame and its pending questions in one transaction; None when it was stored before."""
+    pending = bool(gated.questions)
+    row = FrameResult(
+        camera_id=frame.camera_id,
+        frame_key=frame.frame_key,
+        captured_at=frame.captured_at,
+        detected_at=now,
+        deadline_at=frame.captured_at + patience,
+        closed_at=None if pending else now,
+        width=frame.width,
+        height=frame.height,
+        detections=pack_detections(frame.detections),
+        traffic_groups=pack_groups(frame.groups),
+        process_seconds=frame.process_seconds,
+        model=frame.model,
+        tracking_enabled=frame.tracking_enabled,
+        status=AssessmentStatus.PENDING if pending else AssessmentStatus.SKIPPED,
+        reason=gated.reason,
+    )
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+            Assessment.objects.bulk_create(
+                _question(row, each.group_index, each.urgent, now) for each in gated.questions
+            )
+    except IntegrityError:
+        if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
+            return None
+        raise
+    return row
+
+
+def _question(row: FrameResult, group_index: int, urgent: bool, now: datetime) -> Assessment:
+    return Assessment(
+        frame_result=row,
+        group_index=group_index,
+        urgent=urgent,
+        created_at=now,
+        next_at=now,
+        deadline_at=row.deadline_at,
+    )
+
+
+def detected_frame(row: FrameResult) -> DetectedFrame:
+    """The frame as detection gave it."""
+    return DetectedFrame(
+        camera_id=row.camera_id,
+        frame_key=row.frame_key,
+        captured_at=row.captured_at,
+        width=row.width,
+        height=row.height,
+        detections=unpack_detections(row.detections),
+        groups=unpack_groups(row.traffic_groups),
+        process_seconds=row.process_seconds,
+        model=row.model,
+        tracking_enabled=row.tracking_enabled,
+    )
+
+
+def join(answers: list[tuple[AssessmentStatus, RiskLevel | None]]) -> Outcome:
+    """The most severe answer wins, whatever order they came in; a question without an answer never lowers it."""
+    levels = [level for status, level in answers if status == AssessmentStatus.DONE and level]
+    unanswered = [status for status, _level in answers if status != AssessmentStatus.DONE]
+    if levels:
+        return Outcome(AssessmentStatus.DONE, highest(levels), partial=bool(unanswered))
+    failed = AssessmentStatus.FAILED in unanswered
+    return Outcome(AssessmentStatus.FAILED if failed else AssessmentStatus.EXPIRED, RiskLevel.NONE, partial=True)
+
+
+def expire_overdue(*, now: datetime) -> list[int]:
+    """Give up the questions whose deadline has passed; the frames they belong to."""
+    overdue = Assessment.objects.pending().filter(deadline_at__lte=now)
+    frames = list(overdue.values_list("frame_result", flat=True).distinct())
+    ended = overdue.update(
+        status=AssessmentStatus.EXPIRED, reason="deadline passed", ended_at=now, lease_token="", lease_until=None
+    )
+    if ended:
+        metrics.assessments.labels(AssessmentStatus.EXPIRED, "deadline").inc(ended)
+    return frames
+
+
+def close_frame(frame_result_id: int, *, now: datetime) -> bool:
+    """Close the frame once all its questions have ended; True for the one caller that closed it."""
+    answers = list(Assessment.objects.filter(frame_result=frame_result_id).values_list("status", "risk_level"))
+    if not answers or any(status == AssessmentStatus.PENDING for status, _level in answers):
+        return False
+    outcome = join([(AssessmentStatus(status), RiskLevel(level) if level else None) for status, level in answers])
+    closed = FrameResult.objects.undecided().filter(pk=frame_result_id)
+    return bool(
+        closed.update(status=outcome.status, max_risk_level=outcome.level, partial=outcome.partial, closed_at=now)
+    )
+
+
+def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 5000) -> int:
+    """Delete up to `most` old frames, those that showed a risk only when older still; how many went."""
+    calm = FrameResult.objects.filter(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE)
+    risky = FrameResult.objects.filter(captured_at__lt=risky_before).exclude(max_risk_level=RiskLevel.NONE)
+    gone = 0
+    for old in (calm, risky):
+        keys = list(old.order_by("captured_at").values_list("pk", flat=True)[:most])
+        FrameResult.objects.filter(pk__in=keys).delete()
+        gone += len(keys)
+    return gone

@@ -1,0 +1,43 @@
+"""Detections and traffic groups as short JSON arrays: fifty cameras store millions of frames a day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from detection.detections import Detection, TrafficGroup
+from trafficmon.core.geometry import box_from
+from trafficmon.core.objects import ObjectClass
+
+
+def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
+    """`[class, confidence, x1, y1, x2, y2, track id or null]` each, in the given order."""
+    return [
+        [str(each.object_class), round(each.confidence, 3), *each.box.rounded(), each.track_id] for each in detections
+    ]
+
+
+def unpack_detections(rows: Sequence[Sequence[Any]]) -> tuple[Detection, ...]:
+    return tuple(Detection(box_from(row[2:6]), ObjectClass(row[0]), row[1], row[6]) for row in rows)
+
+
+def pack_groups(groups: Sequence[TrafficGroup]) -> list[list[Any]]:
+    """`[index, members, box, crop, average confidence, classes]` each."""
+    return [
+        [
+            group.index,
+            list(group.members),
+            list(group.box.rounded()),
+            list(group.crop.rounded()),
+            round(group.average_confidence, 3),
+            [str(each) for each in group.classes],
+        ]
+        for group in groups
+    ]
+
+
+def unpack_groups(rows: Sequence[Sequence[Any]]) -> tuple[TrafficGroup, ...]:
+    return tuple(
+        TrafficGroup(index, tuple(members), box_from(box), box_from(crop), confidence, tuple(map(ObjectClass, classes)))
+        for index, members, box, crop, confidence, classes in rows
+    )
