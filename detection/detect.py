@@ -1,0 +1,103 @@
+"""From a picture to what it shows: detection, zones, tracking, grouping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from detection.configuration import DetectionConfiguration
+from detection.detections import DetectedFrame, TrafficGroup
+from detection.detector import Detector, Picture
+from detection.grouping import form_groups
+from detection.tracking import track
+from detection.tracks import TrackerState
+from detection.zones import ZoneRule, keep_watched
+from trafficmon.core.geometry import Box
+
+CROP_QUALITY = 85
+"""JPEG quality of evidence: the model and the operator both still see brake lights."""
+
+
+class FrameIdentity(Protocol):
+    """Which frame a picture is; `cameras.frames.FrameRef` is one."""
+
+    @property
+    def camera_id(self) -> int: ...
+    @property
+    def frame_key(self) -> str: ...
+    @property
+    def captured_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FramePipeline:
+    """What every frame of every camera goes through: one loaded detector and its configuration."""
+
+    detector: Detector
+    configuration: DetectionConfiguration
+
+
+class PictureUnreadableError(Exception):
+    """The bytes are no picture; drop the frame and count it."""
+
+
+def read_picture(jpeg: bytes) -> Picture:
+    """The decoded picture; raises PictureUnreadableError."""
+    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    if picture is None:
+        message = f"{len(jpeg)} bytes that are no picture"
+        raise PictureUnreadableError(message)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def detect_frame(
+    picture: Picture,
+    frame: FrameIdentity,
+    *,
+    pipeline: FramePipeline,
+    zones: Sequence[ZoneRule] = (),
+    tracks: TrackerState | None = None,
+) -> tuple[DetectedFrame, TrackerState]:
+    """Everything detection can say of one frame, and the tracks to hand in with the camera's next one.
+
+    `zones` are the camera's; `tracks` is what its last frame returned, None at its first.
+    """
+    started = perf_counter()
+    height, width = picture.shape[:2]
+    configuration = pipeline.configuration
+    watched = keep_watched(pipeline.detector.detect(picture), zones, width=width, height=height)
+    state, named = track(tracks or TrackerState(), watched, at=frame.captured_at, configuration=configuration.tracking)
+    groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
+    detected = DetectedFrame(
+        camera_id=frame.camera_id,
+        frame_key=frame.frame_key,
+        captured_at=frame.captured_at,
+        width=width,
+        height=height,
+        detections=named,
+        groups=groups,
+        process_seconds=perf_counter() - started,
+        model=pipeline.detector.model,
+        tracking_enabled=configuration.tracking.enabled,
+    )
+    return detected, state
+
+
+def crop_jpegs(picture: Picture, groups: Sequence[TrafficGroup]) -> dict[int, bytes]:
+    """Each group's crop of `picture` as JPEG, by group index."""
+    return {group.index: cut_jpeg(picture, group.crop) for group in groups}
+
+
+def cut_jpeg(picture: Picture, crop: Box, *, quality: int = CROP_QUALITY) -> bytes:
+    """The pixels that `crop` touches, at least one, as JPEG."""
+    height, width = picture.shape[:2]
+    left, top = min(int(crop.x1), width - 1), min(int(crop.y1), height - 1)
+    right, bottom = max(int(np.ceil(crop.x2)), left + 1), max(int(np.ceil(crop.y2)), top + 1)
+    _, encoded = cv2.imencode(".jpg", picture[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(encoded)

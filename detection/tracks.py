@@ -1,0 +1,75 @@
+"""The road users a camera has shown lately, as a value that any process can keep and carry on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import TypeAdapter, ValidationError
+
+from detection.motion import Motion
+from trafficmon.core.geometry import Box
+from trafficmon.core.objects import ROAD_USERS, ObjectClass
+
+
+class Family(StrEnum):
+    """Classes that a detector may take for one another; a track never leaves its family."""
+
+    PERSON = "person"
+    TWO_WHEELER = "two_wheeler"
+    FOUR_WHEELER = "four_wheeler"
+
+
+def family_of(object_class: ObjectClass) -> Family | None:
+    """The family of a road user; None for lights and signs, which stay where they are."""
+    if object_class not in ROAD_USERS:
+        return None
+    if object_class is ObjectClass.PERSON:
+        return Family.PERSON
+    two_wheeled = object_class in {ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE}
+    return Family.TWO_WHEELER if two_wheeled else Family.FOUR_WHEELER
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One road user across frames; `motion` and `box` (px) are those of `seen_at`, when it was last seen."""
+
+    family: Family
+    motion: Motion
+    box: Box
+    seen_at: datetime
+    hits: int = 1
+    missed: int = 0
+    """Frames since it was last seen."""
+    track_id: int | None = None
+    """Given once it was seen often enough; never given twice by one state."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerState:
+    """Everything tracking remembers of one camera between frames."""
+
+    tracks: tuple[Track, ...] = ()
+    next_id: int = 1
+    at: datetime | None = None
+    """When the newest frame was captured."""
+
+    def to_bytes(self) -> bytes:
+        return _ADAPTER.dump_json(self)
+
+
+class TracksUnreadableError(Exception):
+    """The kept tracks were written by another version or are damaged; start again with `TrackerState()`."""
+
+
+def tracks_from_bytes(kept: bytes) -> TrackerState:
+    """The state that `TrackerState.to_bytes` wrote; raises TracksUnreadableError for anything else."""
+    try:
+        return _ADAPTER.validate_json(kept)
+    except ValidationError as error:
+        message = f"{error.error_count()} errors in {len(kept)} bytes"
+        raise TracksUnreadableError(message) from error
+
+
+_ADAPTER = TypeAdapter(TrackerState)
