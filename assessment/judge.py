@@ -1,0 +1,86 @@
+"""One call, from what detection knows of a frame to the parsed verdict."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from assessment.clients import Answer, ModelClient, Question, UnableToAssess, load_client
+from assessment.evidence import Pictures
+from assessment.keys import take_lease
+from assessment.parse import parse_answer
+from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
+from assessment.risk import WHOLE_FRAME, RiskVerdict
+from detection.detections import DetectedFrame
+from trafficmon.core import metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, the words it was read from, and the prompt they answer."""
+
+    verdict: RiskVerdict
+    answer: Answer
+    prompt_version: str
+
+
+@functools.cache
+def model_client() -> ModelClient:
+    """This process's client, shared by all its threads."""
+    return load_client("dashscope", base_url=settings.ENVIRONMENT.llm_base_url)
+
+
+def judge(frame: DetectedFrame, group_index: int, pictures: Pictures) -> Judgement:
+    """Ask the model about one group (0: the whole frame); raises UnableToAssess."""
+    environment, configuration = settings.ENVIRONMENT, settings.MODEL_FILE.llm
+    question = build_question(
+        facts_of(frame, group_index, cropped=pictures.crop is not None),
+        [pictures.crop or pictures.frame],
+        model=environment.llm_model,
+        language=environment.language,
+        template=configuration.prompt_template,
+    )
+    answer = _ask(question)
+    asked = frozenset({group_index})
+    [verdict] = parse_answer(answer.text, asked=asked, thresholds=configuration.risk_threshold)
+    return Judgement(verdict, answer, question.prompt_version)
+
+
+def _ask(question: Question) -> Answer:
+    """One request under one lease, counted whatever becomes of it."""
+    with take_lease() as lease, metrics.llm_concurrent.track_inprogress():
+        try:
+            answer = model_client().ask(
+                question, api_key=lease.secret, timeout_seconds=settings.ENVIRONMENT.llm_timeout
+            )
+        except UnableToAssess as error:
+            metrics.llm_requests.labels(question.model, lease.key_id, error.reason).inc()
+            raise
+    metrics.llm_requests.labels(question.model, lease.key_id, "success").inc()
+    metrics.llm_latency.labels(question.model).observe(answer.seconds)
+    metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)
+    metrics.llm_tokens.labels(question.model, "output").inc(answer.output_tokens)
+    return answer
+
+
+def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupFacts:
+    """What the model is told beside the picture. An object's id is its place in the frame's detections, from 1."""
+    group = next((each for each in frame.groups if each.index == group_index), None)
+    objects = tuple(
+        ObjectFacts(number, each.object_class, each.box, each.confidence, each.track_id)
+        for number, each in enumerate(frame.detections, 1)
+    )
+    groups = tuple(
+        GroupOutline(each.index, each.box, tuple(member + 1 for member in each.members)) for each in frame.groups
+    )
+    return GroupFacts(
+        width=frame.width,
+        height=frame.height,
+        captured_at=frame.captured_at,
+        objects=objects,
+        groups=groups,
+        asked=group_index if group else WHOLE_FRAME,
+        region=group.crop if group and cropped else None,
+    )

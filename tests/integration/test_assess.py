@@ -1,0 +1,136 @@
+"""Claims: one worker at a time has a question, and only its holder may answer it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, store_verdict
+from assessment.clients import Answer, ContentBlocked, ProviderUnreachable, UnableToAssess
+from assessment.judge import Judgement
+from assessment.models import Assessment
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType, RiskVerdict
+from tests.factories import NOON, make_camera, record
+
+pytestmark = pytest.mark.django_db
+LEASE = timedelta(seconds=60)
+RETRIES = RetryPolicy(most=2)
+JUDGEMENT = Judgement(
+    RiskVerdict(1, RiskLevel.HIGH, RiskType.RED_LIGHT, "runs the red light", 0.9, ("red light",), 1, (1,)),
+    Answer("{}", "qwen-vl-plus", 400, 60, "request-1", 1.2),
+    "default-v1/en@1234",
+)
+
+
+def claim(now: datetime = NOON) -> Claim:
+    taken = claim_next(now=now, lease=LEASE)
+    assert taken is not None
+    return taken
+
+
+def test_question_is_held_by_one_worker_until_its_lease_ends() -> None:
+    row = record(make_camera())
+    first = claim()
+    assert (first.frame_result_id, first.group_index, first.attempts) == (row.pk, 1, 1)
+    assert claim_next(now=NOON + timedelta(seconds=59), lease=LEASE) is None
+
+
+def test_question_of_a_dead_worker_is_taken_over_and_its_late_answer_is_dropped() -> None:
+    row = record(make_camera())
+    Assessment.objects.filter(frame_result=row).update(deadline_at=NOON + timedelta(hours=1))
+    dead = claim()
+    heir = claim(NOON + LEASE)
+    assert (heir.assessment_id, heir.attempts) == (dead.assessment_id, 2)
+    assert store_verdict(dead, JUDGEMENT, now=NOON + LEASE) is False
+    assert store_verdict(heir, JUDGEMENT, now=NOON + LEASE) is True
+    assert store_verdict(heir, JUDGEMENT, now=NOON + LEASE) is False
+
+
+def test_urgent_question_goes_first_then_the_one_due_first() -> None:
+    late, early, urgent = (record(make_camera(), captured_at=NOON + timedelta(seconds=s)) for s in (2, 0, 3))
+    Assessment.objects.filter(frame_result=urgent).update(urgent=True)
+    order = [claim(NOON + timedelta(seconds=3)).frame_result_id for _ in range(3)]
+    assert order == [urgent.pk, early.pk, late.pk]
+
+
+def test_question_past_its_deadline_is_not_taken() -> None:
+    record(make_camera())
+    assert claim_next(now=NOON + timedelta(seconds=60), lease=LEASE) is None
+
+
+def test_stored_verdict_is_the_whole_answer() -> None:
+    record(make_camera())
+    held = claim()
+    assert store_verdict(held, JUDGEMENT, now=NOON) is True
+    row = Assessment.objects.get()
+    assert (row.status, row.risk_level, row.risk_type, row.description) == (
+        "done",
+        "high",
+        "red_light",
+        "runs the red light",
+    )
+    assert (row.llm_model, row.input_tokens, row.output_tokens, row.llm_seconds) == ("qwen-vl-plus", 400, 60, 1.2)
+    assert (row.prompt_version, row.lease_token, row.ended_at) == ("default-v1/en@1234", "", NOON)
+
+
+def test_passing_failure_gives_the_question_back_until_the_tries_are_used_up() -> None:
+    record(make_camera())
+    now = NOON
+    ends = []
+    for _try in range(3):
+        ends.append(store_failure(claim(now), ProviderUnreachable("no route"), now=now, retries=RETRIES))
+        now = Assessment.objects.get().next_at + timedelta(seconds=1)
+    assert ends == [False, False, True]
+    row = Assessment.objects.get()
+    assert (row.status, row.reason, row.risk_level, row.attempts) == ("failed", ProviderUnreachable.reason, "", 3)
+
+
+def test_final_failure_ends_the_question_at_once() -> None:
+    record(make_camera())
+    assert store_failure(claim(), ContentBlocked("blocked"), now=NOON, retries=RETRIES) is True
+    assert Assessment.objects.get().status == AssessmentStatus.FAILED
+
+
+def test_failure_under_a_lost_claim_changes_nothing() -> None:
+    record(make_camera())
+    held = claim()
+    stranger = replace(held, token="another")
+    assert store_failure(stranger, ContentBlocked("blocked"), now=NOON, retries=RETRIES) is False
+    assert Assessment.objects.get().status == AssessmentStatus.PENDING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_claim_each_question_exactly_once() -> None:
+    for _ in range(6):
+        record(make_camera(), groups=2)
+    claims: list[int] = []
+
+    def work() -> None:
+        while (taken := claim_next(now=NOON, lease=LEASE)) is not None:
+            claims.append(taken.assessment_id)
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert sorted(claims) == sorted(Assessment.objects.values_list("pk", flat=True))
+
+
+@given(st.integers(0, 50), st.floats(0, 1))
+def test_wait_before_a_retry_stays_within_its_bounds(attempts: int, roll: float) -> None:
+    policy = RetryPolicy()
+    wait = policy.wait(attempts, roll).total_seconds()
+    assert 0 <= wait <= min(policy.longest_seconds, policy.first_seconds * 2**attempts) + 1e-6
+
+
+def test_every_failure_names_a_reason() -> None:
+    kinds = [UnableToAssess, *UnableToAssess.__subclasses__()]
+    assert [kind for kind in kinds if not kind.reason] == []
