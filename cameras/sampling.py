@@ -1,0 +1,166 @@
+"""Which packets of a stream are decoded: reading goes on all the time, decoding only for what is sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from numpy.typing import NDArray
+
+from cameras.models import Sampling
+
+Picture = NDArray[np.uint8]
+
+BURST_SPREAD_SECONDS = 0.25
+"""Between the pictures of a burst: close enough that a road user at 50 km/h overlaps its own box."""
+TORN_BURST_SECONDS = 2.0
+_LONGEST_BACKLOG = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Pictures (BGR, height x width x 3) sampled together in time order; the last is the one to detect.
+
+    `captured_at` is when the last one's data arrived.
+    """
+
+    pictures: tuple[Picture, ...]
+    captured_at: datetime
+
+
+@dataclass(slots=True)
+class Schedule:
+    """When the next sample is due, on a grid: a sample that came late does not delay those after it."""
+
+    interval_seconds: float
+    due: float = float("-inf")
+
+    def is_due(self, seconds: float) -> bool:
+        return seconds >= self.due
+
+    def advance(self, seconds: float) -> None:
+        """A sample was begun at `seconds`; where more than one was missed the grid starts anew."""
+        start = self.due if seconds < self.due + self.interval_seconds else seconds
+        self.due = start + self.interval_seconds
+
+    def hold(self, until_seconds: float) -> None:
+        self.due = max(self.due, until_seconds)
+
+
+def offsets_of_burst(sampling: Sampling, interval_seconds: float) -> tuple[float, ...]:
+    """Seconds from a sample's first picture to each of its pictures."""
+    if sampling is not Sampling.BURST:
+        return (0.0,)
+    spread = min(BURST_SPREAD_SECONDS, interval_seconds / 3)
+    return (0.0, spread, 2 * spread)
+
+
+def prepare_decoder(stream: av.VideoStream) -> None:
+    """One thread and no delay: many cameras share the machine, and a frame is wanted as soon as its packet is here."""
+    context = stream.codec_context
+    context.thread_type = "NONE"
+    context.thread_count = 1
+    context.flags |= Flags.low_delay | Flags.copy_opaque
+
+
+class Sampler:
+    """Turns the packets of one stream into bursts, decoding no more than they need.
+
+    A sample begins with a key frame. Where key frames come more rarely than the interval, it begins in between, and
+    what follows the last key frame is decoded up to there. The very first sample is one picture, as soon as can be.
+    """
+
+    def __init__(self, *, interval_seconds: float, sampling: Sampling) -> None:
+        self.schedule = Schedule(interval_seconds)
+        self.corrupt_count = 0
+        """Packets and frames that could not be decoded."""
+        self._every_frame = sampling is Sampling.EVERY_FRAME
+        self._offsets = offsets_of_burst(sampling, interval_seconds)
+        self._backlog: list[av.Packet[av.VideoStream]] = []
+        self._skipped = False
+        self._key_seconds: float | None = None
+        self._key_spacing = 0.0
+        self._wanted: list[float] = []
+        self._taken: list[tuple[float, Picture]] = []
+        self._began = False
+
+    def restart(self) -> None:
+        """Forget the stream so far: another begins, as when a file starts over."""
+        self._backlog.clear()
+        self._wanted.clear()
+        self._taken.clear()
+        self._key_seconds = None
+
+    def push(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
+        """Take the next packet, which arrived at `seconds` of any steady clock; a burst when it completes one."""
+        packet.opaque = (seconds, arrived_at)
+        if packet.is_keyframe:
+            self._note_key_frame(seconds)
+        elif self._key_seconds is None:
+            return None
+        self._backlog.append(packet)
+        if not self._wanted and self._begins(packet, seconds):
+            self._begin(seconds)
+        if self._wanted or self._every_frame or len(self._backlog) >= _LONGEST_BACKLOG:
+            return self._decode_backlog()
+        return None
+
+    def _note_key_frame(self, seconds: float) -> None:
+        if self._key_seconds is not None:
+            self._key_spacing = seconds - self._key_seconds
+        self._key_seconds = seconds
+        self._skipped = self._skipped or bool(self._backlog)
+        self._backlog.clear()
+
+    def _begins(self, packet: av.Packet[av.VideoStream], seconds: float) -> bool:
+        if not self.schedule.is_due(seconds) or self._key_seconds is None:
+            return False
+        spacing = max(self._key_spacing, seconds - self._key_seconds)
+        return packet.is_keyframe or self._every_frame or spacing > self.schedule.interval_seconds
+
+    def _begin(self, seconds: float) -> None:
+        self.schedule.advance(seconds)
+        self._wanted = [seconds + offset for offset in self._offsets] if self._began else [seconds]
+        self._began = True
+
+    def _decode_backlog(self) -> Burst | None:
+        burst = None
+        for packet in self._backlog:
+            if packet.is_keyframe and self._skipped:
+                packet.stream.codec_context.flush_buffers()
+                self._skipped = False
+            burst = self._decode(packet) or burst
+        self._backlog.clear()
+        return burst
+
+    def _decode(self, packet: av.Packet[av.VideoStream]) -> Burst | None:
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            self.corrupt_count += 1
+            return None
+        burst = None
+        for frame in frames:
+            burst = self._look_at(frame) or burst
+        return burst
+
+    def _look_at(self, frame: av.VideoFrame) -> Burst | None:
+        if frame.is_corrupt:
+            self.corrupt_count += 1
+            return None
+        seconds, arrived_at = cast("tuple[float, datetime]", frame.opaque)
+        if not self._wanted or seconds < self._wanted[0]:
+            return None
+        if self._taken and seconds - self._taken[0][0] > TORN_BURST_SECONDS:
+            self._taken.clear()
+        self._taken.append((seconds, cast("Picture", frame.to_ndarray(format="bgr24"))))
+        self._wanted.pop(0)
+        if self._wanted:
+            return None
+        pictures = tuple(picture for _, picture in self._taken)
+        self._taken.clear()
+        return Burst(pictures, arrived_at)

@@ -1,0 +1,94 @@
+"""Where pictures come from: cameras over RTSP and HTTP, video files, and the synthetic street."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+import cv2
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from cameras.addresses import SourceKind, allow_source, read_street
+from cameras.models import Sampling
+from cameras.sampling import Burst, Picture
+from cameras.sources.containers import ContainerStream, read_recording
+from cameras.sources.errors import UnableToOpen, UnableToRead
+from cameras.sources.streams import Format, Stream, Terms
+
+__all__ = [
+    "Burst",
+    "Format",
+    "Picture",
+    "Probe",
+    "Stream",
+    "Terms",
+    "UnableToOpen",
+    "UnableToRead",
+    "encode_jpeg",
+    "open_stream",
+    "probe",
+    "read_recording",
+]
+
+JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a source showed when it was tried; `latency_ms` is the time to its first picture, `fps` 0 where unknown."""
+
+    picture_jpeg: bytes
+    width: int
+    height: int
+    codec: str
+    fps: float
+    latency_ms: float
+
+
+def open_stream(source: str, terms: Terms) -> Stream:
+    """Open `source`, which is checked again first; raises UnableToOpen."""
+    try:
+        allowed = allow_source(source)
+    except ValidationError as error:
+        raise UnableToOpen(" ".join(error.messages)) from None
+    if allowed.kind is SourceKind.STREET:
+        from cameras.sources.streets import StreetStream
+
+        return StreetStream(read_street(allowed.url), terms)
+    return ContainerStream(allowed, terms)
+
+
+def encode_jpeg(picture: Picture) -> bytes:
+    """The picture (BGR) as a JPEG."""
+    _done, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    return encoded.tobytes()
+
+
+def probe(source: str, *, timeout_seconds: float = 8) -> Probe:
+    """Open `source` and take its first picture; raises UnableToOpen with a sentence for an operator."""
+    began = time.monotonic()
+    patience = timeout_seconds / 2
+    terms = Terms(timeout_seconds, Sampling.KEY_FRAME, open_seconds=patience, read_seconds=patience)
+    over = threading.Event()
+    alarm = threading.Timer(timeout_seconds, over.set)
+    alarm.start()
+    try:
+        with closing(open_stream(source, terms)) as stream:
+            picture = _first_picture(stream, over)
+            latency_ms = (time.monotonic() - began) * 1000
+            height, width = picture.shape[:2]
+            kind = stream.format
+            return Probe(encode_jpeg(picture), width, height, kind.codec, kind.fps, latency_ms)
+    except UnableToRead as error:
+        raise UnableToOpen(str(error)) from None
+    finally:
+        alarm.cancel()
+
+
+def _first_picture(stream: Stream, over: threading.Event) -> Picture:
+    for burst in stream.bursts(over):
+        return burst.pictures[-1]
+    raise UnableToRead(_("It was reached, but showed no picture in time."))
