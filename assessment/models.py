@@ -50,9 +50,9 @@ class FrameResultQuerySet(models.QuerySet["FrameResult"]):
     def undecided(self) -> Self:
         return self.filter(status=AssessmentStatus.PENDING)
 
-    def overdue(self, now: datetime) -> Self:
-        """Those still waiting for a verdict after their deadline."""
-        return self.undecided().filter(deadline_at__lte=now)
+    def answered(self) -> Self:
+        """Those not closed though none of their questions is pending any more."""
+        return self.undecided().exclude(assessments__status=AssessmentStatus.PENDING)
 
 
 class FrameResult(models.Model):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 import trafficmon
 from trafficmon.core.logging import configure_structlog, logging_settings
+from trafficmon.settings.demo_keys import demo_secrets
 from trafficmon.settings.environment import ConfigurationError, read_environment
 from trafficmon.settings.model_file import read_model_file
 
@@ -19,15 +20,17 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 try:
     ENVIRONMENT = read_environment()
-    MODEL_FILE = read_model_file(ENVIRONMENT.model_config_path)
+    MODEL_FILE = read_model_file(ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes)
 except ConfigurationError as error:
     sys.exit(f"The configuration is wrong:\n{error}")
 
 VERSION = trafficmon.__version__
 DEMO = ENVIRONMENT.demo
 DEBUG = False
-SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value()
-FIELD_KEY = ENVIRONMENT.field_key.get_secret_value()
+_DEMO_SECRETS = demo_secrets(ENVIRONMENT.run_dir) if DEMO else {}
+SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value() or _DEMO_SECRETS["secret_key"]
+FIELD_KEY = ENVIRONMENT.field_key.get_secret_value() or _DEMO_SECRETS["field_key"]
+DEMO_OPERATOR_PASSWORD = _DEMO_SECRETS.get("operator_password", "")
 ALLOWED_HOSTS = [*ENVIRONMENT.allowed_hosts, "127.0.0.1", "localhost", "[::1]"]
 RUN_DIR = ENVIRONMENT.run_dir.resolve()
 RUN_DIR.mkdir(parents=True, exist_ok=True)
@@ -111,6 +114,39 @@ CHANNEL_LAYERS = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [REDIS_URL], "prefix": "live"},
     }
+}
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Longer than any task may take: a message is delivered again only after its worker is surely gone.
+    "visibility_timeout": 300,
+    "socket_timeout": 30,
+    "socket_keepalive": True,
+    "health_check_interval": 15,
+}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_DEFAULT_QUEUE = "results"
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {name: {} for name in ("detect", "assess", "assess.urgent", "results")}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "sweep", "schedule": 2.0, "options": {"queue": "results", "expires": 10}},
+    "measure-queues": {"task": "measure_queues", "schedule": 5.0, "options": {"queue": "results", "expires": 10}},
+    "forget-old-frames": {
+        "task": "forget_old_frames",
+        "schedule": 300.0,
+        "options": {"queue": "results", "expires": 300},
+    },
 }
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
 from assessment.configuration import LlmConfiguration
-from detection.configuration import DetectionConfiguration
+from detection.configuration import ClassesConfiguration, DetectionConfiguration
+from trafficmon.core.objects import ObjectClass
 from trafficmon.settings.environment import ConfigurationError, explain
 
 
@@ -18,8 +20,8 @@ class ModelFile(DetectionConfiguration):
     llm: LlmConfiguration = LlmConfiguration()
 
 
-def read_model_file(path: Path) -> ModelFile:
-    """The configuration in `path`; raises ConfigurationError when it is missing, not YAML, or wrong."""
+def read_model_file(path: Path, *, allowed: Sequence[ObjectClass] = tuple(ObjectClass)) -> ModelFile:
+    """The configuration in `path`, only `allowed` classes kept; raises ConfigurationError when it is wrong."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
@@ -29,6 +31,11 @@ def read_model_file(path: Path) -> ModelFile:
         message = f"{path} cannot be read: {error}"
         raise ConfigurationError(message) from None
     try:
-        return ModelFile.model_validate(content)
+        read = ModelFile.model_validate(content)
     except ValidationError as error:
         raise ConfigurationError("\n".join(explain(error, where=f"{path}: "))) from None
+    kept = tuple(each for each in read.classes.include if each in allowed)
+    if not kept:
+        message = f"{path}: classes.include and ALGO_ALLOWED_CLASSES have no class in common"
+        raise ConfigurationError(message)
+    return read.model_copy(update={"classes": ClassesConfiguration(include=kept)})

@@ -1,0 +1,39 @@
+"""Install the tools that tests need and pip cannot give: Chromium, and GStreamer's RTSP server. Debian and Ubuntu, as root.
+
+Elsewhere it says what is missing; the tests that need it then skip, saying so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+RTSP_SERVER = "/usr/lib/x86_64-linux-gnu/girepository-1.0/GstRtspServer-1.0.typelib"
+PACKAGES = {
+    "chromium": lambda: shutil.which("chromium") is not None,
+    "gir1.2-gst-rtsp-server-1.0": lambda: any(Path("/usr/lib").glob("*/girepository-1.0/GstRtspServer-1.0.typelib")),
+    "python3-gi": lambda: Path("/usr/lib/python3/dist-packages/gi").exists(),
+    "gstreamer1.0-plugins-good": lambda: any(Path("/usr/lib").glob("*/gstreamer-1.0/libgstrtp.so")),
+    "gstreamer1.0-plugins-bad": lambda: any(Path("/usr/lib").glob("*/gstreamer-1.0/libgstvideoparsersbad.so")),
+}
+
+
+def main() -> None:
+    missing = [package for package, present in PACKAGES.items() if not present()]
+    if not missing:
+        return
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        print(f"Not installed here, so some tests will skip: {', '.join(missing)}", file=sys.stderr)
+        return
+    print(f"Installing {', '.join(missing)} ...")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()

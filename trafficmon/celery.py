@@ -1,0 +1,16 @@
+"""The Celery application: queues, delivery guarantees and the schedule.
+
+Workers take their work from here: `celery -A trafficmon worker -Q detect -P threads -c 2`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trafficmon.settings")
+
+app = Celery("trafficmon")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["workers"])

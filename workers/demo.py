@@ -1,0 +1,72 @@
+"""What the demo is made of: its cameras, its user and its processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from django.conf import settings
+
+from cameras.models import Camera, CameraGroup, Wanted
+from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Role
+from workers.queues import Queue
+from workers.runtime import Process, celery_worker
+
+FLOWER_PORT = 5555
+CAMERAS = {
+    "Junction": "street://junction?seed=1",
+    "Avenue": "street://avenue?seed=2",
+}
+
+
+def prepare_database(password: str) -> None:
+    """The demo's user with this password, and its cameras, unless they are there already."""
+    user, _created = User.objects.get_or_create(username="operator")
+    user.role, user.is_staff, user.is_superuser = Role.ADMINISTRATOR, True, True
+    user.set_password(password)
+    user.save()
+    group, _created = CameraGroup.objects.get_or_create(name="Demo streets")
+    for name, source in CAMERAS.items():
+        Camera.objects.get_or_create(name=name, defaults={"source": source, "group": group, "wanted": Wanted.RUNNING})
+
+
+def demo_environment(simulator_port: int) -> Mapping[str, str]:
+    """What the fleet's processes are told beyond the demo's own environment."""
+    simulated = not settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
+    told = {
+        "ALGO_DEMO": "1",
+        "PROMETHEUS_MULTIPROC_DIR": str(settings.RUN_DIR / "metrics"),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    if simulated:
+        told |= {
+            "ALGO_LLM_SIMULATED": "1",
+            "ALGO_LLM_BASE_URL": f"http://127.0.0.1:{simulator_port}/api/v1",
+            "DASHSCOPE_API_KEY": "sk-simulated",
+        }
+    return told
+
+
+def demo_processes(simulator_port: int) -> list[Process]:
+    """The whole fleet. The web side starts last, so that being healthy means that pictures are on their way."""
+    manage = (sys.executable, "manage.py")
+    environment = settings.ENVIRONMENT
+    await_fleet = (*manage, "await_fleet")
+    web = (sys.executable, "-m", "daphne", "-b", environment.server_host, "-p", str(environment.server_port))
+    return [
+        Process("simulator", (sys.executable, "-m", "assessment.simulator", "--port", str(simulator_port))),
+        Process("detection", celery_worker([Queue.DETECT], name="detection", threads=2)),
+        Process("assessment", celery_worker([Queue.ASSESS_URGENT, Queue.ASSESS], name="assessment", threads=8)),
+        Process("results", celery_worker([Queue.RESULTS], name="results", threads=2)),
+        Process("beat", (sys.executable, "-m", "celery", "-A", "trafficmon", "beat", "--loglevel", "WARNING")),
+        Process("capture", (*manage, "capture")),
+        Process("web", (*web, "trafficmon.asgi:application"), after=await_fleet),
+        Process("flower", _flower(), after=await_fleet),
+    ]
+
+
+def _flower() -> tuple[str, ...]:
+    flower = (sys.executable, "-m", "celery", "-A", "trafficmon", "flower")
+    return (*flower, "--address=127.0.0.1", f"--port={FLOWER_PORT}", "--logging=warning")

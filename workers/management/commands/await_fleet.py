@@ -1,0 +1,33 @@
+"""Wait until the workers consume their queues, so that what starts next finds them at work."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from trafficmon.celery import app
+from workers.queues import Queue
+
+
+class Command(BaseCommand):
+    """`manage.py await_fleet`"""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seconds", type=float, default=120.0, help="give up after this long")
+
+    def handle(self, *_args: Any, seconds: float, **_options: Any) -> None:
+        until = time.monotonic() + seconds
+        while missing := set(Queue) - _consumed():
+            if time.monotonic() > until:
+                message = f"No worker consumes {', '.join(sorted(missing))} after {seconds:g} s."
+                raise CommandError(message)
+
+
+def _consumed() -> set[str]:
+    """The names of the queues that some worker consumes now."""
+    replies = app.control.inspect(timeout=0.5).active_queues() or {}
+    return {queue["name"] for queues in replies.values() for queue in queues}

@@ -1,0 +1,50 @@
+"""Run the whole fleet on this machine with simulated streets and a simulated model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from trafficmon.core.redis_server import RedisUnavailableError, start_redis
+from workers.demo import demo_environment, demo_processes, prepare_database
+from workers.runtime import CannotStartError, check_disk, check_port, free_port, run_together
+
+
+class Command(BaseCommand):
+    """`manage.py demo`"""
+
+    help = __doc__ or ""
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        try:
+            self._run()
+        except (CannotStartError, RedisUnavailableError) as error:
+            raise CommandError(str(error)) from None
+
+    def _run(self) -> None:
+        environment = settings.ENVIRONMENT
+        check_port(environment.server_host, environment.server_port, setting="ALGO_SERVER_PORT")
+        check_disk(settings.RUN_DIR)
+        self.stdout.write("Preparing the database ...")
+        call_command("migrate", verbosity=0)
+        password = os.environ.get("DEMO_PASSWORD") or settings.DEMO_OPERATOR_PASSWORD
+        prepare_database(password)
+        metrics_dir = settings.RUN_DIR / "metrics"
+        shutil.rmtree(metrics_dir, ignore_errors=True)
+        metrics_dir.mkdir()
+        server = None if environment.redis_url else start_redis(settings.RUN_DIR)
+        simulator_port = free_port()
+        address = f"http://127.0.0.1:{environment.server_port}"
+        ready = f"Ready: {address}  user: operator  password: {password}  (Ctrl-C stops everything)"
+        try:
+            status = run_together(demo_processes(simulator_port), demo_environment(simulator_port), ready=ready)
+        finally:
+            if server:
+                server.stop()
+        sys.exit(status)

@@ -1,0 +1,40 @@
+"""What Celery tells us of every task, as metrics and as fields of its log lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery.signals import task_failure, task_postrun, task_prerun, worker_init
+
+from trafficmon.core import metrics
+from workers.queues import Queue
+
+log = structlog.get_logger()
+
+
+@task_prerun.connect
+def begin_task(task_id: str, task: Any, **_: Any) -> None:
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    routing = (task.request.delivery_info or {}).get("routing_key", "")
+    metrics.queue_messages_received.labels(routing).inc()
+
+
+@task_postrun.connect
+def end_task(task: Any, state: str, **_: Any) -> None:
+    metrics.tasks_processed.labels(task.name, str(state).lower()).inc()
+    structlog.contextvars.clear_contextvars()
+
+
+@task_failure.connect
+def count_failure(sender: Any, **_: Any) -> None:
+    metrics.pipeline_errors.labels(sender.name).inc()
+
+
+@worker_init.connect
+def prepare_detector(sender: Any, **_: Any) -> None:
+    """Load the model before the first frame comes, in the workers that will need it."""
+    if Queue.DETECT in sender.app.amqp.queues.consume_from:
+        from workers.pipeline import frame_pipeline
+
+        log.info("detector.ready", model=frame_pipeline().detector.model)

@@ -1,0 +1,194 @@
+"""A frame's way through the workers: what each task does with its one call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from assessment import alerts, results
+from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, store_verdict
+from assessment.clients import UnableToAssess
+from assessment.cooldown import take_turn
+from assessment.evidence import keep_evidence, pictures_of
+from assessment.gate import Gated, questions_of
+from assessment.judge import judge
+from assessment.models import Assessment, FrameResult
+from assessment.risk import RiskLevel
+from cameras.frames import FrameRef, FrameStore, connect_redis
+from cameras.models import Camera, Zone
+from detection.backends import load_detector
+from detection.detect import FramePipeline, PictureUnreadableError, crop_jpegs, detect_frame, read_picture
+from detection.detections import DetectedFrame
+from detection.detector import Picture
+from detection.tracks import tracks_from_bytes
+from detection.zones import Kind, ZoneRule
+from trafficmon.core import metrics
+from trafficmon.core.clock import utc_now
+from trafficmon.core.objects import ObjectClass
+from trafficmon.live import publish
+from workers.queues import Queue
+
+log = structlog.get_logger()
+
+FRESH = timedelta(seconds=10)
+"""A frame older than this is not worth detecting: a newer one is on its way."""
+CLAIM_MARGIN_SECONDS = 30.0
+"""A lease outlives the call by this much, for storing the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """What comes next: `subject` is the id of a camera, an assessment or a frame result, as the queue wants."""
+
+    queue: Queue
+    subject: int
+
+
+@functools.cache
+def frame_store() -> FrameStore:
+    return FrameStore(connect_redis())
+
+
+@functools.cache
+def frame_pipeline() -> FramePipeline:
+    """This process's model, loaded once, and how its findings are worked on."""
+    return FramePipeline(load_detector(settings.MODEL_FILE, weights_dir=settings.WEIGHTS_DIR), settings.MODEL_FILE)
+
+
+def detect_newest(camera_id: int) -> list[WakeUp]:
+    """Detect the camera's newest waiting frame, store and show it; what to wake next."""
+    store = frame_store()
+    ref = store.take(camera_id)
+    try:
+        wake_ups = _detect(ref) if ref else []
+    finally:
+        another_waits = store.finish(camera_id)
+    return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if another_waits else wake_ups
+
+
+def _detect(ref: FrameRef) -> list[WakeUp]:
+    picture = _picture_of(ref, now=utc_now())
+    if picture is None:
+        return []
+    camera = Camera.objects.prefetch_related("zones").get(pk=ref.camera_id)
+    frame = _detect_and_track(picture, ref, zones=[zone_rule(zone) for zone in camera.zones.all()])
+    for index, crop in crop_jpegs(picture, frame.groups).items():
+        frame_store().put(f"{ref.frame_key}:{index}", crop)
+    return _record(frame, _gate(camera, frame))
+
+
+def _detect_and_track(picture: Picture, ref: FrameRef, *, zones: Sequence[ZoneRule]) -> DetectedFrame:
+    kept = frame_store().load_tracks(ref.camera_id)
+    tracks = tracks_from_bytes(kept) if kept else None
+    frame, tracks = detect_frame(picture, ref, pipeline=frame_pipeline(), zones=zones, tracks=tracks)
+    frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
+    return frame
+
+
+def zone_rule(zone: Zone) -> ZoneRule:
+    """The zone as the rules of detection know it."""
+    return ZoneRule(
+        name=zone.name,
+        kind=cast("Kind", zone.kind),
+        polygon=tuple((x, y) for x, y in zone.polygon),
+        classes=frozenset(map(ObjectClass, zone.classes)),
+        direction_degrees=zone.direction_degrees,
+    )
+
+
+def _picture_of(ref: FrameRef, *, now: datetime) -> Picture | None:
+    """The frame's picture; None, counted with its reason, when it is not worth or not possible to detect."""
+    if now - ref.captured_at > FRESH:
+        metrics.frames_dropped.labels("stale").inc()
+        return None
+    jpeg = frame_store().get(ref.frame_key)
+    if jpeg is None:
+        metrics.frames_dropped.labels("lost").inc()
+        return None
+    try:
+        return read_picture(jpeg)
+    except PictureUnreadableError:
+        metrics.frames_dropped.labels("unreadable").inc()
+        return None
+
+
+def _record(frame: DetectedFrame, gated: Gated) -> list[WakeUp]:
+    patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
+    now = utc_now()
+    row = results.record_frame(frame, gated, now=now, patience=patience)
+    if row is None:
+        return []
+    publish.publish_frame(row.pk)
+    _count(frame, now)
+    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
+    return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+
+
+def _count(frame: DetectedFrame, now: datetime) -> None:
+    metrics.detections.labels(str(frame.camera_id)).inc()
+    metrics.detection_latency.observe((now - frame.captured_at).total_seconds())
+    metrics.traffic_groups.inc(len(frame.groups))
+    for each in frame.detections:
+        metrics.detected_objects.labels(each.object_class).inc()
+
+
+def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
+    """What is asked of this frame; the camera's cooldown is taken only when there is something to ask."""
+    configuration = settings.MODEL_FILE.llm
+    if not (configuration.enabled and camera.assessment_enabled):
+        return Gated((), "assessment is switched off")
+    questions = questions_of(frame)
+    if not questions:
+        return Gated((), "fewer than two road users")
+    if not take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds):
+        return Gated((), "the camera's cooldown has not passed")
+    return Gated(questions)
+
+
+def assess_most_pressing() -> int | None:
+    """Answer the most pressing question; the frame it belongs to when the question has ended."""
+    lease = timedelta(seconds=settings.ENVIRONMENT.llm_timeout + CLAIM_MARGIN_SECONDS)
+    claim = claim_next(now=utc_now(), lease=lease)
+    if claim is None:
+        return None
+    structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
+    try:
+        ended = _answer(claim)
+    except UnableToAssess as error:
+        log.warning("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
+        retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
+        ended = store_failure(claim, error, now=utc_now(), retries=retries)
+    return claim.frame_result_id if ended else None
+
+
+def _answer(claim: Claim) -> bool:
+    frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
+    pictures = pictures_of(frame, claim.group_index, frame_store().get)
+    judgement = judge(frame, claim.group_index, pictures)
+    if not store_verdict(claim, judgement, now=utc_now()):
+        log.warning("assessment.claim_lost")
+        return False
+    if judgement.verdict.level != RiskLevel.NONE:
+        keep_evidence(claim.assessment_id, pictures)
+    return True
+
+
+def close(frame_result_id: int) -> None:
+    """Join the answers of a frame once all have ended, raise its alerts, and tell the browsers."""
+    with transaction.atomic():
+        if not results.close_frame(frame_result_id, now=utc_now()):
+            return
+        changes = alerts.apply_verdicts(frame_result_id)
+    publish.publish_verdict(frame_result_id)
+    for change in changes:
+        publish.publish_alert(change.alert_id, change.change)
+    if any(change.level == RiskLevel.HIGH for change in changes):
+        camera_id = FrameResult.objects.values_list("camera_id", flat=True).get(pk=frame_result_id)
+        frame_store().pause(camera_id, seconds=settings.ENVIRONMENT.alert_pause_seconds)

@@ -1,0 +1,59 @@
+"""Celery's envelopes: decode, one call, send what comes next."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from workers import pipeline
+from workers.queues import Queue, send
+from workers.upkeep import forget_old_frames as forget
+from workers.upkeep import measure_waiting, sweep_unfinished
+
+
+@shared_task(name="detect_frame")
+def detect_frame(*, camera_id: int) -> None:
+    """Detect the newest waiting frame of a camera."""
+    for wake_up in pipeline.detect_newest(camera_id):
+        send_wake_up(wake_up)
+
+
+@shared_task(name="assess_group")
+def assess_group(*, assessment_id: int) -> None:  # noqa: ARG001  # names who woke it; the claim decides which row
+    """Answer the most pressing question."""
+    closable = pipeline.assess_most_pressing()
+    if closable is not None:
+        send(close_frame, Queue.RESULTS, frame_result_id=closable)
+
+
+@shared_task(name="close_frame")
+def close_frame(*, frame_result_id: int) -> None:
+    """Join the answers of a frame."""
+    pipeline.close(frame_result_id)
+
+
+@shared_task(name="sweep")
+def sweep() -> None:
+    """Send again what stayed pending, give up what is overdue, and close what time closes."""
+    for wake_up in sweep_unfinished():
+        send_wake_up(wake_up)
+
+
+@shared_task(name="measure_queues")
+def measure_queues() -> None:
+    measure_waiting()
+
+
+@shared_task(name="forget_old_frames")
+def forget_old_frames() -> None:
+    forget()
+
+
+def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
+    """Put what comes next on its queue."""
+    match wake_up.queue:
+        case Queue.DETECT:
+            return send(detect_frame, Queue.DETECT, expires_seconds=60, camera_id=wake_up.subject)
+        case Queue.ASSESS | Queue.ASSESS_URGENT:
+            return send(assess_group, wake_up.queue, expires_seconds=60, assessment_id=wake_up.subject)
+        case Queue.RESULTS:
+            return send(close_frame, Queue.RESULTS, frame_result_id=wake_up.subject)
