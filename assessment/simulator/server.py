@@ -1,0 +1,205 @@
+"""The simulator's HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from assessment.simulator.faults import Control, FaultKind, Faults, Latency, refusal_of, spoil
+from assessment.simulator.judgement import Judge
+from assessment.simulator.limits import KeyLimits
+from assessment.simulator.protocol import MAX_BODY_BYTES, PATH, Asked, Refusal, read_request, refusal_body, reply_body
+
+SPOILERS = (FaultKind.FENCED, FaultKind.WRAPPED, FaultKind.COMMENTED)
+"""Everyday imperfections of models, for `rubbish`; the worse ones only on request."""
+
+_STRANGE: dict[FaultKind, Callable[[], web.Response]] = {
+    FaultKind.BAD_GATEWAY: lambda: web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html"),
+    FaultKind.OK_WITHOUT_OUTPUT: lambda: web.json_response(
+        {"code": "DataInspectionFailed", "message": "Output data may contain inappropriate content."}
+    ),
+}
+"""Replies outside the protocol, as gateways make them."""
+
+HANG_SECONDS = 3600.0
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+
+
+def _exit_at_once() -> None:
+    os._exit(70)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """How a simulator behaves; `keys` empty means any key that starts with `sk-`, limits of 0 mean none."""
+
+    seed: int = 0
+    latency: Latency = field(default_factory=Latency)
+    keys: tuple[str, ...] = ()
+    rps: int = 0
+    rpm: int = 0
+    tpm: int = 0
+    rubbish: float = 0.0
+    keep_requests: int = 0
+    die: Callable[[], None] = _exit_at_once
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedRequest:
+    """A request as it came over the wire."""
+
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass(slots=True)
+class Counts:
+    """Requests seen, by outcome and by key; a key is told by its last characters only."""
+
+    requests: int = 0
+    in_flight: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    levels: Counter[str] = field(default_factory=Counter)
+    by_key: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def end(self, key: str, outcome: str) -> None:
+        self.outcomes[outcome] += 1
+        self.by_key[f"…{key[-6:]}"][outcome] += 1
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "in_flight": self.in_flight,
+            "outcomes": dict(self.outcomes),
+            "levels": dict(self.levels),
+            "by_key": {key: dict(outcomes) for key, outcomes in self.by_key.items()},
+        }
+
+
+class Simulator:
+    """Its state and its routes; `application()` is what a server runs."""
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self.options = options
+        self.counts = Counts()
+        self.captured: deque[CapturedRequest] = deque(maxlen=options.keep_requests)
+        self._rng = random.Random(options.seed)
+        self._faults = Faults(options.latency, self._rng)
+        self._judge = Judge(options.seed)
+        self._limits = KeyLimits(options.rps, options.rpm, options.tpm)
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application.router.add_post(PATH, self._generate)
+        application.router.add_post("/_control", self._control)
+        application.router.add_get("/_stats", self._stats)
+        return application
+
+    async def _stats(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.counts.told())
+
+    async def _control(self, request: web.Request) -> web.Response:
+        if request.remote not in _LOOPBACK or request.content_type != "application/json":
+            return web.json_response({"error": "only JSON, and only from this machine"}, status=403)
+        try:
+            self._faults.apply(Control.model_validate_json(await request.read()))
+        except ValidationError as error:
+            mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+            return web.json_response({"error": mistakes}, status=400)
+        return web.json_response({"ok": True})
+
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        self.counts.requests += 1
+        self.counts.in_flight += 1
+        outcome = "cancelled"
+        try:
+            outcome, response = await self._outcome(request, key)
+        except Refusal as refusal:
+            outcome, response = refusal.code, web.json_response(refusal_body(refusal), status=refusal.status)
+        finally:
+            self.counts.in_flight -= 1
+            self.counts.end(key, outcome)
+        return response
+
+    async def _outcome(self, request: web.Request, key: str) -> tuple[str, web.StreamResponse]:
+        body = await self._read(request)
+        self._check_key(request, key)
+        fault = self._faults.meet(key)
+        if fault:
+            misbehaved = await self._misbehave(request, fault)
+            if misbehaved:
+                return fault.value, misbehaved
+        asked = read_request(body)
+        self._limits.admit(key, asked.picture_tokens + asked.text_tokens, asyncio.get_running_loop().time())
+        await asyncio.sleep(self._faults.latency.draw(self._rng))
+        return "ok", web.json_response(reply_body(asked, self._answer(asked, fault)))
+
+    async def _read(self, request: web.Request) -> Any:
+        try:
+            raw = await request.read()
+            body = json.loads(raw)
+        except web.HTTPRequestEntityTooLarge:
+            raise Refusal(413, "RequestEntityTooLarge", "Exceeded limit on max bytes per request.") from None
+        except ValueError:
+            raise Refusal(400, "InvalidParameter", "The request body is not JSON.") from None
+        self.captured.append(CapturedRequest(request.path, dict(request.headers), body))
+        return body
+
+    def _check_key(self, request: web.Request, key: str) -> None:
+        bearer = request.headers.get("Authorization", "").startswith("Bearer ")
+        known = key in self.options.keys if self.options.keys else key.startswith("sk-")
+        if not (bearer and known):
+            raise Refusal(401, "InvalidApiKey", "Invalid API-key provided.")
+        if request.headers.get("X-DashScope-SSE", "").lower() == "enable":
+            raise Refusal(400, "InvalidParameter", "This simulator does not stream.")
+
+    async def _misbehave(self, request: web.Request, fault: FaultKind) -> web.StreamResponse | None:
+        """What the fault makes of the request; None where it only spoils the answer."""
+        refusal = refusal_of(fault)
+        if refusal:
+            raise refusal
+        match fault:
+            case FaultKind.HANG:
+                await asyncio.sleep(HANG_SECONDS)
+            case FaultKind.TRICKLE:
+                return await _trickle(request)
+            case FaultKind.DROP:
+                return _drop(request)
+            case FaultKind.DIE:
+                self.options.die()
+                return _drop(request)
+        return _STRANGE[fault]() if fault in _STRANGE else None
+
+    def _answer(self, asked: Asked, fault: FaultKind | None) -> str:
+        answer, level = self._judge.answer(asked.system, asked.text)
+        self.counts.levels[level] += 1
+        if fault is None and self._rng.random() < self.options.rubbish:
+            fault = self._rng.choice(SPOILERS)
+        return spoil(answer, fault) if fault else answer
+
+
+def _drop(request: web.Request) -> web.Response:
+    if request.transport:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _trickle(request: web.Request) -> web.StreamResponse:
+    """A reply that begins at once and never ends, a byte at a time."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    for _ in range(int(HANG_SECONDS * 10)):
+        await response.write(b" ")
+        await asyncio.sleep(0.1)
+    return response
