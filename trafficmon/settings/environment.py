@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trafficmon.core.objects import ObjectClass
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Listed = NoDecode  # comma separated rather than JSON
 
 
@@ -38,7 +35,7 @@ class Environment(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], Listed] = ()
     secret_key: SecretStr = SecretStr("")
     field_key: SecretStr = SecretStr("")
-    camera_networks: Annotated[tuple[Network, ...], Listed] = ()
+    camera_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
     weights_dir: Path = Path("weights")
     media_root: Path = Path("media")
     run_dir: Path = Path("var")
@@ -112,7 +109,3 @@ def _missing_secrets(environment: Environment) -> list[str]:
     hint = "set it to a long random text, for example from: openssl rand -hex 32"
     wanted = {"ALGO_SECRET_KEY": environment.secret_key, "ALGO_FIELD_KEY": environment.field_key}
     return [f"{name} is required: {hint}" for name, value in wanted.items() if not value.get_secret_value()]
-
-
-def running_tests() -> bool:
-    return "PYTEST_VERSION" in os.environ

