@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from assessment.risk import RiskLevel, RiskType
+from assessment.risk import WHOLE_FRAME, RiskLevel, RiskType
+from detection.detections import DetectedFrame
 from trafficmon.core.geometry import Box, distance, intersection_over_union
 
 ALERTING = frozenset({RiskLevel.MEDIUM, RiskLevel.HIGH})
@@ -35,6 +36,22 @@ class Sighting:
     place: Box
     track_ids: frozenset[int]
     seen_at: datetime
+
+
+def sighting_of(
+    frame: DetectedFrame, group_index: int, *, assessment_id: int, risk_type: RiskType, level: RiskLevel
+) -> Sighting:
+    """What a verdict about a group of `frame` (0: the whole frame) says of where and of whom."""
+    group = next((each for each in frame.groups if each.index == group_index), None)
+    members = frame.members_of(group) if group else frame.detections
+    return Sighting(
+        assessment_id=assessment_id,
+        risk_type=risk_type,
+        level=level,
+        place=group.box if group and group_index != WHOLE_FRAME else Box(0, 0, frame.width, frame.height),
+        track_ids=frozenset(each.track_id for each in members if each.track_id is not None),
+        seen_at=frame.captured_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,23 @@ from datetime import datetime
 
 from django.db.models import F
 
-from assessment.alert_policy import DEFAULT_POLICY, AlertPolicy, LiveAlert, Match, Sighting, match_sightings
+from assessment.alert_policy import (
+    DEFAULT_POLICY,
+    AlertPolicy,
+    LiveAlert,
+    Match,
+    Sighting,
+    match_sightings,
+    sighting_of,
+)
 from assessment.models import Alert, AlertState, Assessment, FrameResult
 from assessment.results import detected_frame
-from assessment.risk import WHOLE_FRAME, AssessmentStatus, RiskLevel, RiskType, highest
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType, highest
 from cameras.models import Camera
 from detection.detections import DetectedFrame
 from trafficmon.accounts.models import User
 from trafficmon.core import metrics
-from trafficmon.core.geometry import Box, box_from
+from trafficmon.core.geometry import box_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +52,12 @@ def apply_verdicts(frame_result_id: int, *, policy: AlertPolicy = DEFAULT_POLICY
 
 
 def _sighting(verdict: Assessment, frame: DetectedFrame) -> Sighting:
-    group = next((each for each in frame.groups if each.index == verdict.group_index), None)
-    members = frame.members_of(group) if group else frame.detections
-    return Sighting(
+    return sighting_of(
+        frame,
+        verdict.group_index,
         assessment_id=verdict.pk,
         risk_type=RiskType(verdict.risk_type),
         level=RiskLevel(verdict.risk_level),
-        place=group.box if group and verdict.group_index != WHOLE_FRAME else Box(0, 0, frame.width, frame.height),
-        track_ids=frozenset(each.track_id for each in members if each.track_id is not None),
-        seen_at=frame.captured_at,
     )
 
 

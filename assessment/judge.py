@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -32,23 +33,7 @@ def model_client() -> ModelClient:
     return load_client("dashscope", base_url=settings.ENVIRONMENT.llm_base_url)
 
 
-def judge(frame: DetectedFrame, group_index: int, pictures: Pictures) -> Judgement:
-    """Ask the model about one group (0: the whole frame); raises UnableToAssess."""
-    environment, configuration = settings.ENVIRONMENT, settings.MODEL_FILE.llm
-    question = build_question(
-        facts_of(frame, group_index, cropped=pictures.crop is not None),
-        [pictures.crop or pictures.frame],
-        model=environment.llm_model,
-        language=environment.language,
-        template=configuration.prompt_template,
-    )
-    answer = _ask(question)
-    asked = frozenset({group_index})
-    [verdict] = parse_answer(answer.text, asked=asked, thresholds=configuration.risk_threshold)
-    return Judgement(verdict, answer, question.prompt_version)
-
-
-def _ask(question: Question) -> Answer:
+def ask_under_lease(question: Question) -> Answer:
     """One request under one lease, counted whatever becomes of it."""
     with take_lease() as lease, metrics.llm_concurrent.track_inprogress():
         try:
@@ -63,6 +48,28 @@ def _ask(question: Question) -> Answer:
     metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)
     metrics.llm_tokens.labels(question.model, "output").inc(answer.output_tokens)
     return answer
+
+
+def judge(
+    frame: DetectedFrame,
+    group_index: int,
+    pictures: Pictures,
+    *,
+    ask: Callable[[Question], Answer] = ask_under_lease,
+) -> Judgement:
+    """Ask the model about one group (0: the whole frame); raises UnableToAssess."""
+    environment, configuration = settings.ENVIRONMENT, settings.MODEL_FILE.llm
+    question = build_question(
+        facts_of(frame, group_index, cropped=pictures.crop is not None),
+        [pictures.crop or pictures.frame],
+        model=environment.llm_model,
+        language=environment.language,
+        template=configuration.prompt_template,
+    )
+    answer = ask(question)
+    asked = frozenset({group_index})
+    [verdict] = parse_answer(answer.text, asked=asked, thresholds=configuration.risk_threshold)
+    return Judgement(verdict, answer, question.prompt_version)
 
 
 def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupFacts:
