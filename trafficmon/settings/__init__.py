@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 import trafficmon
+from trafficmon.core import metrics  # noqa: F401  # before django_prometheus makes the first of its own
 from trafficmon.core.logging import configure_structlog, logging_settings
 from trafficmon.settings.demo_keys import demo_secrets
 from trafficmon.settings.environment import ConfigurationError, read_environment
