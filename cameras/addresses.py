@@ -78,6 +78,11 @@ def mask_credentials(source: str) -> str:
     return _SECRET_PARAMETERS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", source))
 
 
+def unmask(given: str, *, kept: str) -> str:
+    """`given`, or the source that is kept where `given` is only its masked form."""
+    return kept if given == mask_credentials(kept) else given
+
+
 def check_source(source: str) -> None:
     """Raise ValidationError unless `source` may be opened, saying what to do."""
     allow_source(source)
@@ -87,6 +92,8 @@ def allow_source(source: str) -> AllowedSource:
     """`source` as it may be opened now; raises ValidationError otherwise. Call it right before every opening."""
     if not source or not source.isprintable() or source != source.strip():
         raise ValidationError(_("Give an address without spaces around it or control characters in it."))
+    if "***" in source:
+        raise ValidationError(_("The password in this address is masked: write it out again."))
     found = _SCHEME.match(source)
     scheme = found[1].lower() if found else ""
     if scheme == "street":

@@ -1,0 +1,201 @@
+"""Keeps a thread per wanted camera running, and writes down what they see."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import redis
+import structlog
+from django.db import DatabaseError, close_old_connections, transaction
+from django.utils.translation import gettext as _
+
+from cameras.frames import FrameRef, FrameStore, Offer
+from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
+from cameras.models import Camera, Sampling, StreamState, Wanted
+from cameras.sources import Burst, Stream, Terms, encode_jpeg
+from cameras.stream_thread import Report, StreamThread
+from trafficmon.core import metrics
+from trafficmon.core.clock import utc_now
+from trafficmon.core.ids import new_token
+
+log = structlog.get_logger()
+
+ROUND_SECONDS = 1.0
+_TICK_SECONDS = 0.2
+_STOP_SECONDS = 1.5
+_LONGEST_STAGGER_SECONDS = 0.25
+
+
+class Capture:
+    """The capture process. Only its own thread uses the database; cameras' threads only hand on pictures."""
+
+    def __init__(
+        self,
+        *,
+        store: FrameStore,
+        on_frame: Callable[[FrameRef, Offer], None],
+        on_state: Callable[[int, StreamState, str], None],
+        limit: int,
+        default_interval: float,
+    ) -> None:
+        self.patience_seconds = 10.0
+        """How long a camera may take to open, and how long it may then be silent, before it is tried anew."""
+        self._store = store
+        self._on_frame = on_frame
+        self._on_state = on_state
+        self._limit = limit
+        self._default_interval = default_interval
+        self._threads: dict[int, StreamThread] = {}
+        self._written: dict[int, Report] = {}
+        self._frames_written: dict[int, datetime] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Capture until `stop` is set, which takes effect within two seconds."""
+        last_round = float("-inf")
+        while not stop.wait(_TICK_SECONDS if self._threads else 0.05):
+            full = time.monotonic() - last_round >= ROUND_SECONDS
+            if not full and not self._has_news():
+                continue
+            try:
+                close_old_connections()
+                if full:
+                    last_round = time.monotonic()
+                    self._reconcile()
+                self._write_down()
+            except Exception:  # the process's outermost loop: a database that is away comes back
+                log.exception("capture.round_failed")
+                metrics.pipeline_errors.labels("capture").inc()
+        try:
+            self._end()
+        except DatabaseError:
+            log.exception("capture.end_not_written")
+
+    def _has_news(self) -> bool:
+        return any(self._written.get(number) != thread.report for number, thread in self._threads.items())
+
+    def _reconcile(self) -> None:
+        wanted = {camera.pk: camera for camera in Camera.objects.wanted_running()}
+        chosen = self._choose(wanted)
+        for camera_id in [number for number in self._threads if number not in chosen]:
+            self._drop(camera_id)
+        for camera_id, report in list(self._written.items()):
+            if camera_id in wanted and wanted[camera_id].state != report.state:
+                del self._written[camera_id]  # somebody else wrote another state meanwhile
+        fresh = [wanted[number] for number in chosen if not self._still_right(wanted[number])]
+        for position, camera in enumerate(fresh):
+            self._drop(camera.pk)
+            self._start(camera, position * min(_LONGEST_STAGGER_SECONDS, self._interval(camera) / len(fresh)))
+        for camera_id in wanted.keys() - set(chosen):
+            self._write(camera_id, Report(StreamState.OFFLINE, _("Too many cameras: see ALGO_MAX_CONCURRENT_STREAMS.")))
+        self._forget_stopped()
+
+    def _choose(self, wanted: Iterable[int]) -> list[int]:
+        """The cameras to run: those that already do come first, so that a full house does not change its guests."""
+        return sorted(wanted, key=lambda number: (number not in self._threads, number))[: self._limit]
+
+    def _forget_stopped(self) -> None:
+        seen = Camera.objects.filter(wanted=Wanted.STOPPED).exclude(
+            state__in=(StreamState.STOPPED, StreamState.UNKNOWN)
+        )
+        for camera_id in seen.values_list("pk", flat=True):
+            self._write(camera_id, Report(StreamState.STOPPED))
+        self._written = {number: report for number, report in self._written.items() if number in self._threads}
+
+    def _still_right(self, camera: Camera) -> bool:
+        thread = self._threads.get(camera.pk)
+        if thread is None or thread.is_dead() or thread.is_stuck():
+            return False
+        thread.detecting = camera.detection_enabled
+        return thread.source == camera.source and thread.terms == self._terms(camera)
+
+    def _interval(self, camera: Camera) -> float:
+        return camera.frame_interval or self._default_interval
+
+    def _terms(self, camera: Camera) -> Terms:
+        patience = self.patience_seconds
+        return Terms(self._interval(camera), Sampling(camera.sampling), open_seconds=patience, read_seconds=patience)
+
+    def _start(self, camera: Camera, delay_seconds: float) -> None:
+        thread = StreamThread(
+            camera.pk, camera.source, self._terms(camera), deliver=self._deliver, delay_seconds=delay_seconds
+        )
+        thread.detecting = camera.detection_enabled
+        self._threads[camera.pk] = thread
+
+    def _drop(self, camera_id: int) -> None:
+        """Let a thread end in its own time: it may be waiting for a camera that says nothing."""
+        thread = self._threads.pop(camera_id, None)
+        self._written.pop(camera_id, None)
+        if thread:
+            thread.stop.set()
+            log.info("camera.closed", camera_id=camera_id)
+
+    def _write_down(self) -> None:
+        for camera_id, thread in self._threads.items():
+            quiet = thread.quiet_seconds()
+            if thread.report.state is StreamState.ONLINE and quiet > silence_seconds(thread.terms.interval_seconds):
+                thread.report = Report(StreamState.STALE, _("No new picture comes."))
+            self._write(camera_id, thread.report)
+        metrics.active_cameras.set(sum(thread.is_open for thread in self._threads.values()))
+        self._write_frames()
+
+    def _write(self, camera_id: int, report: Report) -> None:
+        if self._written.get(camera_id) == report:
+            return
+        if record_state(camera_id, report.state, error=report.error, now=utc_now()):
+            log.info("camera.state", camera_id=camera_id, state=str(report.state))
+            self._on_state(camera_id, report.state, report.error)
+        self._written[camera_id] = report
+
+    def _write_frames(self) -> None:
+        lag = timedelta(seconds=FRAME_WRITE_SECONDS)
+        for camera_id, thread in self._threads.items():
+            at, written_at = thread.last_frame_at, self._frames_written.get(camera_id)
+            if at and (written_at is None or at - written_at >= lag):
+                record_frame(camera_id, at=at)
+                self._frames_written[camera_id] = at
+
+    def _end(self) -> None:
+        for thread in self._threads.values():
+            thread.stop.set()
+        until = time.monotonic() + _STOP_SECONDS
+        for thread in self._threads.values():
+            thread.join(until - time.monotonic())
+        metrics.active_cameras.set(0)
+        ended = Report(StreamState.OFFLINE, _("Capture is not running."))
+        for camera_id in self._threads:
+            self._write(camera_id, ended)
+        self._threads.clear()
+        close_old_connections()
+
+    def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
+        """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""
+        camera_id = thread.camera_id
+        metrics.frames_captured.labels(str(camera_id)).inc()
+        if not thread.detecting or thread.stop.is_set():
+            return
+        try:
+            pause_seconds = self._store.pause_left(camera_id)
+            if pause_seconds:
+                stream.hold(pause_seconds)
+                return
+            ref, offer = self._keep(camera_id, burst)
+        except redis.RedisError as error:
+            log.warning("capture.store_unavailable", camera_id=camera_id, error=type(error).__name__)
+            metrics.frames_dropped.labels("store_unavailable").inc()
+            return
+        self._on_frame(ref, offer)
+
+    def _keep(self, camera_id: int, burst: Burst) -> tuple[FrameRef, Offer]:
+        keys = tuple(new_token() for _picture in burst.pictures)
+        for key, picture in zip(keys, burst.pictures, strict=True):
+            self._store.put(key, encode_jpeg(picture))
+        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys)
+        offer = self._store.offer(ref)
+        if offer.replaced:
+            metrics.frames_dropped.labels("superseded").inc()
+            self._store.forget(offer.replaced)
+        return ref, offer

@@ -1,0 +1,70 @@
+"""What was seen of a camera, written once per change and guarded by what is still wanted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from cameras.models import Camera, StreamState, Wanted
+
+SILENT_INTERVALS = 3
+"""So many intervals without a picture, and the last one is no longer taken for the present."""
+LEAST_SILENCE_SECONDS = 5.0
+FRAME_WRITE_SECONDS = 5.0
+"""`last_frame_at` may lag behind by this much: SQLite has one writer at a time."""
+
+
+def silence_seconds(interval_seconds: float) -> float:
+    """How long a camera may show nothing new before it is called stale."""
+    return max(LEAST_SILENCE_SECONDS, SILENT_INTERVALS * interval_seconds)
+
+
+def record_state(camera_id: int, state: StreamState, *, error: str = "", now: datetime) -> bool:
+    """Write what was seen, and whether the state changed by it.
+
+    A report that comes late, of a camera that is to stop or to run by now, changes nothing.
+    """
+    wanted = Wanted.STOPPED if state is StreamState.STOPPED else Wanted.RUNNING
+    camera = Camera.objects.filter(pk=camera_id, wanted=wanted)
+    short = error[: Camera._meta.get_field("last_error").max_length]
+    if camera.exclude(state=state).update(state=state, state_since=now, last_error=short):
+        return True
+    camera.exclude(last_error=short).update(last_error=short)
+    return False
+
+
+def record_frame(camera_id: int, *, at: datetime) -> None:
+    """Write when the last picture came, unless that was written moments ago."""
+    lagging = Q(last_frame_at=None) | Q(last_frame_at__lte=at - timedelta(seconds=FRAME_WRITE_SECONDS))
+    Camera.objects.filter(lagging, pk=camera_id).update(last_frame_at=at)
+
+
+def mark_stale(now: datetime) -> list[int]:
+    """Call stale the cameras whose pictures stopped while nobody said so, as when capture itself died; their ids.
+
+    The wait is longer than capture's own by what the last write may lag behind.
+    """
+    online = Camera.objects.wanted_running().filter(state=StreamState.ONLINE)
+    return [
+        camera_id
+        for camera_id, interval, last_frame_at, since in online.values_list(
+            "pk", "frame_interval", "last_frame_at", "state_since"
+        )
+        if _is_silent(max(filter(None, (last_frame_at, since)), default=None), interval, now)
+        and _mark_stale(camera_id, last_frame_at, now)
+    ]
+
+
+def _is_silent(last_sign_at: datetime | None, interval: float | None, now: datetime) -> bool:
+    borne = silence_seconds(interval or settings.ENVIRONMENT.frame_interval) + 2 * FRAME_WRITE_SECONDS
+    return last_sign_at is None or now - last_sign_at > timedelta(seconds=borne)
+
+
+def _mark_stale(camera_id: int, last_frame_at: datetime | None, now: datetime) -> bool:
+    unchanged = Camera.objects.filter(
+        pk=camera_id, wanted=Wanted.RUNNING, state=StreamState.ONLINE, last_frame_at=last_frame_at
+    )
+    return bool(unchanged.update(state=StreamState.STALE, state_since=now, last_error=_("No new picture comes.")))

@@ -1,0 +1,213 @@
+"""The capture process on video files, with a real Redis and a real database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import redis
+from pytest_django.fixtures import Settings
+
+from cameras.capture import Capture
+from cameras.control import start_camera, stop_camera
+from cameras.frames import FrameRef, FrameStore, Offer
+from cameras.models import Camera, Sampling, StreamState, Wanted
+from tests.clips import write_clip
+from trafficmon.core.clock import utc_now
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+@dataclass
+class Seen:
+    """What a capture handed on."""
+
+    frames: list[tuple[FrameRef, Offer]] = field(default_factory=list)
+    states: list[tuple[int, StreamState, str]] = field(default_factory=list)
+
+    def of(self, camera: Camera) -> list[FrameRef]:
+        return [ref for ref, _offer in self.frames if ref.camera_id == camera.pk]
+
+    def states_of(self, camera: Camera) -> list[StreamState]:
+        return [state for number, state, _error in self.states if number == camera.pk]
+
+
+@pytest.fixture
+def videos(settings: Settings, tmp_path: Path) -> Path:
+    settings.MEDIA_ROOT = tmp_path
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_clip(folder / "road.mp4")
+    return folder
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis) -> FrameStore:
+    return FrameStore(redis_client)
+
+
+@contextmanager
+def capturing(store: FrameStore, *, limit: int = 50, interval: float = 0.3) -> Iterator[Seen]:
+    seen, stop = Seen(), threading.Event()
+    capture = Capture(
+        store=store,
+        on_frame=lambda ref, offer: seen.frames.append((ref, offer)),
+        on_state=lambda *what: seen.states.append(what),
+        limit=limit,
+        default_interval=interval,
+    )
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        began = time.monotonic()
+        thread.join(10)
+        assert time.monotonic() - began < 2
+        assert not thread.is_alive()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def running(name: str, source: str = "road.mp4", **fields: object) -> Camera:
+    return Camera.objects.create(name=name, source=source, wanted=Wanted.RUNNING, **fields)
+
+
+def test_capture_offers_pictures_that_detection_can_read(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    began_at = utc_now()
+    with capturing(store) as seen:
+        wait_until(lambda: len(seen.of(camera)) >= 2)
+        first, second = seen.of(camera)[:2]
+        assert began_at < first.captured_at < second.captured_at < utc_now()
+        assert (len(first.burst), len(second.burst)) == (1, 3)
+        assert second.frame_key == second.burst[-1]
+        jpeg = store.get(second.frame_key)
+        assert jpeg
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape == (240, 320, 3)
+
+
+def test_capture_is_online_from_the_first_picture_and_says_when_it_ends(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with capturing(store) as seen:
+        wait_until(lambda: StreamState.ONLINE in seen.states_of(camera))
+        camera.refresh_from_db()
+        assert camera.state == StreamState.ONLINE
+        assert camera.state_since
+        assert utc_now() - camera.state_since < timedelta(seconds=5)
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).last_frame_at)
+    camera.refresh_from_db()
+    assert (camera.state, camera.last_error) == (StreamState.OFFLINE, "Capture is not running.")
+
+
+def test_capture_gives_up_the_frame_that_nobody_took(
+    videos: Path, store: FrameStore, redis_client: redis.Redis
+) -> None:
+    camera = running("road", sampling=Sampling.EVERY_FRAME)
+    with capturing(store) as seen:
+        wait_until(lambda: len(seen.frames) >= 3)
+        offers = [offer for _ref, offer in seen.frames[:3]]
+        assert [offer.wake for offer in offers] == [True, False, False]
+        assert offers[1].replaced == seen.of(camera)[0]
+        assert store.get(seen.of(camera)[0].frame_key) is None
+
+
+def test_capture_follows_what_is_wanted(videos: Path, store: FrameStore) -> None:
+    camera = Camera.objects.create(name="road", source="road.mp4")
+    with capturing(store) as seen:
+        start_camera(camera.pk)
+        wait_until(lambda: seen.of(camera))
+        stop_camera(camera.pk)
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.STOPPED)
+        count = len(seen.frames)
+        start_camera(camera.pk)
+        wait_until(lambda: len(seen.frames) > count)
+        camera.delete()
+        wait_until(lambda: not threads_of(camera))
+
+
+def test_capture_keeps_one_cameras_failure_from_the_others(videos: Path, store: FrameStore) -> None:
+    (videos / "broken.mp4").write_bytes(b"this is no video" * 100)
+    broken, fine = running("broken", "broken.mp4"), running("fine")
+    with capturing(store) as seen:
+        wait_until(lambda: StreamState.OFFLINE in seen.states_of(broken))
+        count = len(seen.of(fine))
+        wait_until(lambda: len(seen.of(fine)) > count + 1)
+        broken.refresh_from_db()
+        assert broken.last_error == "What is there is not video in a form that is allowed."
+
+
+def test_capture_opens_the_new_source_when_it_is_changed(videos: Path, store: FrameStore) -> None:
+    write_clip(videos / "other.mp4", width=640, height=360)
+    camera = running("road")
+    with capturing(store) as seen:
+        wait_until(lambda: seen.of(camera))
+        start_camera(camera.pk, source="other.mp4")
+
+        def shape() -> tuple[int, ...]:
+            jpeg = store.get(seen.of(camera)[-1].frame_key)
+            picture = cv2.imdecode(np.frombuffer(jpeg or b"\0", np.uint8), cv2.IMREAD_COLOR)
+            return () if picture is None else picture.shape
+
+        wait_until(lambda: shape() == (360, 640, 3))
+        assert threads_of(camera) == 1
+
+
+def test_capture_honours_the_limit(videos: Path, store: FrameStore) -> None:
+    cameras = [running(f"road {number}") for number in range(3)]
+    with capturing(store, limit=2) as seen:
+        wait_until(lambda: seen.of(cameras[0]) and seen.of(cameras[1]))
+        wait_until(lambda: Camera.objects.get(pk=cameras[2].pk).state == StreamState.OFFLINE)
+        assert seen.of(cameras[2]) == []
+        assert "ALGO_MAX_CONCURRENT_STREAMS" in Camera.objects.get(pk=cameras[2].pk).last_error
+
+
+def test_capture_waits_while_the_camera_is_paused(videos: Path, store: FrameStore, redis_client: redis.Redis) -> None:
+    camera = running("road", sampling=Sampling.EVERY_FRAME)
+    with capturing(store, interval=0.1) as seen:
+        wait_until(lambda: seen.of(camera))
+        store.pause(camera.pk, 1.0)
+        paused_at = utc_now()
+        wait_until(lambda: seen.of(camera)[-1].captured_at > paused_at + timedelta(seconds=1))
+        meanwhile = [ref for ref in seen.of(camera) if ref.captured_at > paused_at + timedelta(seconds=0.1)]
+        assert meanwhile[0].captured_at >= paused_at + timedelta(seconds=0.9)
+
+
+def test_capture_offers_nothing_while_detection_is_off(videos: Path, store: FrameStore) -> None:
+    camera = running("road", detection_enabled=False)
+    with capturing(store) as seen:
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).last_frame_at)
+        assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+        assert seen.frames == []
+        Camera.objects.filter(pk=camera.pk).update(detection_enabled=True)
+        wait_until(lambda: seen.of(camera))
+
+
+def test_capture_lets_cameras_begin_one_after_another(videos: Path, store: FrameStore) -> None:
+    cameras = [running(f"road {number}") for number in range(4)]
+    with capturing(store, interval=0.8) as seen:
+        wait_until(lambda: all(seen.of(camera) for camera in cameras))
+        begun = [seen.of(camera)[0].captured_at for camera in cameras]
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
+        assert min(gaps) > 0.1
+
+
+def threads_of(camera: Camera) -> int:
+    return sum(thread.name == f"camera-{camera.pk}" for thread in threading.enumerate())
