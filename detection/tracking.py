@@ -124,7 +124,9 @@ def _expect(one: Track, at: datetime) -> Expectation | None:
         doubt = max(gap_seconds - well, 0.0) / (at_all - well)
         least_overlap = SURE_OVERLAP + doubt * (STILL_OVERLAP - SURE_OVERLAP)
         return Expectation(one.family, one.motion.after(gap_seconds).box, least_overlap)
-    return None if _has_surely_moved(one.motion, gap_seconds) else Expectation(one.family, one.box, STILL_OVERLAP)
+    if gap_seconds > FORGOTTEN_SECONDS or _has_surely_moved(one.motion, gap_seconds):
+        return None
+    return Expectation(one.family, one.box, STILL_OVERLAP)
 
 
 def _is_speed_known(motion: Motion) -> bool:
