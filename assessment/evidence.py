@@ -15,8 +15,8 @@ from assessment.risk import WHOLE_FRAME
 from detection.detections import DetectedFrame
 
 
-class PictureGoneError(UnableToAssess):
-    """The frame's picture is no longer in the frame store: the question came too late."""
+class PictureGone(UnableToAssess):
+    """The question came too late: its picture is no longer in the frame store."""
 
     reason = "picture_gone"
     retryable = False
@@ -31,10 +31,10 @@ class Pictures:
 
 
 def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], bytes | None]) -> Pictures:
-    """What the frame store still holds; raises PictureGoneError when the frame is gone."""
+    """What the frame store still holds; raises PictureGone when the frame is gone."""
     whole = fetch(frame.frame_key)
     if whole is None:
-        raise PictureGoneError
+        raise PictureGone(f"The picture of frame {frame.frame_key} is no longer kept.")
     crop = fetch(f"{frame.frame_key}:{group_index}") if group_index != WHOLE_FRAME else None
     return Pictures(whole, crop)
 

@@ -14,8 +14,8 @@ from django.conf import settings
 from assessment.clients import UnableToAssess
 
 
-class NoKeyError(UnableToAssess):
-    """No API key is configured: set DASHSCOPE_API_KEY."""
+class NoKey(UnableToAssess):
+    """There is no key to call with."""
 
     reason = "no_key"
     retryable = False
@@ -31,8 +31,8 @@ class Lease:
 
 @contextmanager
 def take_lease() -> Iterator[Lease]:
-    """Lend the configured key for one call; raises NoKeyError when there is none."""
+    """Lend the configured key for one call; raises NoKey when there is none."""
     secret = settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     if not secret:
-        raise NoKeyError
+        raise NoKey("No API key is configured: set DASHSCOPE_API_KEY.")
     yield Lease("default", secret)

@@ -1,4 +1,4 @@
-"""Install the tools that tests need and pip cannot give: Chromium, and GStreamer's RTSP server. Debian and Ubuntu, as root.
+"""Install the tools that tests need and pip cannot give: Chromium, and GStreamer's RTSP server. On Debian, as root.
 
 Elsewhere it says what is missing; the tests that need it then skip, saying so.
 """
@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-RTSP_SERVER = "/usr/lib/x86_64-linux-gnu/girepository-1.0/GstRtspServer-1.0.typelib"
 PACKAGES = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "gir1.2-gst-rtsp-server-1.0": lambda: any(Path("/usr/lib").glob("*/girepository-1.0/GstRtspServer-1.0.typelib")),

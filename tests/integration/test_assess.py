@@ -132,5 +132,5 @@ def test_wait_before_a_retry_stays_within_its_bounds(attempts: int, roll: float)
 
 
 def test_every_failure_names_a_reason() -> None:
-    kinds = [UnableToAssess, *UnableToAssess.__subclasses__()]
+    kinds: list[type[UnableToAssess]] = [UnableToAssess, *UnableToAssess.__subclasses__()]
     assert [kind for kind in kinds if not kind.reason] == []

@@ -1,0 +1,228 @@
+"""A frame's way through the workers: real Redis, real database, the real SDK against the bundled simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import redis
+from pydantic import SecretStr
+from pytest_django import Settings
+
+from assessment import judge
+from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.simulator import Latency, RunningSimulator, running_simulator
+from cameras.frames import FrameRef, FrameStore
+from cameras.models import Camera
+from detection.detect import FramePipeline
+from detection.detections import Detection
+from tests.factories import detect, make_camera
+from tests.fakes import FakeDetector
+from trafficmon.core.clock import utc_now
+from trafficmon.core.objects import ObjectClass
+from trafficmon.live import publish
+from workers import pipeline, upkeep
+from workers.pipeline import WakeUp
+from workers.queues import Queue
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+SEED = 1
+"""With which the simulator sees a danger in CONFLICT."""
+CONFLICT = (detect(600, 400, track_id=None), detect(625, 402, ObjectClass.PERSON))
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis) -> FrameStore:
+    return FrameStore(redis_client)
+
+
+@pytest.fixture
+def camera() -> Camera:
+    return make_camera()
+
+
+@pytest.fixture
+def simulator(settings: Settings) -> Iterator[RunningSimulator]:
+    with running_simulator(latency=Latency(median_seconds=0), seed=SEED) as running:
+        told = {"llm_base_url": running.base_url, "dashscope_api_key": SecretStr("sk-of-the-tests")}
+        settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
+        judge.model_client.cache_clear()
+        yield running
+    judge.model_client.cache_clear()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Any:
+    def show(*detections: Detection) -> None:
+        made = FramePipeline(FakeDetector(detections), settings.MODEL_FILE)
+        monkeypatch.setattr(pipeline, "frame_pipeline", lambda: made)
+
+    return show
+
+
+def offer(store: FrameStore, camera: Camera, key: str, *, age_seconds: float = 0) -> None:
+    picture = np.full((720, 1280, 3), 90, np.uint8)
+    store.put(key, cv2.imencode(".jpg", picture)[1].tobytes())
+    store.offer(FrameRef(camera.pk, key, utc_now() - timedelta(seconds=age_seconds)))
+
+
+def answer_everything() -> set[int]:
+    ended = set()
+    while Assessment.objects.claimable(utc_now()).exists():
+        frame = pipeline.assess_most_pressing()
+        ended |= {frame} if frame else set()
+    return ended
+
+
+def test_frame_goes_from_capture_to_an_alert_with_evidence(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, redis_client: redis.Redis
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    wake_ups = pipeline.detect_newest(camera.pk)
+    question = Assessment.objects.get()
+    assert wake_ups == [WakeUp(Queue.ASSESS_URGENT, question.pk)]
+    assert json.loads(redis_client.get(f"camera:{camera.pk}:latest") or b"{}")["assessmentStatus"] == "pending"
+
+    [frame] = answer_everything()
+    pipeline.close(frame)
+    question.refresh_from_db()
+    assert (question.status, question.risk_type) == ("done", "pedestrian_conflict")
+    assert FrameResult.objects.get().max_risk_level == question.risk_level
+    assert Alert.objects.get().assessment == question
+    assert sorted(Evidence.objects.values_list("kind", flat=True)) == ["crop", "frame"]
+    assert redis_client.llen(f"alerts:{camera.pk}") == 1
+
+
+def test_second_delivery_of_anything_changes_nothing(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any
+) -> None:
+    seen(*CONFLICT)
+    for _delivery in range(2):
+        offer(store, camera, "frame-a")
+        pipeline.detect_newest(camera.pk)
+    [frame] = answer_everything()
+    assert pipeline.assess_most_pressing() is None
+    for _delivery in range(2):
+        pipeline.close(frame)
+    assert (FrameResult.objects.count(), Assessment.objects.count(), Alert.objects.get().times_seen) == (1, 1, 1)
+    assert simulator.stats()["requests"] == 1
+
+
+def test_frame_that_waited_too_long_is_dropped(store: FrameStore, camera: Camera, seen: Any) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a", age_seconds=11)
+    assert pipeline.detect_newest(camera.pk) == []
+    assert FrameResult.objects.count() == 0
+
+
+def test_frame_that_arrives_meanwhile_is_woken_for_next(
+    store: FrameStore, camera: Camera, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen()
+    offer(store, camera, "frame-a")
+
+    def publish_and_offer(_frame_result_id: int) -> None:
+        offer(store, camera, "frame-b")
+
+    monkeypatch.setattr(publish, "publish_frame", publish_and_offer)
+    assert pipeline.detect_newest(camera.pk) == [WakeUp(Queue.DETECT, camera.pk)]
+
+
+@pytest.mark.parametrize(
+    ("detections", "assessed", "reason"),
+    [((), True, "fewer than two road users"), (CONFLICT, False, "assessment is switched off")],
+)
+def test_frame_not_asked_about_says_why(
+    store: FrameStore, seen: Any, detections: tuple[Detection, ...], assessed: bool, reason: str
+) -> None:
+    seen(*detections)
+    camera = make_camera(assessment_enabled=assessed)
+    offer(store, camera, "frame-a")
+    assert pipeline.detect_newest(camera.pk) == []
+    row = FrameResult.objects.get()
+    assert (row.status, row.reason) == ("skipped", reason)
+
+
+def test_second_frame_within_the_cooldown_is_not_asked_about(store: FrameStore, camera: Camera, seen: Any) -> None:
+    seen(*CONFLICT)
+    for key in ("frame-a", "frame-b"):
+        offer(store, camera, key)
+        pipeline.detect_newest(camera.pk)
+    rows = FrameResult.objects.order_by("pk").values_list("status", "reason")
+    assert list(rows) == [("pending", ""), ("skipped", "the camera's cooldown has not passed")]
+
+
+@pytest.mark.parametrize("kind", ["rubbish", "empty"])
+def test_rubbish_is_a_failed_assessment_and_never_safe(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, kind: str
+) -> None:
+    seen(*CONFLICT)
+    simulator.control(kind=kind)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    ends = []
+    for _try in range(3):
+        Assessment.objects.pending().update(next_at=utc_now())
+        ends.append(pipeline.assess_most_pressing())
+    row = FrameResult.objects.get()
+    assert ends == [None, None, row.pk]
+    pipeline.close(row.pk)
+    assert Assessment.objects.get().status == "failed"
+    assert FrameResult.objects.get().status == "failed"
+    assert Alert.objects.count() == 0
+
+
+def test_picture_that_is_gone_fails_the_question(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, redis_client: redis.Redis
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    redis_client.delete("frame:frame-a")
+    answer_everything()
+    question = Assessment.objects.get()
+    assert (question.status, question.reason) == ("failed", "picture_gone")
+    assert simulator.stats()["requests"] == 0
+
+
+def test_sweep_wakes_what_was_forgotten_and_gives_up_what_is_overdue(
+    store: FrameStore, camera: Camera, seen: Any
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    assert upkeep.sweep_unfinished() == []
+    question = Assessment.objects.get()
+    Assessment.objects.update(created_at=utc_now() - upkeep.WAKE_AFTER)
+    assert upkeep.sweep_unfinished() == [WakeUp(Queue.ASSESS_URGENT, question.pk)]
+    Assessment.objects.update(deadline_at=utc_now())
+    assert upkeep.sweep_unfinished() == [WakeUp(Queue.RESULTS, question.frame_result_id)]
+    pipeline.close(question.frame_result_id)
+    assert FrameResult.objects.get().status == "expired"
+
+
+def test_sweep_closes_a_frame_whose_last_message_was_lost(store: FrameStore, camera: Camera, seen: Any) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    Assessment.objects.update(status="failed")
+    FrameResult.objects.update(detected_at=utc_now() - upkeep.WAKE_AFTER)
+    assert upkeep.sweep_unfinished() == [WakeUp(Queue.RESULTS, FrameResult.objects.get().pk)]
+
+
+def test_high_risk_makes_the_camera_pause(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    [frame] = answer_everything()
+    Assessment.objects.update(risk_level="high")
+    pipeline.close(frame)
+    assert 2 < store.pause_left(camera.pk) <= 3
