@@ -1,0 +1,169 @@
+"""How much of a reference clip is found, and how fast: `python -m detection.benchmark --help`.
+
+The reference is an OTVision `.otdet.bz2`: per frame a list of boxes whose `x`, `y` are the top-left corner in pixels
+(checked against the picture: read as centres, none of them meets a car). The last line printed is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import importlib.util
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+import av
+import cv2
+import numpy as np
+
+from detection.backends import load_detector
+from detection.configuration import DetectionConfiguration, ModelConfiguration
+from detection.detections import Detection, count_by_class
+from detection.detector import BackendUnavailableError, Detector, Picture, warm_up
+from trafficmon.core.geometry import Box, intersection_over_union
+from trafficmon.core.objects import VEHICLES, ObjectClass
+
+SURE = 0.8
+"""Reference cars at least this sure must be found."""
+SAME_OVERLAP = 0.5
+ROUNDS, FRAMES_A_ROUND = 7, 40
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """How many of the reference's sure cars were found, and in how many frames all of them."""
+
+    frames: int
+    frames_all_found: int
+    share_all_found: float
+    cars: int
+    cars_found: int
+    car_recall: float
+    cars_found_as_any_vehicle: int
+    mean_overlap: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure as the command line asks and print the figures as one JSON line."""
+    asked = _parser().parse_args(arguments)
+    detector = load_detector(_configuration(asked.weights, "auto"), weights_dir=Path())
+    pictures = read_clip(asked.clip)
+    figures: dict[str, object] = {"weights": Path(asked.weights).name, "clip": asked.clip.name}
+    if asked.reference:
+        references = read_reference(asked.reference)
+        figures["recall"] = asdict(measure_recall([detector.detect(each) for each in pictures], references))
+    if photograph := asked.picture or _bus_photograph():
+        figures[photograph.name] = count_by_class(detector.detect(_read(photograph)))
+    if asked.speed:
+        figures["milliseconds_a_frame"] = compare_speed(asked.weights, pictures)
+    sys.stdout.write(json.dumps(figures) + "\n")
+    return 0
+
+
+def read_clip(path: Path) -> list[Picture]:
+    """Every picture of a video file, in order."""
+    with av.open(str(path)) as container:
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+
+
+def read_reference(path: Path) -> list[tuple[Box, ...]]:
+    """The boxes of sure cars in each frame of an OTVision `.otdet.bz2`, in order."""
+    frames = json.loads(bz2.decompress(path.read_bytes()))["data"]
+    return [tuple(_sure_cars(frames[number]["detections"])) for number in sorted(frames, key=int)]
+
+
+def measure_recall(found: Sequence[Sequence[Detection]], references: Sequence[Sequence[Box]]) -> Recall:
+    """Compare what was found with the reference, frame by frame; raises ValueError when their numbers differ."""
+    as_cars, as_vehicles = [], []
+    for detections, cars in zip(found, references, strict=True):
+        as_cars.append(_best_overlaps(cars, detections, frozenset({ObjectClass.CAR})))
+        as_vehicles.append(_best_overlaps(cars, detections, VEHICLES))
+    flat = [overlap for frame in as_cars for overlap in frame]
+    whole = sum(all(overlap >= SAME_OVERLAP for overlap in frame) for frame in as_cars)
+    hits = sum(overlap >= SAME_OVERLAP for overlap in flat)
+    return Recall(
+        frames=len(references),
+        frames_all_found=whole,
+        share_all_found=round(whole / len(references), 4),
+        cars=len(flat),
+        cars_found=hits,
+        car_recall=round(hits / len(flat), 4),
+        cars_found_as_any_vehicle=sum(overlap >= SAME_OVERLAP for frame in as_vehicles for overlap in frame),
+        mean_overlap=round(statistics.fmean(flat), 4),
+    )
+
+
+def compare_speed(weights: str, pictures: Sequence[Picture]) -> dict[str, float]:
+    """Median milliseconds a frame of each backend that is installed, taking turns so that both see the same load."""
+    detectors = dict(_present_backends(weights))
+    rounds: dict[str, list[float]] = {name: [] for name in detectors}
+    for detector in detectors.values():
+        warm_up(detector)
+    for _ in range(ROUNDS):
+        for name, detector in detectors.items():
+            rounds[name].append(_time_round(detector, pictures))
+    return {name: round(1000 * statistics.median(seconds), 2) for name, seconds in rounds.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m detection.benchmark", description=__doc__)
+    parser.add_argument("--clip", type=Path, required=True, help="video file")
+    parser.add_argument("--weights", required=True, help="as model.name in model_config.yaml")
+    parser.add_argument("--reference", type=Path, help="reference detections (.otdet.bz2) of the clip")
+    parser.add_argument("--picture", type=Path, help="a photograph to count in; bus.jpg of ultralytics if installed")
+    parser.add_argument("--speed", action="store_true", help="compare the backends' speed on the clip, too")
+    return parser
+
+
+def _configuration(weights: str, backend: str) -> DetectionConfiguration:
+    return DetectionConfiguration(model=ModelConfiguration.model_validate({"name": weights, "backend": backend}))
+
+
+def _sure_cars(entries: Sequence[dict[str, float | str]]) -> Iterator[Box]:
+    for entry in entries:
+        x, y, width, height, confidence = (float(entry[key]) for key in ("x", "y", "w", "h", "confidence"))
+        if entry["class"] == "car" and confidence >= SURE:
+            yield Box(x, y, x + width, y + height)
+
+
+def _best_overlaps(
+    boxes: Sequence[Box], detections: Sequence[Detection], classes: frozenset[ObjectClass]
+) -> list[float]:
+    candidates = [each.box for each in detections if each.object_class in classes]
+    return [max((intersection_over_union(box, other) for other in candidates), default=0.0) for box in boxes]
+
+
+def _bus_photograph() -> Path | None:
+    """The photograph that Ultralytics ships, found without importing it."""
+    found = importlib.util.find_spec("ultralytics")
+    return Path(found.origin).with_name("assets") / "bus.jpg" if found and found.origin else None
+
+
+def _read(path: Path) -> Picture:
+    return np.asarray(cv2.imread(str(path)), dtype=np.uint8)
+
+
+def _present_backends(weights: str) -> Iterator[tuple[str, Detector]]:
+    for backend in ("openvino", "ultralytics"):
+        try:
+            yield backend, load_detector(_configuration(weights, backend), weights_dir=Path())
+        except BackendUnavailableError as error:
+            sys.stderr.write(f"{error}\n")
+
+
+def _time_round(detector: Detector, pictures: Sequence[Picture]) -> float:
+    """Seconds a frame, over the first frames of the clip."""
+    chosen = pictures[:FRAMES_A_ROUND]
+    started = perf_counter()
+    for picture in chosen:
+        detector.detect(picture)
+    return (perf_counter() - started) / len(chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

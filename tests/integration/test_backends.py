@@ -1,0 +1,127 @@
+"""Both detection backends on real weights: they agree, and they say what is wrong."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from detection.backends import SAMPLE_DIR, load_detector
+from detection.configuration import ClassesConfiguration, DetectionConfiguration, ModelConfiguration
+from detection.detections import Detection, count_by_class
+from detection.detector import BackendUnavailableError, Detector, Picture, WeightsNotFoundError, WeightsUnusableError
+from tests.real_data import WEIGHTS, needed
+from trafficmon.core.objects import ObjectClass
+
+pytest.importorskip("ultralytics", reason="requirements/detection.txt is not installed")
+
+YOLO11N = WEIGHTS
+SAMPLE = SAMPLE_DIR / "trafficmon-sample_openvino_model"
+
+
+def photograph(name: str) -> Picture:
+    from ultralytics.utils import ASSETS
+
+    return np.asarray(cv2.imread(str(ASSETS / name)), dtype=np.uint8)
+
+
+def loaded(weights: Path, backend: str, **settings: float | str) -> Detector:
+    model = ModelConfiguration.model_validate({"name": str(weights), "backend": backend, **settings})
+    return load_detector(DetectionConfiguration(model=model), weights_dir=Path("weights"))
+
+
+def assert_same(ours: tuple[Detection, ...], theirs: tuple[Detection, ...]) -> None:
+    assert [each.object_class for each in ours] == [each.object_class for each in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=0.005)
+        assert one.box.as_tuple() == pytest.approx(other.box.as_tuple(), abs=1.0)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["bus.jpg", "zidane.jpg"])
+@pytest.mark.parametrize("confidence", [0.05, 0.35])
+def test_backends_agree_on_photographs(name: str, confidence: float) -> None:
+    weights = needed(YOLO11N)
+    picture = photograph(name)
+    ours = loaded(weights, "openvino", confidence_threshold=confidence).detect(picture)
+    theirs = loaded(weights, "ultralytics", confidence_threshold=confidence).detect(picture)
+    assert len(ours) >= 2
+    assert_same(ours, theirs)
+
+
+def test_backends_agree_with_the_bundled_weights() -> None:
+    if not SAMPLE.exists():
+        pytest.skip("the sample weights are not built yet: make sample-model")
+    picture = photograph("bus.jpg")
+    ours = loaded(SAMPLE, "openvino", confidence_threshold=0.02).detect(picture)
+    theirs = loaded(SAMPLE, "ultralytics", confidence_threshold=0.02).detect(picture)
+    assert_same(ours, theirs)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("backend", ["openvino", "ultralytics"])
+def test_photograph_of_a_bus_shows_a_bus_and_its_people(backend: str) -> None:
+    detector = loaded(needed(YOLO11N), backend)
+    assert detector.model == "yolo11n_int8"
+    assert count_by_class(detector.detect(photograph("bus.jpg"))) == {ObjectClass.BUS: 1, ObjectClass.PERSON: 4}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("backend", ["openvino", "ultralytics"])
+def test_detector_keeps_to_classes_and_number_asked_for(backend: str) -> None:
+    model = ModelConfiguration.model_validate({"name": str(needed(YOLO11N)), "backend": backend, "max_det": 2})
+    configuration = DetectionConfiguration(model=model, classes=ClassesConfiguration(include=(ObjectClass.PERSON,)))
+    found = load_detector(configuration, weights_dir=Path("weights")).detect(photograph("bus.jpg"))
+    assert [each.object_class for each in found] == [ObjectClass.PERSON] * 2
+    assert found[0].confidence >= found[1].confidence
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("backend", ["openvino", "ultralytics"])
+def test_detector_answers_each_thread_about_its_own_picture(backend: str) -> None:
+    detector = loaded(needed(YOLO11N), backend)
+    pictures = [photograph("bus.jpg"), photograph("zidane.jpg"), np.full((480, 640, 3), 90, dtype=np.uint8)] * 4
+    alone = [detector.detect(each) for each in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(detector.detect, pictures)) == alone
+
+
+def test_openvino_backend_needs_no_torch(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    program = "import sys, detection.backends.openvino; print(sorted({'torch', 'ultralytics'} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+def test_missing_weights_of_unknown_name_are_refused_with_their_path(tmp_path: Path) -> None:
+    with pytest.raises(WeightsNotFoundError, match=r"my-roads\.pt is missing: put the file there"):
+        loaded(tmp_path / "my-roads.pt", "auto")
+
+
+def test_known_weights_that_cannot_be_downloaded_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detection.backends import ultralytics
+
+    def offline(path: Path) -> None:
+        raise ConnectionError(path)
+
+    monkeypatch.setattr(ultralytics, "attempt_download_asset", offline)
+    with pytest.raises(WeightsNotFoundError, match=r"could not be downloaded: copy yolo11n\.pt there") as refusal:
+        loaded(tmp_path / "deep" / "yolo11n.pt", "auto")
+    assert str(tmp_path / "deep" / "yolo11n.pt") in str(refusal.value)
+
+
+def test_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
+    weights = tmp_path / "roads.pt"
+    weights.write_bytes(b"no weights")
+    with pytest.raises(WeightsUnusableError, match=r"roads\.pt cannot be loaded by ultralytics"):
+        loaded(weights, "auto")
+
+
+def test_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BackendUnavailableError, match=r"finds no cuda:99 here"):
+        loaded(tmp_path / "roads.pt", "ultralytics", device="cuda:99")
