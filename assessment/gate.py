@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assessment.risk import WHOLE_FRAME
@@ -24,6 +24,18 @@ class Gated:
 
     questions: tuple[Question, ...]
     reason: str = ""
+
+
+def gate(frame: DetectedFrame, *, enabled: bool, take_turn: Callable[[], bool]) -> Gated:
+    """What is asked of this frame; the camera's turn is taken only when there is something to ask."""
+    if not enabled:
+        return Gated((), "assessment is switched off")
+    questions = questions_of(frame)
+    if not questions:
+        return Gated((), "fewer than two road users")
+    if not take_turn():
+        return Gated((), "the camera's cooldown has not passed")
+    return Gated(questions)
 
 
 def questions_of(frame: DetectedFrame) -> tuple[Question, ...]:

@@ -17,7 +17,7 @@ from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, sto
 from assessment.clients import UnableToAssess
 from assessment.cooldown import take_turn
 from assessment.evidence import keep_evidence, pictures_of
-from assessment.gate import Gated, questions_of
+from assessment.gate import Gated, gate
 from assessment.judge import judge
 from assessment.models import Assessment, FrameResult
 from assessment.risk import RiskLevel
@@ -140,16 +140,12 @@ def _count(frame: DetectedFrame, now: datetime) -> None:
 
 
 def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
-    """What is asked of this frame; the camera's cooldown is taken only when there is something to ask."""
     configuration = settings.MODEL_FILE.llm
-    if not (configuration.enabled and camera.assessment_enabled):
-        return Gated((), "assessment is switched off")
-    questions = questions_of(frame)
-    if not questions:
-        return Gated((), "fewer than two road users")
-    if not take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds):
-        return Gated((), "the camera's cooldown has not passed")
-    return Gated(questions)
+    return gate(
+        frame,
+        enabled=configuration.enabled and camera.assessment_enabled,
+        take_turn=lambda: take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds),
+    )
 
 
 def assess_most_pressing() -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from assessment.gate import Question, is_urgent, questions_of
+from assessment.gate import Gated, Question, gate, is_urgent, questions_of
 from detection.detections import Detection
 from tests.factories import detect, make_frame
 from trafficmon.core.objects import ObjectClass
@@ -41,3 +41,14 @@ def test_frame_without_groups_is_asked_about_as_a_whole_from_two_road_users_on(
 )
 def test_person_with_a_vehicle_is_urgent(classes: list[ObjectClass], urgent: bool) -> None:
     assert is_urgent([detect(0, 0, each) for each in classes]) == urgent
+
+
+def test_gate_takes_a_turn_only_when_there_is_something_to_ask() -> None:
+    turns = iter([True, False])
+    frame, empty = make_frame(1, groups=1), make_frame(1, groups=0)
+
+    assert gate(frame, enabled=False, take_turn=lambda: next(turns)) == Gated((), "assessment is switched off")
+    assert gate(empty, enabled=True, take_turn=lambda: next(turns)) == Gated((), "fewer than two road users")
+    assert gate(frame, enabled=True, take_turn=lambda: next(turns)) == Gated((Question(1, urgent=False),))
+    too_soon = Gated((), "the camera's cooldown has not passed")
+    assert gate(frame, enabled=True, take_turn=lambda: next(turns)) == too_soon
