@@ -1,25 +1,122 @@
-"""What programs ask for."""
+"""What programs ask for. Every answer but the flat health is the envelope `{"code", "msg", "data"}`."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
-from django.urls import path
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.urls import path, re_path
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from assessment.alerts import acknowledge
+from assessment.models import Alert
+from cameras.models import Camera
+from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Role
+from trafficmon.core.clock import spell, utc_now
+from trafficmon.live import compose, publish
+from trafficmon.live.messages import AlertChange
+
+Arguments = ParamSpec("Arguments")
+Endpoint = Callable[Concatenate[HttpRequest, User, Arguments], JsonResponse]
+
+ALERTS_AT_ONCE = 100
+
+
+def envelope(data: object = None, *, code: int = 200, msg: str = "OK") -> JsonResponse:
+    return JsonResponse({"code": code, "msg": msg, "data": data}, status=code)
+
+
+def endpoint(method: str) -> Callable[[Endpoint[Arguments]], Callable[..., HttpResponseBase]]:
+    """For signed-in users and one method only; every refusal is in the envelope."""
+
+    def decorate(view: Endpoint[Arguments]) -> Callable[..., HttpResponseBase]:
+        @functools.wraps(view)
+        def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> JsonResponse:
+            if not isinstance(request.user, User):
+                return envelope(code=401, msg=_("Sign in first."))
+            if request.method != method:
+                answer = envelope(code=405, msg=_("Use the method %s here.") % method)
+                answer["Allow"] = method
+                return answer
+            return view(request, request.user, *args, **kwargs)
+
+        return guarded
+
+    return decorate
 
 
 def _health() -> dict[str, str]:
     return {"status": "UP", "service": "algo", "version": settings.VERSION}
 
 
+@require_GET
 def health(_request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"code": 200, "msg": "OK", "data": _health()})
+    return envelope(_health())
 
 
+@require_GET
 def flat_health(_request: HttpRequest) -> JsonResponse:
     return JsonResponse(_health())
+
+
+@endpoint("GET")
+def cameras(_request: HttpRequest, user: User) -> JsonResponse:
+    """The cameras that the user may see, with what was last seen of each."""
+    return envelope([_camera(each) for each in Camera.objects.visible_to(user).select_related("group")])
+
+
+def _camera(camera: Camera) -> dict[str, object]:
+    return {
+        "cameraId": camera.pk,
+        "name": camera.name,
+        "group": camera.group.name if camera.group else None,
+        "wanted": camera.wanted,
+        "state": camera.state,
+        "since": spell(camera.state_since) if camera.state_since else None,
+        "lastFrameAt": spell(camera.last_frame_at) if camera.last_frame_at else None,
+        "lastError": camera.last_error,
+    }
+
+
+@endpoint("GET")
+def alerts(_request: HttpRequest, user: User) -> JsonResponse:
+    """The newest alerts that the user may see."""
+    rows = Alert.objects.visible_to(user).select_related("camera", "acknowledged_by")[:ALERTS_AT_ONCE]
+    return envelope([_alert(each) for each in rows])
+
+
+def _alert(alert: Alert) -> dict[str, object]:
+    shown = compose.alert_message(alert, change=AlertChange.UPDATED, now=utc_now()).as_dict()
+    return {name: value for name, value in shown.items() if name not in {"change", "replayed"}}
+
+
+@endpoint("POST")
+def acknowledge_alert(_request: HttpRequest, user: User, alert_id: int) -> JsonResponse:
+    """Say that the user has seen the alert; again is no mistake."""
+    if not user.may(Role.OPERATOR):
+        return envelope(code=403, msg=_("This needs the operator role. Ask an administrator."))
+    visible = Alert.objects.visible_to(user).select_related("camera", "acknowledged_by").filter(pk=alert_id)
+    if not visible.exists():
+        return envelope(code=404, msg=_("There is no such alert, or you may not see its camera."))
+    if acknowledge(alert_id, by=user, now=utc_now()):
+        publish.publish_alert(alert_id, AlertChange.ACKNOWLEDGED)
+    return envelope(_alert(visible.get()))
+
+
+def unknown(_request: HttpRequest) -> JsonResponse:
+    return envelope(code=404, msg=_("There is nothing at this address."))
 
 
 urlpatterns = [
     path("api/health/health_check", health),
     path("health/health_check", flat_health),
+    path("api/cameras", cameras, name="api-cameras"),
+    path("api/alerts", alerts, name="api-alerts"),
+    path("api/alerts/<int:alert_id>/acknowledge", acknowledge_alert, name="api-acknowledge"),
+    re_path(r"^api/", unknown),
 ]

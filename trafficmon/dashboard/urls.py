@@ -1,5 +1,21 @@
+"""The pages."""
+
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.contrib.auth import views as auth
+from django.urls import path
+from django.views.i18n import JavaScriptCatalog
 
-urlpatterns: list[URLPattern] = []
+from trafficmon.dashboard import alerts, pictures, views
+
+urlpatterns = [
+    path("", views.wall, name="wall"),
+    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("alerts/", alerts.alert_list, name="alerts"),
+    path("alerts/<int:alert_id>/", alerts.alert_page, name="alert"),
+    path("alerts/<int:alert_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge"),
+    path("evidence/<int:evidence_id>/", pictures.evidence, name="evidence"),
+    path("frames/<str:frame_key>/", pictures.frame, name="frame"),
+    path("texts.js", JavaScriptCatalog.as_view(), name="texts"),
+]

@@ -1,0 +1,121 @@
+"""The alert list and the page of one alert."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET, require_POST
+
+from assessment.alert_policy import is_stale
+from assessment.alerts import acknowledge
+from assessment.models import LEVEL_CHOICES, Alert, AlertState, Evidence, EvidenceKind
+from assessment.results import detected_frame
+from assessment.risk import RiskLevel
+from cameras.models import Camera
+from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Role
+from trafficmon.core.clock import utc_now
+from trafficmon.live.publish import publish_alert
+
+ALERTS_ON_A_PAGE = 25
+
+
+class AlertFilter(forms.Form):
+    """What the list is narrowed to; it lives in the URL."""
+
+    level = forms.ChoiceField(
+        label=_("Level"),
+        required=False,
+        choices=[("", _("all levels")), *(each for each in LEVEL_CHOICES if each[0] != RiskLevel.NONE)],
+    )
+    state = forms.ChoiceField(label=_("State"), required=False, choices=[("", _("all states")), *AlertState.choices])
+    camera = forms.ModelChoiceField(
+        label=_("Camera"), required=False, queryset=Camera.objects.none(), empty_label=_("all cameras")
+    )
+
+    def __init__(self, *args: object, user: User, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are
+        cast("forms.ModelChoiceField[Camera]", self.fields["camera"]).queryset = Camera.objects.visible_to(user)
+
+    def narrow(self, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+        """The alerts that match; a value that means nothing matches nothing."""
+        if not self.is_valid():
+            return alerts.none()
+        wanted = {"risk_level": "level", "state": "state", "camera": "camera"}
+        chosen = {field: self.cleaned_data[name] for field, name in wanted.items() if self.cleaned_data[name]}
+        return alerts.filter(**chosen)
+
+
+def _shown(user: User) -> QuerySet[Alert]:
+    """Visible alerts with everything a page shows of them."""
+    pictures = Evidence.objects.order_by("kind")
+    return (
+        Alert.objects.visible_to(user)
+        .select_related("camera", "assessment__frame_result", "acknowledged_by")
+        .prefetch_related(Prefetch("assessment__evidence", queryset=pictures))
+    )
+
+
+@require_GET
+@login_required
+def alert_list(request: HttpRequest) -> HttpResponse:
+    """Alerts, newest first."""
+    user = cast("User", request.user)
+    narrowed = AlertFilter(request.GET, user=user)
+    page = Paginator(narrowed.narrow(_shown(user)), ALERTS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {"filter": narrowed, "page": page, "query": _query_of(request), "may_operate": user.may(Role.OPERATOR)}
+    return render(request, "dashboard/alerts.html", context)
+
+
+def _query_of(request: HttpRequest) -> str:
+    """The filters as a query string, to be carried from page to page."""
+    kept = request.GET.copy()
+    kept.pop("page", None)
+    return kept.urlencode()
+
+
+@require_GET
+@login_required
+def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
+    """One alert with what explains it."""
+    user = cast("User", request.user)
+    alert = get_object_or_404(_shown(user), pk=alert_id)
+    assessment = alert.assessment
+    pictures = {each.kind: each for each in assessment.evidence.all()} if assessment else {}
+    context = {
+        "alert": alert,
+        "assessment": assessment,
+        "frame": detected_frame(assessment.frame_result) if assessment else None,
+        "crop": pictures.get(EvidenceKind.CROP),
+        "whole": pictures.get(EvidenceKind.FRAME),
+        "stale": is_stale(alert.last_seen_at, utc_now()),
+        "may_operate": user.may(Role.OPERATOR),
+    }
+    return render(request, "dashboard/alert.html", context)
+
+
+@require_POST
+@login_required
+def acknowledge_alert(request: HttpRequest, alert_id: int) -> HttpResponseRedirect:
+    """Acknowledge without JavaScript, and go back to where the button was."""
+    user = cast("User", request.user)
+    if not user.may(Role.OPERATOR):
+        raise PermissionDenied
+    get_object_or_404(Alert.objects.visible_to(user), pk=alert_id)
+    if acknowledge(alert_id, by=user, now=utc_now()):
+        publish_alert(alert_id, "acknowledged")
+        messages.success(request, _("Acknowledged."))
+    back = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
+    return redirect(back if safe else reverse("alert", args=[alert_id]))

@@ -1,0 +1,118 @@
+// The live alerts above the wall: worst first, with who has seen them and how long they will stay.
+
+import { secondsSince, serverNow, spellAge, spellMoment } from "./clock.js";
+
+const { gettext, interpolate } = window;
+
+const SEVERITY = { high: 3, medium: 2, low: 1, none: 0 };
+const LEVELS = { high: gettext("high"), medium: gettext("medium"), low: gettext("low"), none: gettext("none") };
+const MOST_CARDS = 30;
+
+/** Dispatches `point` ({cameraId, pointed}) while the reader looks at a card. */
+export class Strip extends EventTarget {
+  #list;
+  #template;
+  #count;
+  #calm;
+  #announcer;
+  #mayOperate;
+  #alerts = new Map();
+
+  constructor(root) {
+    super();
+    this.#list = root.querySelector("#alerts");
+    this.#template = root.querySelector("#alert-card");
+    this.#count = root.querySelector("#alert-count");
+    this.#calm = root.querySelector("#calm");
+    this.#announcer = root.querySelector("#announcer");
+    this.#mayOperate = this.#list.dataset.mayOperate === "yes";
+  }
+
+  take(alert) {
+    const known = this.#alerts.get(alert.alertId);
+    if (known && known.alert.lastSeenAt > alert.lastSeenAt) return;
+    if (alert.state === "closed") this.#forget(alert.alertId);
+    else this.#keep(alert, known?.card ?? this.#newCard(alert));
+    this.#order();
+    if (alert.change === "opened" && !alert.replayed && alert.riskLevel === "high") this.#announce(alert);
+  }
+
+  /** After a new connection: what is not told again has ended meanwhile. */
+  clear() {
+    for (const id of [...this.#alerts.keys()]) this.#forget(id);
+    this.#order();
+  }
+
+  tick() {
+    for (const { alert, card } of this.#alerts.values()) this.#age(alert, card);
+  }
+
+  #keep(alert, card) {
+    this.#alerts.set(alert.alertId, { alert, card });
+    card.dataset.level = alert.riskLevel;
+    card.dataset.state = alert.state;
+    const part = (name) => card.querySelector(`[data-part="${name}"]`);
+    part("level").textContent = LEVELS[alert.riskLevel];
+    part("type").textContent = alert.riskTypes[0] ?? alert.typeName;
+    part("words").textContent = alert.description;
+    part("times").textContent = interpolate(gettext("seen %s×"), [alert.timesSeen]);
+    part("link").href = `/alerts/${alert.alertId}/`;
+    part("acknowledge").hidden = !this.#mayOperate || alert.state !== "open";
+    this.#age(alert, card);
+  }
+
+  #age(alert, card) {
+    const continues = serverNow() < Date.parse(alert.staleAt);
+    const left = Math.max(0, -secondsSince(alert.closesAt));
+    card.dataset.continues = continues ? "yes" : "no";
+    card.querySelector('[data-part="where"]').textContent = `${alert.cameraName} · ${spellMoment(alert.openedAt)} · ${spellAge(secondsSince(alert.lastSeenAt))}`;
+    card.querySelector('[data-part="left"]').value = left;
+    const standing = continues ? gettext("continues") : interpolate(gettext("not seen any more, closes in %s s"), [Math.ceil(left)]);
+    const seen = alert.state === "acknowledged" ? interpolate(gettext("seen by %s"), [alert.acknowledgedBy ?? "–"]) : "";
+    card.querySelector('[data-part="state"]').textContent = [standing, seen].filter(Boolean).join(" · ");
+  }
+
+  #newCard(alert) {
+    const card = this.#template.content.firstElementChild.cloneNode(true);
+    card.dataset.alert = alert.alertId;
+    card.querySelector('[data-part="acknowledge"]').addEventListener("click", (event) => this.#acknowledge(alert.alertId, event.target));
+    for (const [kind, pointed] of [["pointerenter", true], ["pointerleave", false], ["focusin", true], ["focusout", false]]) {
+      card.addEventListener(kind, () => this.dispatchEvent(new CustomEvent("point", { detail: { cameraId: alert.cameraId, pointed } })));
+    }
+    return card;
+  }
+
+  #forget(id) {
+    this.#alerts.get(id)?.card.remove();
+    this.#alerts.delete(id);
+  }
+
+  #order() {
+    const open = ({ alert }) => (alert.state === "open" ? 1 : 0);
+    const sorted = [...this.#alerts.values()].sort((a, b) =>
+      open(b) - open(a) || SEVERITY[b.alert.riskLevel] - SEVERITY[a.alert.riskLevel] || b.alert.openedAt.localeCompare(a.alert.openedAt));
+    const wanted = sorted.slice(0, MOST_CARDS).map(({ card }) => card);
+    const shown = [...this.#list.children];
+    // Moving a card that is in its place would take the focus from its button.
+    if (wanted.length !== shown.length || wanted.some((card, index) => card !== shown[index])) this.#list.replaceChildren(...wanted);
+    this.#count.textContent = this.#alerts.size;
+    this.#calm.hidden = this.#alerts.size > 0;
+  }
+
+  #announce(alert) {
+    this.#announcer.textContent = interpolate(gettext("High risk at %s: %s"), [alert.cameraName, alert.description]);
+  }
+
+  async #acknowledge(id, button) {
+    button.disabled = true;
+    const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+    const answer = await fetch(`/api/alerts/${id}/acknowledge`, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => null);
+    button.disabled = false;
+    if (!answer?.ok) {
+      button.textContent = gettext("Try again");
+      return;
+    }
+    const { data } = await answer.json();
+    this.take({ ...data, change: "acknowledged" });
+  }
+}

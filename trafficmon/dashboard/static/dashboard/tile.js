@@ -1,0 +1,183 @@
+// One camera on the wall.
+
+import { secondsSince, spellAge, spellMoment } from "./clock.js";
+import { draw, LEVEL_NAMES } from "./drawing.js";
+import { VERDICT_SECONDS, Verdicts } from "./verdicts.js";
+
+const { gettext, interpolate } = window;
+
+const LEAST_PATIENCE = 10;
+const OFFLINE_AFTER = 60;
+const TRAIL_POINTS = 6;
+const TRAIL_SECONDS = 10;
+const DOWN = new Set(["offline", "stopped"]);
+
+export class Tile {
+  #element;
+  #parts;
+  #frame = null;
+  #bitmap = null;
+  #next = null;
+  #decoding = false;
+  #status = null;
+  #verdict = null;
+  #verdicts = new Verdicts();
+  #trails = new Map();
+  #linked = true;
+
+  constructor(element) {
+    this.#element = element;
+    this.#parts = Object.fromEntries([...element.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+    this.#parts.enlarge.addEventListener("click", () => this.#enlarge());
+    new ResizeObserver(() => this.#fit()).observe(this.#parts.canvas);
+  }
+
+  get element() { return this.#element; }
+
+  rename(name, interval) {
+    this.#parts.name.textContent = name;
+    this.#element.dataset.interval = interval;
+    this.#parts.canvas.setAttribute("aria-label", name);
+  }
+
+  /** A newer frame: decoded off the main thread; while one is being decoded only the newest waits. */
+  async show(frame, jpeg) {
+    this.#next = { frame, jpeg };
+    if (this.#decoding) return;
+    this.#decoding = true;
+    while (this.#next) {
+      const { frame: shown, jpeg: picture } = this.#next;
+      this.#next = null;
+      const bitmap = await createImageBitmap(picture).catch(() => null);
+      if (bitmap) this.#take(shown, bitmap);
+    }
+    this.#decoding = false;
+  }
+
+  #take(frame, bitmap) {
+    this.#bitmap?.close();
+    this.#bitmap = bitmap;
+    this.#frame = frame;
+    this.#verdicts.remember(frame);
+    this.#followTracks(frame);
+    if (frame.frameTimestamp) this.#keepVerdict({ ...frame, assessmentStatus: frame.verdictStatus });
+    this.#redraw();
+    this.tick();
+  }
+
+  judge(verdict) {
+    this.#keepVerdict(verdict);
+    if (this.#verdicts.apply(verdict)) this.#redraw();
+    this.tick();
+  }
+
+  #keepVerdict({ frameTimestamp, assessmentStatus, maxRiskLevel, dangerousDrivingResults }) {
+    if (this.#verdict && this.#verdict.frameTimestamp > frameTimestamp) return;
+    const worst = dangerousDrivingResults.find((each) => each.riskLevel === maxRiskLevel);
+    this.#verdict = { frameTimestamp, assessmentStatus, level: maxRiskLevel, words: worst?.description ?? "" };
+  }
+
+  report(status) {
+    this.#status = status;
+    this.tick();
+  }
+
+  /** Whether the feed is connected: what cannot be known is not shown as live. */
+  link(linked) {
+    this.#linked = linked;
+    this.tick();
+  }
+
+  point(pointed) {
+    this.#element.classList.toggle("pointed", pointed);
+  }
+
+  /** Once a second: the age of the picture, and whether it may still be called live. */
+  tick() {
+    const age = this.#frame ? secondsSince(this.#frame.timestamp) : null;
+    const [live, badge, note] = this.#liveness(age);
+    this.#element.dataset.live = live;
+    say(this.#parts.badge, badge);
+    say(this.#parts.note, note);
+    say(this.#parts.age, age === null ? "" : spellAge(age));
+    const [level, risk, words] = live === "live" ? this.#risk() : ["unknown", "–", ""];
+    this.#element.dataset.risk = level;
+    this.#parts.risk.dataset.level = level;
+    say(this.#parts.risk, risk);
+    say(this.#parts.words, words);
+    this.#parts.words.title = words;
+  }
+
+  #liveness(age) {
+    const { state, since, message } = this.#status ?? {};
+    const patience = Math.max(LEAST_PATIENCE, 3 * Number(this.#element.dataset.interval) + 4);
+    if (state === "stopped") return ["offline", gettext("stopped"), gettext("Stopped. An operator can start it.")];
+    if (age === null) return DOWN.has(state) ? this.#offline(since, message) : ["waiting", gettext("waiting"), gettext("Waiting for the first picture…")];
+    if (age > patience && (DOWN.has(state) || age > OFFLINE_AFTER)) return this.#offline(since ?? this.#frame.timestamp, message);
+    const moment = spellMoment(this.#frame.timestamp);
+    if (age > patience) return ["stale", interpolate(gettext("stale since %s"), [moment]), gettext("No new picture. This is an old one.")];
+    if (!this.#linked) return ["stale", gettext("not connected"), gettext("Not connected to the service. This is an old picture.")];
+    return ["live", gettext("live"), ""];
+  }
+
+  #offline(since, message) {
+    const badge = since ? interpolate(gettext("offline since %s"), [spellMoment(since)]) : gettext("offline");
+    return ["offline", badge, message || gettext("No picture arrives from this camera.")];
+  }
+
+  #risk() {
+    const own = this.#frame.assessmentStatus;
+    const verdict = this.#verdict;
+    const recent = verdict?.assessmentStatus === "done" && secondsSince(verdict.frameTimestamp) < VERDICT_SECONDS;
+    if (recent) return [verdict.level, LEVEL_NAMES[verdict.level], verdict.words];
+    if (own === "pending") return ["assessing", gettext("Assessing…"), ""];
+    if (own === "failed" || verdict?.assessmentStatus === "failed") return ["failed", gettext("Assessment failed"), gettext("Not judged; this does not mean safe.")];
+    if (own === "expired" || verdict?.assessmentStatus === "expired") return ["failed", gettext("Assessment too late"), gettext("Not judged; this does not mean safe.")];
+    return ["unknown", gettext("Nothing to assess"), ""];
+  }
+
+  #followTracks(frame) {
+    const now = Date.parse(frame.timestamp);
+    for (const { trackId, bbox: [x1, , x2, y2] } of frame.detectedObjects) {
+      if (trackId === undefined) continue;
+      const trail = this.#trails.get(trackId) ?? { points: [], at: now };
+      trail.points = [...trail.points, [(x1 + x2) / 2, y2]].slice(-TRAIL_POINTS);
+      trail.at = now;
+      this.#trails.set(trackId, trail);
+    }
+    for (const [trackId, trail] of this.#trails) if (now - trail.at > TRAIL_SECONDS * 1_000) this.#trails.delete(trackId);
+  }
+
+  #redraw() {
+    if (!this.#bitmap) return;
+    const { canvas } = this.#parts;
+    const current = new Set(this.#frame.detectedObjects.map((each) => each.trackId));
+    const trails = [...this.#trails].filter(([trackId]) => current.has(trackId)).map(([, trail]) => trail.points);
+    draw(canvas, this.#bitmap, { ...this.#frame, groups: this.#verdicts.shownGroups(this.#frame), trails });
+    canvas.dataset.frame = this.#frame.timestamp;
+    canvas.dataset.boxes = this.#frame.detectedObjects.length;
+    canvas.dataset.groups = this.#frame.trafficGroups.length;
+    canvas.setAttribute("aria-label", interpolate(gettext("%s: %s road users"), [this.#parts.name.textContent, this.#frame.detectedObjects.length]));
+  }
+
+  #fit() {
+    const { canvas } = this.#parts;
+    const width = Math.round(canvas.clientWidth * devicePixelRatio);
+    const height = Math.round(canvas.clientHeight * devicePixelRatio);
+    if (!width || (canvas.width === width && canvas.height === height)) return;
+    canvas.width = width;
+    canvas.height = height;
+    this.#redraw();
+  }
+
+  #enlarge() {
+    const large = this.#element.classList.toggle("large");
+    this.#parts.enlarge.setAttribute("aria-pressed", String(large));
+    if (large) this.#element.scrollIntoView({ block: "nearest" });
+  }
+}
+
+/** Writing the same text again would make screen readers and layout work for nothing. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,71 @@
+// The live wall: what the feed says goes to the tile or the strip it concerns.
+
+import { correct } from "./clock.js";
+import { Feed } from "./feed.js";
+import { Strip } from "./strip.js";
+import { Tile } from "./tile.js";
+
+const { gettext, interpolate } = window;
+
+const wall = document.querySelector("#wall");
+const empty = document.querySelector("#empty");
+const link = document.querySelector("#link");
+const lost = document.querySelector("#lost");
+const blank = document.querySelector("#tile");
+const tiles = new Map();
+const strip = new Strip(document);
+const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary`);
+
+const receivers = {
+  connection_ack: () => strip.clear(),
+  camera_list: ({ cameras }) => arrange(cameras),
+  detection_result: (data, jpeg) => { if (jpeg?.size) tiles.get(data.cameraId)?.show(data, jpeg); },
+  assessment_result: (data) => tiles.get(data.cameraId)?.judge(data),
+  camera_status: (data) => { if (data.state) tiles.get(data.cameraId)?.report(data); },
+  stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report({ state: "stopped", message: reason }),
+  alert: (data) => strip.take(data),
+};
+
+function arrange(cameras) {
+  const wanted = new Set(cameras.map(({ cameraId }) => cameraId));
+  for (const [id, tile] of tiles) {
+    if (wanted.has(id)) continue;
+    tile.element.remove();
+    tiles.delete(id);
+  }
+  for (const { cameraId, name, intervalSeconds } of cameras) {
+    if (!tiles.has(cameraId)) tiles.set(cameraId, newTile(cameraId));
+    tiles.get(cameraId).rename(name, intervalSeconds);
+    wall.append(tiles.get(cameraId).element);
+  }
+  empty.hidden = cameras.length > 0;
+}
+
+function newTile(cameraId) {
+  const element = blank.content.firstElementChild.cloneNode(true);
+  element.dataset.camera = cameraId;
+  return new Tile(element);
+}
+
+const LINK_WORDS = { connected: gettext("Connected"), lost: gettext("Connection lost"), "signed out": gettext("Signed out") };
+
+function followLink({ state, pause }) {
+  link.dataset.state = state === "connected" ? "connected" : "lost";
+  link.textContent = LINK_WORDS[state];
+  for (const tile of tiles.values()) tile.link(state === "connected");
+  lost.hidden = state === "connected";
+  if (state === "lost") lost.textContent = interpolate(gettext("Connection to the service lost: what you see is not live. Trying again in %s s…"), [Math.ceil(pause / 1_000)]);
+  if (state === "signed out") location.assign(`${wall.dataset.login}?next=${encodeURIComponent(location.pathname)}`);
+}
+
+for (const element of wall.querySelectorAll(".tile")) tiles.set(Number(element.dataset.camera), new Tile(element));
+strip.addEventListener("point", ({ detail }) => tiles.get(detail.cameraId)?.point(detail.pointed));
+feed.addEventListener("message", ({ detail }) => receivers[detail.type]?.(detail.data, detail.jpeg));
+feed.addEventListener("state", ({ detail }) => followLink(detail));
+document.addEventListener("visibilitychange", () => feed.send("subscribe", { pictures: document.hidden ? "none" : "binary" }));
+setInterval(() => {
+  for (const tile of tiles.values()) tile.tick();
+  strip.tick();
+}, 1_000);
+correct(wall.dataset.serverTime);
+feed.open();

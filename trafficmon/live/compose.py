@@ -1,0 +1,162 @@
+"""Messages made from what is kept in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from assessment.alert_policy import AlertPolicy, is_stale, seconds_left
+from assessment.models import Alert, Assessment, FrameResult
+from assessment.results import detected_frame
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from cameras.models import Camera, StreamState
+from detection.detections import DetectedFrame, Detection, TrafficGroup
+from trafficmon.core.clock import spell
+from trafficmon.core.objects import ObjectClass
+from trafficmon.live.messages import (
+    AlertChange,
+    AlertMessage,
+    AssessmentResult,
+    CameraStatus,
+    DangerousDrivingResult,
+    DetectedObject,
+    DetectionResult,
+    GroupVerdict,
+    ShownGroup,
+)
+
+LONGEST_RAW_TEXT = 4000
+_POLICY = AlertPolicy()
+
+
+def detection_result(
+    row: FrameResult, assessments: Sequence[Assessment], *, supported: tuple[ObjectClass, ...]
+) -> DetectionResult:
+    """What the frame shows, not yet with a verdict (see `DetectionResult.with_verdict`) and without its picture."""
+    frame = detected_frame(row)
+    asked = {each.group_index: each for each in assessments}
+    return DetectionResult(
+        camera_id=frame.camera_id,
+        timestamp=spell(frame.captured_at),
+        frame_key=frame.frame_key,
+        image_width=frame.width,
+        image_height=frame.height,
+        detected_objects=tuple(_object(each) for each in frame.detections),
+        traffic_groups=tuple(_group(each, frame, asked.get(each.index)) for each in frame.groups),
+        assessment_status=AssessmentStatus(row.status),
+        partial=row.partial,
+        process_time=round(frame.process_seconds, 4),
+        model_type=frame.model,
+        supported_classes=supported,
+        tracking_enabled=frame.tracking_enabled,
+    )
+
+
+def _object(detection: Detection) -> DetectedObject:
+    return DetectedObject(
+        object_class=detection.object_class,
+        confidence=round(detection.confidence, 4),
+        bbox=detection.box.rounded(),
+        track_id=detection.track_id,
+    )
+
+
+def _group(group: TrafficGroup, frame: DetectedFrame, assessment: Assessment | None) -> ShownGroup:
+    return ShownGroup(
+        **dict(_group_verdict(group.index, assessment)),
+        object_count=len(group.members),
+        bbox=group.box.rounded(),
+        classes=tuple(dict.fromkeys(each.object_class for each in frame.members_of(group))),
+        average_confidence=round(group.average_confidence, 4),
+        member_indices=group.members,
+    )
+
+
+def _group_verdict(group_index: int, assessment: Assessment | None) -> GroupVerdict:
+    if assessment is None:
+        return GroupVerdict(group_index=group_index, assessment_status=AssessmentStatus.SKIPPED)
+    if assessment.status != AssessmentStatus.DONE:
+        return GroupVerdict(group_index=group_index, assessment_status=AssessmentStatus(assessment.status))
+    return GroupVerdict(
+        group_index=group_index,
+        assessment_status=AssessmentStatus.DONE,
+        risk_level=RiskLevel(assessment.risk_level),
+        risk_types=tuple(assessment.risk_types),
+        alert_description=assessment.description,
+        alert_confidence=assessment.confidence,
+    )
+
+
+def assessment_result(row: FrameResult, assessments: Sequence[Assessment]) -> AssessmentResult:
+    """What was judged of the frame so far; `none` is a level only where `assessment_status` is `done`."""
+    done = [each for each in assessments if each.status == AssessmentStatus.DONE]
+    level = RiskLevel(row.max_risk_level)
+    return AssessmentResult(
+        camera_id=row.camera_id,
+        frame_timestamp=spell(row.captured_at),
+        assessment_status=AssessmentStatus(row.status),
+        partial=row.partial,
+        reason=row.reason,
+        dangerous_driving_results=tuple(_result(each) for each in done),
+        has_dangerous_driving=level is not RiskLevel.NONE,
+        max_risk_level=level,
+        llm_latency=round(max((each.llm_seconds or 0.0 for each in done), default=0.0), 3),
+        llm_model=next((each.llm_model for each in done if each.llm_model), ""),
+        llm_raw_text="\n".join(each.raw_text for each in done)[:LONGEST_RAW_TEXT],
+        traffic_groups=tuple(_group_verdict(each.group_index, each) for each in assessments),
+    )
+
+
+def _result(assessment: Assessment) -> DangerousDrivingResult:
+    return DangerousDrivingResult(
+        group_index=assessment.group_index,
+        type=RiskType(assessment.risk_type or RiskType.OTHER),
+        description=assessment.description,
+        risk_level=RiskLevel(assessment.risk_level),
+        confidence=assessment.confidence or 0.0,
+        risk_types=tuple(assessment.risk_types),
+        danger_object_count=assessment.danger_object_count,
+        trigger_object_ids=tuple(assessment.trigger_object_ids),
+    )
+
+
+def alert_message(
+    alert: Alert, *, change: AlertChange, now: datetime, replayed: bool = False, policy: AlertPolicy = _POLICY
+) -> AlertMessage:
+    """Where the alert stands; `alert.camera` and `alert.acknowledged_by` should be loaded."""
+    return AlertMessage(
+        alert_id=alert.pk,
+        change=change,
+        replayed=replayed,
+        camera_id=alert.camera_id,
+        camera_name=alert.camera.name,
+        state=alert.state,
+        risk_level=RiskLevel(alert.risk_level),
+        type=RiskType(alert.risk_type),
+        type_name_shown=alert.get_risk_type_display(),
+        risk_types=tuple(alert.risk_types),
+        description=alert.description,
+        bbox=tuple(alert.place),
+        track_ids=tuple(alert.track_ids),
+        times_seen=alert.times_seen,
+        opened_at=spell(alert.opened_at),
+        last_seen_at=spell(alert.last_seen_at),
+        continues=alert.closed_at is None and not is_stale(alert.last_seen_at, now, policy),
+        stale_at=spell(alert.last_seen_at + policy.stale_after),
+        closes_at=spell(alert.last_seen_at + policy.close_after),
+        seconds_left=round(seconds_left(alert.last_seen_at, now, policy), 1) if alert.closed_at is None else 0.0,
+        acknowledged_at=spell(alert.acknowledged_at) if alert.acknowledged_at else None,
+        acknowledged_by=alert.acknowledged_by.get_username() if alert.acknowledged_by else None,
+        closed_at=spell(alert.closed_at) if alert.closed_at else None,
+    )
+
+
+def camera_status(camera: Camera) -> CameraStatus:
+    """What was last seen of the camera."""
+    return CameraStatus(
+        camera_id=camera.pk,
+        status=1 if camera.state == StreamState.ONLINE else 0,
+        message=camera.last_error or str(camera.get_state_display()),
+        state=camera.state,
+        since=spell(camera.state_since) if camera.state_since else None,
+    )

@@ -1,0 +1,225 @@
+"""One browser's WebSocket: who it is, what it may see, what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+from pydantic import ValidationError
+
+from trafficmon.core.clock import spell, utc_now
+from trafficmon.live.access import Access, look_up_access, look_up_standing
+from trafficmon.live.commands import Command, RefusedError, carry_out
+from trafficmon.live.feed import ClientFeed
+from trafficmon.live.flow import flow_of
+from trafficmon.live.mailbox import TooSlowError
+from trafficmon.live.messages import (
+    ConnectionAck,
+    ErrorMessage,
+    Heartbeat,
+    Ping,
+    Pong,
+    PongAnswer,
+    Subscribe,
+    SubscribeRequest,
+    UnreadableMessageError,
+    read_incoming,
+)
+from trafficmon.live.reader import shared_reader
+from trafficmon.live.topics import FrameReady, MessageReady, camera_topic
+
+log = structlog.get_logger()
+
+SIGNED_OUT = 4401
+TOO_SLOW = 4408
+TOO_MANY = 4429
+TRY_AGAIN_LATER = 1013
+
+LOOK_AGAIN_SECONDS = 30.0
+"""How long a person who lost a right may keep what the socket shows, at most."""
+COMMANDS_AT_ONCE = 4
+
+
+def _first_wish(query_string: bytes) -> SubscribeRequest:
+    """What to send before the client says so itself: `/ws?pictures=binary` spares it one round of inline pictures."""
+    chosen = parse_qs(query_string.decode("latin1")).get("pictures", ["inline"])[-1]
+    try:
+        return SubscribeRequest.model_validate({"pictures": chosen})
+    except ValidationError:
+        return SubscribeRequest()
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """Refuses the anonymous, sends what the session's user may see, and ends with the session."""
+
+    async def connect(self) -> None:
+        # Accepted first: a browser can read why it was refused only from an open socket.
+        await self.accept()
+        self._open = AsyncExitStack()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._access = Access(user_id=0, may_operate=False, cameras={})
+        self._wanted = _first_wish(self.scope["query_string"])
+        access = await self._look_up_access()
+        if access is None:
+            await self._end(SIGNED_OUT, _("Sign in first."))
+            return
+        reader = await self._open.enter_async_context(shared_reader())
+        self._feed = ClientFeed(reader=reader, flow=flow_of(self.scope), post=self._post)
+        self._feed.pictures = self._wanted.pictures
+        self._feed.tell(self._acknowledgement())
+        await self._apply_access(access)
+        self._start(self._feed.send_forever())
+        self._start(self._look_again_forever())
+
+    def _acknowledgement(self) -> ConnectionAck:
+        return ConnectionAck(
+            message=_("Connected."),
+            server_time=spell(utc_now()),
+            heartbeat_seconds=settings.ENVIRONMENT.ws_heartbeat_seconds,
+        )
+
+    async def disconnect(self, code: int) -> None:
+        log.debug("live.disconnected", code=code, user_id=self._access.user_id)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for camera_id in self._access.cameras:
+            await self.channel_layer.group_discard(camera_topic(camera_id), self.channel_name)
+        await self._open.aclose()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002  # Channels' signature; bytes are no message of ours
+        if not self._access.user_id:
+            return
+        try:
+            request = read_incoming(text_data or "")
+        except UnreadableMessageError as error:
+            self._refuse("unreadable", str(error))
+            return
+        match request:
+            case Ping():
+                self._feed.tell_text(Pong(server_time=spell(utc_now()), echo=request.data.echo).as_text(), "pong")
+            case PongAnswer():
+                pass
+            case Subscribe():
+                await self._subscribe(request.data)
+            case _:
+                self._command(request)
+
+    def _command(self, command: Command) -> None:
+        if len(self._tasks) >= COMMANDS_AT_ONCE + 2:
+            self._refuse("busy", _("Wait until your earlier requests are answered."), command)
+            return
+        self._start(self._carry_out(command))
+
+    async def _carry_out(self, command: Command) -> None:
+        access = await self._look_up_access()
+        if access is None:
+            await self._end(SIGNED_OUT, _("Your session has ended. Sign in again."))
+            return
+        try:
+            self._feed.tell(await carry_out(command, access))
+        except RefusedError as refusal:
+            self._refuse(refusal.code, str(refusal), command)
+
+    def _refuse(self, code: str, message: str, command: Command | None = None) -> None:
+        camera_id = command.data.camera_id if command else None
+        request = command.type if command else None
+        self._feed.tell(ErrorMessage(code=code, message=message, request=request, camera_id=camera_id))
+
+    async def _subscribe(self, wanted: SubscribeRequest) -> None:
+        hidden = set(wanted.camera_ids or ()) - set(self._access.cameras)
+        if hidden:
+            listed = ", ".join(str(each) for each in sorted(hidden))
+            self._refuse("unknown_camera", _("These cameras do not exist or you may not see them: %s.") % listed)
+        changed = wanted.pictures != self._feed.pictures
+        self._wanted, self._feed.pictures = wanted, wanted.pictures
+        await self._watch(anew=changed)
+
+    async def _look_up_access(self) -> Access | None:
+        session_key = self.scope["session"].session_key
+        return await database_sync_to_async(look_up_access)(session_key) if session_key else None
+
+    async def _apply_access(self, access: Access) -> None:
+        """Listen to the cameras that `access` allows and to no others; tell the client when they changed."""
+        before, self._access = self._access, access
+        for camera_id in access.cameras.keys() - before.cameras.keys():
+            await self.channel_layer.group_add(camera_topic(camera_id), self.channel_name)
+        for camera_id in before.cameras.keys() - access.cameras.keys():
+            await self.channel_layer.group_discard(camera_topic(camera_id), self.channel_name)
+        if access.cameras != before.cameras or not before.user_id:
+            self._feed.tell(access.listed())
+        await self._watch()
+
+    async def _watch(self, *, anew: bool = False) -> None:
+        """Watch what is both wanted and allowed, and send what is known of the cameras that are new."""
+        allowed = frozenset(self._access.cameras)
+        wanted = allowed if self._wanted.camera_ids is None else allowed & frozenset(self._wanted.camera_ids)
+        added = self._feed.watch(wanted)
+        if added:
+            standing = await database_sync_to_async(look_up_standing)(added)
+            for status in standing.statuses:
+                self._feed.tell_text(status.as_text(), f"status:{status.camera_id}")
+            for alert in standing.alerts:
+                self._feed.tell_text(alert.as_text(), f"alert:{alert.alert_id}")
+        self._feed.show_anew(wanted if anew else added)
+
+    async def frame_ready(self, event: FrameReady) -> None:
+        self._feed.show(event["camera_id"], event["frame_key"])
+
+    async def message_ready(self, event: MessageReady) -> None:
+        if event["camera_id"] not in self._feed.watched:
+            return
+        try:
+            self._feed.tell_text(event["text"], event.get("replaces"))
+        except TooSlowError:
+            await self._end(TOO_SLOW, _("This connection is too slow: reconnect and subscribe to fewer cameras."))
+
+    async def _look_again_forever(self) -> None:
+        """The heartbeat: each time, whether the session still holds and which cameras it may see."""
+        pause = min(settings.ENVIRONMENT.ws_heartbeat_seconds, LOOK_AGAIN_SECONDS)
+        while True:
+            await asyncio.sleep(pause)
+            access = await self._look_up_access()
+            if access is None:
+                await self._end(SIGNED_OUT, _("Your session has ended. Sign in again."))
+                return
+            await self._apply_access(access)
+            self._feed.tell_text(Heartbeat(server_time=spell(utc_now())).as_text(), "ping")
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(self._supervise(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _supervise(self, work: Any) -> None:
+        """The outermost frame of a task: a failure ends the connection, and the client comes back."""
+        try:
+            await work
+        except TooSlowError:
+            await self._end(TOO_SLOW, _("This connection is too slow: reconnect and subscribe to fewer cameras."))
+        except DatabaseError as error:
+            log.warning("live.database_unavailable", error=str(error))
+            await self._end(TRY_AGAIN_LATER, _("The service is busy; reconnect in a moment."))
+        except Exception:
+            log.exception("live.failed", user_id=self._access.user_id)
+            await self._end(1011, _("The service failed; reconnect in a moment."))
+
+    async def _post(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            await self.send(text_data=message)
+        else:
+            await self.send(bytes_data=message)
+
+    async def _end(self, code: int, reason: str) -> None:
+        """Say why, past everything that waits, and close."""
+        name = {SIGNED_OUT: "signed_out", TOO_SLOW: "too_slow", TOO_MANY: "too_many"}.get(code, "failed")
+        await self._post(ErrorMessage(code=name, message=reason).as_text())
+        await self.close(code)

@@ -1,0 +1,94 @@
+"""What one client is sent, and at which pace."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import redis
+import structlog
+
+from trafficmon.live.flow import Flow
+from trafficmon.live.mailbox import Mailbox
+from trafficmon.live.messages import Outgoing
+from trafficmon.live.reader import FrameReader, Pictures
+
+log = structlog.get_logger()
+
+Post = Callable[[str | bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLetter:
+    """The camera's newest frame, to be read when its turn comes; `anew` where nothing of it was sent before."""
+
+    camera_id: int
+    frame_key: str
+    anew: bool = False
+
+
+class ClientFeed:
+    """Letters for one client; `watched` are the cameras it may see and wants to."""
+
+    def __init__(self, *, reader: FrameReader, flow: Flow, post: Post) -> None:
+        self._reader = reader
+        self._flow = flow
+        self._post = post
+        self._mailbox: Mailbox[FrameLetter | str] = Mailbox()
+        self._sent: dict[int, str] = {}
+        self.pictures: Pictures = "inline"
+        self.watched: frozenset[int] = frozenset()
+
+    def watch(self, camera_ids: frozenset[int]) -> frozenset[int]:
+        """Watch exactly these cameras from now on; those that are new."""
+        added = camera_ids - self.watched
+        for camera_id in self.watched - camera_ids:
+            self._mailbox.drop(("frame", camera_id))
+            self._sent.pop(camera_id, None)
+        self.watched = camera_ids
+        return added
+
+    def tell(self, message: Outgoing) -> None:
+        """Add a message that must arrive; raises TooSlowError."""
+        self._mailbox.append(message.as_text())
+
+    def tell_text(self, text: str, replaces: str | None = None) -> None:
+        """Add a finished message; with `replaces` it takes the place of an earlier one. Raises TooSlowError."""
+        if replaces is None:
+            self._mailbox.append(text)
+        else:
+            self._mailbox.replace(replaces, text)
+
+    def show(self, camera_id: int, frame_key: str) -> None:
+        """A newer frame of the camera exists."""
+        if camera_id in self.watched:
+            self._mailbox.replace(("frame", camera_id), FrameLetter(camera_id, frame_key))
+
+    def show_anew(self, camera_ids: frozenset[int]) -> None:
+        """Send what is known of these cameras already, for a page that shows nothing of them yet."""
+        for camera_id in camera_ids & self.watched:
+            self._sent.pop(camera_id, None)
+            self._mailbox.replace(("frame", camera_id), FrameLetter(camera_id, "", anew=True))
+
+    async def send_forever(self) -> None:
+        """Send one letter after the other, as fast as the client takes them."""
+        while True:
+            await self._flow.ready()
+            letter = await self._mailbox.take()
+            if isinstance(letter, str):
+                await self._post(letter)
+            else:
+                await self._send_frame(letter)
+
+    async def _send_frame(self, letter: FrameLetter) -> None:
+        try:
+            if letter.anew:
+                rendered = await self._reader.render(letter.camera_id, self.pictures)
+            else:
+                rendered = await self._reader.rendered(letter.camera_id, self.pictures, letter.frame_key)
+        except redis.RedisError as error:
+            log.warning("live.frame_not_read", camera_id=letter.camera_id, error=str(error))
+            return
+        if rendered and letter.camera_id in self.watched and self._sent.get(letter.camera_id) != rendered.frame_key:
+            self._sent[letter.camera_id] = rendered.frame_key
+            await self._post(rendered.message)

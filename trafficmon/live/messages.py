@@ -1,0 +1,347 @@
+"""Every WebSocket message, in and out: the only place where the outside contract's camelCase is translated."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+from django.utils.translation import gettext as _
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from trafficmon.core.objects import ObjectClass
+
+LARGEST_INCOMING = 16_384
+"""Characters; no request of the contract comes near it."""
+
+Corners = tuple[float, float, float, float]
+"""[x1, y1, x2, y2] in pixels of the source frame."""
+
+
+class UnreadableMessageError(ValueError):
+    """What a client sent is no message of ours; the text says what to send instead."""
+
+
+class Part(BaseModel):
+    """Anything that is spelled in camelCase outside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class Outgoing(Part):
+    """The `data` of a message to a client."""
+
+    type_name: ClassVar[str]
+
+    def as_dict(self) -> dict[str, object]:
+        """What is spelled outside; fields that are not known are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def as_text(self) -> str:
+        return f'{{"type":"{self.type_name}","data":{self.as_json()}}}'
+
+    def as_json(self) -> str:
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
+class DetectedObject(Part):
+    object_class: ObjectClass = Field(alias="class")
+    confidence: float
+    bbox: Corners
+    track_id: int | None = None
+
+
+class GroupVerdict(Part):
+    """Where the judging of one traffic group stands; the risk is there only once it is assessed."""
+
+    group_index: int
+    assessment_status: AssessmentStatus
+    risk_level: RiskLevel | None = None
+    risk_types: tuple[str, ...] | None = None
+    alert_description: str | None = None
+    alert_confidence: float | None = None
+
+
+class ShownGroup(GroupVerdict):
+    object_count: int
+    bbox: Corners
+    classes: tuple[ObjectClass, ...]
+    average_confidence: float
+    member_indices: tuple[int, ...]
+
+
+class GroupImage(Part):
+    group_index: int
+    image_base64: str
+    bbox: Corners
+    object_count: int
+    classes: tuple[ObjectClass, ...]
+
+
+class DangerousDrivingResult(Part):
+    group_index: int
+    type: RiskType
+    description: str
+    risk_level: RiskLevel
+    confidence: float
+    risk_types: tuple[str, ...]
+    danger_object_count: int
+    trigger_object_ids: tuple[int, ...]
+
+
+class FrameVerdict(Outgoing):
+    """What the model said of one frame: the frame captured at `frame_timestamp`."""
+
+    frame_timestamp: str | None = None
+    dangerous_driving_results: tuple[DangerousDrivingResult, ...] = ()
+    has_dangerous_driving: bool = False
+    max_risk_level: RiskLevel = RiskLevel.NONE
+    llm_latency: float = 0.0
+    llm_model: str = ""
+    llm_raw_text: str = ""
+
+
+class AssessmentResult(FrameVerdict):
+    """A verdict that arrived after its detection. `partial`: some questions of the frame have no answer."""
+
+    type_name: ClassVar[str] = "assessment_result"
+
+    camera_id: int
+    assessment_status: AssessmentStatus
+    partial: bool = False
+    reason: str = ""
+    traffic_groups: tuple[GroupVerdict, ...] = ()
+
+
+class DetectionResult(FrameVerdict):
+    """What one frame shows, and the camera's last verdict with the moment of the frame that verdict belongs to."""
+
+    type_name: ClassVar[str] = "detection_result"
+
+    camera_id: int
+    timestamp: str
+    frame: str = ""
+    frame_key: str
+    image_width: int
+    image_height: int
+    detected_objects: tuple[DetectedObject, ...]
+    traffic_groups: tuple[ShownGroup, ...]
+    group_images: tuple[GroupImage, ...] = ()
+    assessment_status: AssessmentStatus
+    partial: bool = False
+    verdict_status: AssessmentStatus | None = None
+    """The assessment status of the frame that the verdict belongs to."""
+    process_time: float
+    model_type: str
+    supported_classes: tuple[ObjectClass, ...]
+    tracking_enabled: bool
+    server_draw_enabled: bool = False
+
+    def with_verdict(self, verdict: AssessmentResult | None) -> Self:
+        """The same frame with the camera's last verdict; where that is this frame's own, its groups carry theirs."""
+        if verdict is None or (self.frame_timestamp or "") > (verdict.frame_timestamp or ""):
+            return self
+        carried: dict[str, object] = {name: getattr(verdict, name) for name in FrameVerdict.model_fields}
+        carried["verdict_status"] = verdict.assessment_status
+        if verdict.frame_timestamp == self.timestamp:
+            carried |= {"assessment_status": verdict.assessment_status, "partial": verdict.partial}
+            carried["traffic_groups"] = self._judged_groups({each.group_index: each for each in verdict.traffic_groups})
+        return self.model_copy(update=carried)
+
+    def _judged_groups(self, verdicts: dict[int, GroupVerdict]) -> tuple[ShownGroup, ...]:
+        return tuple(
+            group.model_copy(update=dict(verdicts[group.group_index])) if group.group_index in verdicts else group
+            for group in self.traffic_groups
+        )
+
+
+class AlertChange(StrEnum):
+    OPENED = "opened"
+    UPDATED = "updated"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
+class AlertMessage(Outgoing):
+    """An alert that was opened, updated, acknowledged or closed (`change`), and where it stands now."""
+
+    type_name: ClassVar[str] = "alert"
+
+    alert_id: int
+    change: AlertChange
+    replayed: bool = False
+    """Sent to a page that has just opened: nothing changed at this moment."""
+    camera_id: int
+    camera_name: str
+    state: str
+    risk_level: RiskLevel
+    type: RiskType
+    type_name_shown: str = Field(alias="typeName")
+    risk_types: tuple[str, ...]
+    description: str
+    bbox: tuple[float, ...]
+    track_ids: tuple[int, ...]
+    times_seen: int
+    opened_at: str
+    last_seen_at: str
+    continues: bool
+    stale_at: str
+    closes_at: str
+    seconds_left: float
+    acknowledged_at: str | None = None
+    acknowledged_by: str | None = None
+    closed_at: str | None = None
+
+
+class CameraStatus(Outgoing):
+    """`status` 1 up, 0 down. `state` and `since` say what was seen and from when."""
+
+    type_name: ClassVar[str] = "camera_status"
+
+    camera_id: int
+    status: Literal[0, 1]
+    message: str
+    latency_ms: float | None = None
+    state: str | None = None
+    since: str | None = None
+
+
+class StreamStopped(Outgoing):
+    type_name: ClassVar[str] = "stream_stopped"
+
+    camera_id: int
+    reason: str
+
+
+class ConnectionAck(Outgoing):
+    type_name: ClassVar[str] = "connection_ack"
+
+    message: str
+    server_time: str
+    heartbeat_seconds: float
+
+
+class ListedCamera(Part):
+    camera_id: int
+    name: str
+    interval_seconds: float
+
+
+class CameraList(Outgoing):
+    """The cameras this client may see: after connecting, and whenever that changes."""
+
+    type_name: ClassVar[str] = "camera_list"
+
+    cameras: tuple[ListedCamera, ...]
+
+
+class Heartbeat(Outgoing):
+    """The server's ping; a client need not answer it."""
+
+    type_name: ClassVar[str] = "ping"
+
+    server_time: str
+
+
+class Pong(Outgoing):
+    type_name: ClassVar[str] = "pong"
+
+    server_time: str
+    echo: float | str | None = None
+
+
+class ErrorMessage(Outgoing):
+    """A refused or impossible request: `request` is the type of what was asked, `code` for programs."""
+
+    type_name: ClassVar[str] = "error"
+
+    code: str
+    message: str
+    request: str | None = None
+    camera_id: int | None = None
+
+
+class Request(Part):
+    """The `data` of a message from a client."""
+
+
+class PingRequest(Request):
+    echo: float | Annotated[str, Field(max_length=100)] | None = None
+
+
+class CameraRequest(Request):
+    camera_id: int = Field(ge=1)
+
+
+class SourceRequest(CameraRequest):
+    rtsp_url: str | None = Field(default=None, max_length=2000)
+
+
+class SubscribeRequest(Request):
+    camera_ids: tuple[int, ...] | None = Field(default=None, max_length=1000)
+    """None: every camera this client may see."""
+    pictures: Literal["inline", "url", "binary", "none"] = "inline"
+
+
+class Ping(Part):
+    type: Literal["ping"]
+    data: PingRequest = PingRequest()
+
+
+class PongAnswer(Part):
+    type: Literal["pong"]
+
+
+class StartStream(Part):
+    type: Literal["start_stream"]
+    data: SourceRequest
+
+
+class StopStream(Part):
+    type: Literal["stop_stream"]
+    data: CameraRequest
+
+
+class CheckCamera(Part):
+    type: Literal["check_camera"]
+    data: SourceRequest
+
+
+class Subscribe(Part):
+    type: Literal["subscribe"]
+    data: SubscribeRequest = SubscribeRequest()
+
+
+Incoming = Annotated[
+    Ping | PongAnswer | StartStream | StopStream | CheckCamera | Subscribe, Field(discriminator="type")
+]
+_INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)
+_KNOWN = "ping, pong, start_stream, stop_stream, check_camera, subscribe"
+
+
+def read_incoming(text: str) -> Incoming:
+    """The message that a client sent; raises UnreadableMessageError with a reason it can act on."""
+    if len(text) > LARGEST_INCOMING:
+        raise UnreadableMessageError(_("The message is too long; send at most %d characters.") % LARGEST_INCOMING)
+    try:
+        return _INCOMING.validate_json(text)
+    except ValidationError as error:
+        raise UnreadableMessageError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    """What is wrong in the first place that is; the value itself is not repeated, as it may hold a password."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return _('That is not JSON; send {"type": ..., "data": {...}}.')
+    if first["type"].startswith("union_tag") or not first["loc"]:
+        return _("Unknown type of message; send one of: %s.") % _KNOWN
+    path = ".".join(str(part) for part in first["loc"][1:]) or "message"
+    return f"{path}: {first['msg']}"
+
+
+def pack_picture(message: DetectionResult, jpeg: bytes) -> bytes:
+    """A binary message: 4 bytes big-endian length of the JSON text, the JSON text in UTF-8, the JPEG."""
+    text = message.as_text().encode()
+    return len(text).to_bytes(4, "big") + text + jpeg

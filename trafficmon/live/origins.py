@@ -1,0 +1,52 @@
+"""Which pages may open the socket: those of this host, and of the origins that the operator named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+from urllib.parse import urlsplit
+
+from channels.security.websocket import WebsocketDenier
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from trafficmon.live.flow import Application, Receive, Scope, Send
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_welcome(headers: Iterable[tuple[bytes, bytes]], *, hosts: Iterable[str], origins: Iterable[str]) -> bool:
+    """Whether a connection with these headers may go on.
+
+    Browsers always send Origin with a WebSocket; a program that sends none acts for nobody but itself.
+    """
+    named = {name.lower(): value.decode("latin1") for name, value in headers}
+    host = named.get(b"host", "")
+    domain, _port = split_domain_port(host)
+    if not domain or not validate_host(domain, list(hosts)):
+        return False
+    origin = named.get(b"origin")
+    return origin is None or origin.rstrip("/") in {each.rstrip("/") for each in origins} or _same_host(origin, host)
+
+
+def _same_host(origin: str, host: str) -> bool:
+    try:
+        from_page = urlsplit(origin)
+        port = from_page.port or _DEFAULT_PORTS.get(from_page.scheme)
+        asked = urlsplit(f"//{host}")
+        asked_port = asked.port or _DEFAULT_PORTS.get(from_page.scheme)
+    except ValueError:
+        return False
+    return from_page.hostname is not None and from_page.hostname == asked.hostname and port == asked_port
+
+
+def same_origin(application: Application) -> Application:
+    """Refuse the handshake (HTTP 403) to pages of other origins."""
+
+    refuse = cast("Application", WebsocketDenier.as_asgi())
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        welcome = is_welcome(scope["headers"], hosts=settings.ALLOWED_HOSTS, origins=settings.ENVIRONMENT.cors_origins)
+        await (application if welcome else refuse)(scope, receive, send)
+
+    return call

@@ -1,0 +1,112 @@
+"""The web process's way to frames and pictures: asynchronous, shared by all clients of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, cast
+from weakref import WeakKeyDictionary
+
+import redis.asyncio
+from django.conf import settings
+from django.urls import reverse
+
+from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
+from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
+
+Pictures = Literal["inline", "url", "binary", "none"]
+
+
+class FrameReader:
+    """Reads the newest frame of a camera, in the form a client wants it; that form is made once for all clients."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._made: dict[tuple[int, Pictures], tuple[str, asyncio.Task[Rendered | None]]] = {}
+
+    async def newest(self, camera_id: int) -> DetectionResult | None:
+        return read_latest(await self._client.mget(latest_key(camera_id), verdict_key(camera_id)))
+
+    async def rendered(self, camera_id: int, pictures: Pictures, frame_key: str) -> Rendered | None:
+        """The camera's newest frame as a message, `frame_key` or one after it; None when it is gone already."""
+        key, task = self._made.get((camera_id, pictures), ("", None))
+        if task is None or key != frame_key:
+            task = asyncio.create_task(self.render(camera_id, pictures))
+            self._made[camera_id, pictures] = (frame_key, task)
+        return await asyncio.shield(task)
+
+    async def render(self, camera_id: int, pictures: Pictures) -> Rendered | None:
+        """As `rendered`, read anew: with a verdict that came after the frame was first sent."""
+        result = await self.newest(camera_id)
+        if result is None:
+            return None
+        return Rendered(result.frame_key, await self._message(result, pictures))
+
+    async def _message(self, result: DetectionResult, pictures: Pictures) -> str | bytes:
+        if pictures == "none":
+            return result.as_text()
+        if pictures == "url":
+            return result.model_copy(update={"frame": reverse("frame", args=[result.frame_key])}).as_text()
+        keys = [result.frame_key]
+        if pictures == "inline":
+            keys += [f"{result.frame_key}:{group.group_index}" for group in result.traffic_groups]
+        picture, *crops = cast("list[bytes | None]", await self._client.mget([f"frame:{key}" for key in keys]))
+        if pictures == "binary":
+            return pack_picture(result, picture or b"")
+        images = tuple(_image(group, crop) for group, crop in zip(result.traffic_groups, crops, strict=True) if crop)
+        return result.model_copy(update={"frame": _data_uri(picture), "group_images": images}).as_text()
+
+
+class Rendered:
+    """A frame ready to be sent: text or, for `binary`, bytes."""
+
+    __slots__ = ("frame_key", "message")
+
+    def __init__(self, frame_key: str, message: str | bytes) -> None:
+        self.frame_key = frame_key
+        self.message = message
+
+
+def _data_uri(jpeg: bytes | None) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""
+
+
+def _image(group: ShownGroup, jpeg: bytes) -> GroupImage:
+    return GroupImage(
+        group_index=group.group_index,
+        image_base64=_data_uri(jpeg),
+        bbox=group.bbox,
+        object_count=group.object_count,
+        classes=group.classes,
+    )
+
+
+class _Shared:
+    """One reader of an event loop and how many use it."""
+
+    def __init__(self) -> None:
+        self.client = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15
+        )
+        self.reader = FrameReader(self.client)
+        self.users = 0
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def shared_reader() -> AsyncIterator[FrameReader]:
+    """The reader of this event loop; its connections close with its last user."""
+    loop = asyncio.get_running_loop()
+    shared = _shared.setdefault(loop, _Shared()) if loop not in _shared else _shared[loop]
+    shared.users += 1
+    try:
+        yield shared.reader
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del _shared[loop]
+            await shared.client.aclose()

@@ -1,0 +1,30 @@
+"""What a browser subscribes to, and the events that travel there. Events are small: references, never pictures."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class FrameReady(TypedDict):
+    """A newer frame of this camera can be read from the snapshot."""
+
+    type: Literal["frame.ready"]
+    camera_id: int
+    frame_key: str
+
+
+class MessageReady(TypedDict):
+    """A finished message that must not be lost; with `replaces`, only the newest of its kind matters."""
+
+    type: Literal["message.ready"]
+    camera_id: int
+    text: str
+    replaces: NotRequired[str]
+
+
+Event = FrameReady | MessageReady
+
+
+def camera_topic(camera_id: int) -> str:
+    """The name of the Channels group to which everything about this camera is sent."""
+    return f"camera.{camera_id}"
