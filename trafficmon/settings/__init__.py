@@ -192,7 +192,6 @@ USE_I18N = USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = RUN_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
-STATIC_ROOT.mkdir(exist_ok=True)
 MEDIA_URL = "/media/"
 MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
 WHITENOISE_USE_FINDERS = True
