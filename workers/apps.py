@@ -5,4 +5,6 @@ class WorkersConfig(AppConfig):
     name = "workers"
 
     def ready(self) -> None:
-        from workers import metrics  # noqa: F401  # connects to Celery's signals
+        # Without the application, tasks would be sent to Celery's default broker; the metrics connect to its signals.
+        from trafficmon import celery  # noqa: F401
+        from workers import metrics  # noqa: F401

@@ -13,10 +13,11 @@ from trafficmon.accounts.roles import Role
 from workers.queues import Queue
 from workers.runtime import Process, celery_worker
 
-FLOWER_PORT = 5555
 CAMERAS = {
     "Junction": "street://junction?seed=1",
     "Avenue": "street://avenue?seed=2",
+    "Junction at night": "street://night-junction?seed=3",
+    "Highway": "street://highway?seed=4",
 }
 
 
@@ -39,6 +40,8 @@ def demo_environment(simulator_port: int) -> Mapping[str, str]:
         "PROMETHEUS_MULTIPROC_DIR": str(settings.RUN_DIR / "metrics"),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
+        # Containers and test machines run as root; the demo listens to nobody else's tasks.
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
     }
     if simulated:
         told |= {
@@ -60,7 +63,9 @@ def demo_processes(simulator_port: int) -> list[Process]:
         Process("detection", celery_worker([Queue.DETECT], name="detection", threads=2)),
         Process("assessment", celery_worker([Queue.ASSESS_URGENT, Queue.ASSESS], name="assessment", threads=8)),
         Process("results", celery_worker([Queue.RESULTS], name="results", threads=2)),
-        Process("beat", (sys.executable, "-m", "celery", "-A", "trafficmon", "beat", "--loglevel", "WARNING")),
+        Process(
+            "beat", (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat", "--loglevel", "WARNING")
+        ),
         Process("capture", (*manage, "capture")),
         Process("web", (*web, "trafficmon.asgi:application"), after=await_fleet),
         Process("flower", _flower(), after=await_fleet),
@@ -68,5 +73,5 @@ def demo_processes(simulator_port: int) -> list[Process]:
 
 
 def _flower() -> tuple[str, ...]:
-    flower = (sys.executable, "-m", "celery", "-A", "trafficmon", "flower")
-    return (*flower, "--address=127.0.0.1", f"--port={FLOWER_PORT}", "--logging=warning")
+    flower = (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "flower")
+    return (*flower, "--address=127.0.0.1", f"--port={settings.ENVIRONMENT.flower_port}", "--logging=warning")

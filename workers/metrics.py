@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import structlog
-from celery.signals import task_failure, task_postrun, task_prerun, worker_init
+from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun
 
+from detection.detector import DetectorError
 from trafficmon.core import metrics
 from workers.queues import Queue
 
@@ -31,10 +33,13 @@ def count_failure(sender: Any, **_: Any) -> None:
     metrics.pipeline_errors.labels(sender.name).inc()
 
 
-@worker_init.connect
-def prepare_detector(sender: Any, **_: Any) -> None:
+@celeryd_after_setup.connect
+def prepare_detector(instance: Any, **_: Any) -> None:
     """Load the model before the first frame comes, in the workers that will need it."""
-    if Queue.DETECT in sender.app.amqp.queues.consume_from:
+    if Queue.DETECT in instance.app.amqp.queues.consume_from:
         from workers.pipeline import frame_pipeline
 
-        log.info("detector.ready", model=frame_pipeline().detector.model)
+        try:
+            log.info("detector.ready", model=frame_pipeline().detector.model)
+        except DetectorError as error:
+            sys.exit(f"The detector cannot be loaded: {error}")

@@ -67,7 +67,7 @@ def free_port() -> int:
 def celery_worker(queues: Iterable[str], *, name: str, threads: int) -> list[str]:
     """The plain worker command that an operator would type."""
     return [
-        *(sys.executable, "-m", "celery", "-A", "trafficmon", "worker", "--queues", ",".join(queues)),
+        *(sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "worker", "--queues", ",".join(queues)),
         *("--hostname", f"{name}@%h", "--pool", "threads", "--concurrency", str(threads), "--events"),
         *("--loglevel", "WARNING", "--without-mingle", "--without-gossip"),
     ]
@@ -77,7 +77,7 @@ class _ReadyPrinter(Printer):  # type: ignore[misc]  # honcho has no types
     """Passes every line on, and says once that the web side listens."""
 
     def __init__(self, output: TextIO, *, listening: str, ready: str) -> None:
-        super().__init__(output, width=10, prefix=True)
+        super().__init__(output, time_format="", width=10, prefix=True)
         self._listening, self._ready = listening, ready
 
     def write(self, message: Message) -> None:

@@ -52,6 +52,8 @@ class Environment(BaseSettings):
     assessment_deadline_seconds: float = Field(default=60, gt=0, le=3600)
     frame_retention_hours: float = Field(default=24, gt=0)
     risk_retention_days: float = Field(default=30, gt=0)
+    flower_port: int = Field(default=5555, ge=1, le=65535)
+    """Of the embedded mode's task monitoring, on the loopback address."""
     demo: bool = False
     """Set by `make demo` only: cookies over plain HTTP on this machine, generated keys, simulated answers."""
     behind_tls: bool = False

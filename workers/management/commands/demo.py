@@ -28,8 +28,11 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _run(self) -> None:
+        if not settings.DEMO:
+            raise CannotStartError("Start the demo with: make demo (it sets ALGO_DEMO=1).")
         environment = settings.ENVIRONMENT
         check_port(environment.server_host, environment.server_port, setting="ALGO_SERVER_PORT")
+        check_port("127.0.0.1", environment.flower_port, setting="ALGO_FLOWER_PORT")
         check_disk(settings.RUN_DIR)
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
