@@ -150,7 +150,7 @@ class OneRequestSession(requests.Session):
             raise KeyRevoked("The key has characters that no key has.") from None
         except requests.RequestException as error:
             raise _failure(error, timed_out=time.monotonic() - started >= seconds) from None
-        _check_has_output(response)
+        _check_protocol(response)
         return response
 
 
@@ -177,19 +177,22 @@ def _failure(error: requests.RequestException, *, timed_out: bool) -> UnableToAs
     return ProviderFailed(f"The request could not be made or its reply not read ({name}).")
 
 
-def _check_has_output(response: requests.Response) -> None:
-    """A refusal that comes with status 200, at which the SDK stumbles, is a refusal all the same."""
-    if response.status_code != HTTPStatus.OK:
-        return
+def _check_protocol(response: requests.Response) -> None:
+    """Raises on the replies at which the SDK stumbles: what is no JSON object, and a refusal that comes with 200."""
+    status = response.status_code
     try:
         reply = json.loads(response.content)
     except ValueError:
-        raise ProviderFailed("The reply is not JSON.", status=HTTPStatus.OK) from None
+        reply = None
     if not isinstance(reply, dict):
-        raise ProviderFailed("The reply is not a JSON object.", status=HTTPStatus.OK)
-    if not isinstance(reply.get("output"), dict):
+        failure = ProviderFailed if status == HTTPStatus.OK else failure_of(status, "", "")
+        message = f"HTTP {status} with a body that is no JSON object."
+        raise failure(message, status=status)
+    if status == HTTPStatus.OK and not isinstance(reply.get("output"), dict):
         code, message = str(reply.get("code") or ""), str(reply.get("message") or "")[:300]
-        request_id = str(reply.get("request_id") or "")
         raise failure_of(HTTPStatus.INTERNAL_SERVER_ERROR, code, message)(
-            message or "The reply has no output.", status=HTTPStatus.OK, code=code, request_id=request_id
+            message or "The reply has no output.",
+            status=status,
+            code=code,
+            request_id=str(reply.get("request_id") or ""),
         )

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -68,6 +69,7 @@ class Counts:
 
     requests: int = 0
     in_flight: int = 0
+    connections: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     levels: Counter[str] = field(default_factory=Counter)
     by_key: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -80,6 +82,7 @@ class Counts:
         return {
             "requests": self.requests,
             "in_flight": self.in_flight,
+            "connections": self.connections,
             "outcomes": dict(self.outcomes),
             "levels": dict(self.levels),
             "by_key": {key: dict(outcomes) for key, outcomes in self.by_key.items()},
@@ -96,6 +99,7 @@ class Simulator:
         self._rng = random.Random(options.seed)
         self._faults = Faults(options.latency, self._rng)
         self._judge = Judge(options.seed)
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()
         self._limits = KeyLimits(options.rps, options.rpm, options.tpm)
 
     def application(self) -> web.Application:
@@ -122,6 +126,7 @@ class Simulator:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         self.counts.requests += 1
         self.counts.in_flight += 1
+        self._count_connection(request)
         outcome = "cancelled"
         try:
             outcome, response = await self._outcome(request, key)
@@ -131,6 +136,12 @@ class Simulator:
             self.counts.in_flight -= 1
             self.counts.end(key, outcome)
         return response
+
+    def _count_connection(self, request: web.Request) -> None:
+        """Each connection once, however many requests come over it."""
+        if request.transport and request.transport not in self._transports:
+            self._transports.add(request.transport)
+            self.counts.connections += 1
 
     async def _outcome(self, request: web.Request, key: str) -> tuple[str, web.StreamResponse]:
         body = await self._read(request)

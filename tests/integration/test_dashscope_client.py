@@ -1,0 +1,408 @@
+"""The real SDK against a server that counts: one request a question whatever happens, every refusal by its name."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from assessment.clients import (
+    BurstLimited,
+    ContentBlocked,
+    EmptyResponse,
+    KeyRevoked,
+    ModelClient,
+    ModelOverloaded,
+    ModelTimedOut,
+    ProviderFailed,
+    ProviderUnreachable,
+    Question,
+    QuestionRejected,
+    RateLimited,
+    Scope,
+    TokenLimited,
+    UnableToAssess,
+    Unpaid,
+    load_client,
+)
+from assessment.clients.failures import UnknownModel, failure_of
+from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
+from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
+from trafficmon.core.geometry import Box
+from trafficmon.core.objects import ObjectClass
+
+pytestmark = pytest.mark.integration
+
+KEY = "sk-0123456789abcdef"
+JPEG = cv2.imencode(".jpg", np.zeros((360, 640, 3), np.uint8))[1].tobytes()
+FACTS = GroupFacts(
+    640,
+    360,
+    datetime(2026, 11, 21, tzinfo=UTC),
+    (
+        ObjectFacts(0, ObjectClass.PERSON, Box(100, 100, 120, 160), 0.9, 4),
+        ObjectFacts(1, ObjectClass.CAR, Box(110, 90, 220, 165), 0.8),
+    ),
+    (GroupOutline(1, Box(100, 90, 220, 165), (0, 1)),),
+    asked=1,
+)
+
+
+def question(*, model: str = "qwen-vl-plus", text: str | None = None) -> Question:
+    asked = build_question(FACTS, [JPEG], model=model, language="en", template="default-v1")
+    return asked if text is None else Question(model, asked.system, text, (JPEG,), asked.prompt_version)
+
+
+@pytest.fixture
+def simulator() -> Iterator[RunningSimulator]:
+    with running_simulator(latency=Latency(median_seconds=0), keep_requests=200) as running:
+        yield running
+
+
+@pytest.fixture
+def client(simulator: RunningSimulator) -> ModelClient:
+    return load_client("dashscope", base_url=simulator.base_url)
+
+
+def test_answer_carries_text_tokens_and_identity(client: ModelClient) -> None:
+    answer = client.ask(question(), api_key=KEY, timeout_seconds=5)
+    assert '"type": "pedestrian_conflict"' in answer.text
+    assert (answer.model, len(answer.request_id)) == ("qwen-vl-plus", 36)
+    assert answer.input_tokens > answer.output_tokens > 0
+    assert 0 < answer.seconds < 5
+
+
+def test_request_is_the_documented_one(simulator: RunningSimulator, client: ModelClient) -> None:
+    asked = question(model="qwen3-vl-plus")
+    client.ask(asked, api_key=KEY, timeout_seconds=5)
+    (request,) = simulator.captured
+    image = f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"
+    assert request.path == "/api/v1/services/aigc/multimodal-generation/generation"
+    assert request.body == {
+        "model": "qwen3-vl-plus",
+        "parameters": {
+            "result_format": "message",
+            "temperature": 0.1,
+            "max_tokens": 1024,
+            "response_format": {"type": "json_object"},
+            "enable_thinking": False,
+        },
+        "input": {
+            "messages": [
+                {"role": "system", "content": [{"text": asked.system}]},
+                {"role": "user", "content": [{"image": image}, {"text": asked.text}]},
+            ]
+        },
+    }
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+def test_request_tells_nothing_of_this_machine(simulator: RunningSimulator, client: ModelClient) -> None:
+    client.ask(question(), api_key=KEY, timeout_seconds=5)
+    headers = simulator.captured[-1].headers
+    needed = {"Host", "Accept", "Connection", "Authorization", "Content-Type", "Content-Length"}
+    assert set(headers) == needed | {"User-Agent", "Accept-Encoding"}
+    assert headers["User-Agent"].startswith("trafficmon/")
+
+
+def test_json_mode_is_asked_only_of_models_that_have_it(simulator: RunningSimulator, client: ModelClient) -> None:
+    with pytest.raises(UnknownModel):
+        client.ask(question(model="llava"), api_key=KEY, timeout_seconds=5)
+    assert simulator.captured[-1].body["parameters"] == {
+        "result_format": "message",
+        "temperature": 0.1,
+        "max_tokens": 1024,
+    }
+
+
+def untrusted_texts(folder: Path) -> list[str]:
+    secret = folder / "secret.txt"
+    secret.write_text("do not upload", encoding="utf-8")
+    return [str(secret), f"file://{secret}", "file:///no/such", "oss://bucket/key", "~", "http://127.0.0.1:1/x", ""]
+
+
+def test_text_that_names_a_file_is_sent_as_text(
+    simulator: RunningSimulator, client: ModelClient, tmp_path: Path
+) -> None:
+    texts = untrusted_texts(tmp_path)
+    for text in texts:
+        client.ask(question(text=text), api_key=KEY, timeout_seconds=5)
+    sent = [request.body["input"]["messages"][1]["content"][1]["text"] for request in simulator.captured]
+    assert sent == texts
+    assert simulator.stats()["requests"] == len(texts)
+
+
+FAILURES: list[tuple[FaultKind, type[UnableToAssess], str]] = [
+    (FaultKind.RATE_LIMIT, RateLimited, "rate_limited"),
+    (FaultKind.BURST_LIMIT, BurstLimited, "burst_limited"),
+    (FaultKind.TOKEN_LIMIT, TokenLimited, "token_limited"),
+    (FaultKind.QUOTA_USED_UP, Unpaid, "billing"),
+    (FaultKind.OVERDUE, Unpaid, "billing"),
+    (FaultKind.ARREARAGE, Unpaid, "billing"),
+    (FaultKind.REVOKED, KeyRevoked, "revoked"),
+    (FaultKind.FORBIDDEN, KeyRevoked, "revoked"),
+    (FaultKind.BLOCKED, ContentBlocked, "blocked"),
+    (FaultKind.OK_WITHOUT_OUTPUT, ContentBlocked, "blocked"),
+    (FaultKind.BAD_REQUEST, QuestionRejected, "bad_request"),
+    (FaultKind.MODEL_NOT_FOUND, UnknownModel, "bad_request"),
+    (FaultKind.ERROR, ProviderFailed, "provider_error"),
+    (FaultKind.BAD_GATEWAY, ProviderFailed, "provider_error"),
+    (FaultKind.OVERLOADED, ModelOverloaded, "overloaded"),
+    (FaultKind.SERVER_TIMEOUT, ModelTimedOut, "timeout"),
+    (FaultKind.HANG, ModelTimedOut, "timeout"),
+    (FaultKind.TRICKLE, ModelTimedOut, "timeout"),
+    (FaultKind.DROP, ProviderUnreachable, "unreachable"),
+    (FaultKind.DIE, ProviderUnreachable, "unreachable"),
+    (FaultKind.EMPTY, EmptyResponse, "empty_response"),
+]
+
+
+@pytest.mark.parametrize(("kind", "failure", "reason"), FAILURES)
+def test_failure_has_its_name_and_costs_one_request(
+    simulator: RunningSimulator, client: ModelClient, kind: FaultKind, failure: type[UnableToAssess], reason: str
+) -> None:
+    simulator.control(kind=kind, count=1)
+    started = time.monotonic()
+    with pytest.raises(UnableToAssess) as failed:
+        client.ask(question(), api_key=KEY, timeout_seconds=0.6)
+    assert (type(failed.value), failed.value.reason) == (failure, reason)
+    assert time.monotonic() - started < 2
+    assert simulator.stats()["requests"] == 1
+
+
+def test_every_fault_that_is_a_failure_is_tested() -> None:
+    only_spoil = {FaultKind.FENCED, FaultKind.WRAPPED, FaultKind.COMMENTED, FaultKind.BROKEN_JSON, FaultKind.RUBBISH}
+    assert {kind for kind, _failure, _reason in FAILURES} == set(FaultKind) - only_spoil
+
+
+def test_dropped_kept_open_connection_is_not_tried_again(simulator: RunningSimulator, client: ModelClient) -> None:
+    client.ask(question(), api_key=KEY, timeout_seconds=5)
+    simulator.control(kind="drop", count=1)
+    with pytest.raises(ProviderUnreachable):
+        client.ask(question(), api_key=KEY, timeout_seconds=5)
+    assert simulator.stats()["requests"] == 2
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with running_simulator() as gone:
+        client = load_client("dashscope", base_url=gone.base_url)
+    with pytest.raises(ProviderUnreachable):
+        client.ask(question(), api_key=KEY, timeout_seconds=5)
+
+
+@pytest.mark.parametrize("key", ["sk-with\nnewline", "sk-中文"])
+def test_key_that_cannot_be_sent_is_revoked_and_not_told(client: ModelClient, key: str) -> None:
+    with pytest.raises(KeyRevoked) as failed:
+        client.ask(question(), api_key=key, timeout_seconds=5)
+    assert key.strip() not in f"{failed.value!r} {failed.value.__cause__!r}"
+
+
+def test_provider_that_repeats_the_key_does_not_leak_it(caplog: pytest.LogCaptureFixture) -> None:
+    body = f'{{"code":"InvalidApiKey","message":"Invalid API-key {KEY} provided."}}'
+    with caplog.at_level(logging.DEBUG), replying("401 Unauthorized", body) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(KeyRevoked) as failed:
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+    assert str(failed.value) == "Invalid API-key *** provided."
+    assert KEY not in caplog.text
+    assert "base64" not in caplog.text
+
+
+def test_retry_after_is_told() -> None:
+    with replying("429 Too Many", '{"code":"Throttling","message":""}', "Retry-After: 7") as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(RateLimited) as failed:
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+    assert (failed.value.retry_after_seconds, failed.value.status) == (7.0, 429)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "null",
+        "not json",
+        "{}",
+        '{"output": null}',
+        '{"output": {"choices": 3}}',
+        '{"output":{"choices":["x"]}}',
+    ],
+)
+def test_reply_outside_the_protocol_is_the_providers_failure(body: str) -> None:
+    with replying("200 OK", body) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(ProviderFailed):
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [("429 Too Many", RateLimited), ("503 Unavailable", ModelOverloaded), ("500 Error", ProviderFailed)],
+)
+@pytest.mark.parametrize("body", ["", "<html>", "[]"])
+def test_refusal_without_a_body_is_told_by_its_status(status: str, failure: type[UnableToAssess], body: str) -> None:
+    with replying(status, body) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(UnableToAssess) as failed:
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+    assert type(failed.value) is failure
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"output": {}}',
+        '{"output": {"choices": []}}',
+        '{"output": {"choices": [{"finish_reason":"stop","message": {"role":"assistant","content": []}}]}}',
+        '{"output": {"choices": [{"message": {"role":"assistant","content": [{"text": "  "}]}}]}}',
+    ],
+)
+def test_reply_without_words_is_empty(body: str) -> None:
+    with replying("200 OK", body) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(EmptyResponse):
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+
+
+def test_content_may_be_one_string() -> None:
+    body = (
+        '{"output": {"choices": [{"message": {"role":"assistant","content": "words"}}]}, "usage": {"input_tokens": 3}}'
+    )
+    with replying("200 OK", body) as base_url:
+        answer = load_client("dashscope", base_url=base_url).ask(question(), api_key=KEY, timeout_seconds=5)
+    assert (answer.text, answer.input_tokens, answer.output_tokens) == ("words", 3, 0)
+
+
+def test_redirect_is_not_followed() -> None:
+    with running_simulator() as elsewhere, replying("307 Moved", "", f"Location: {elsewhere.base_url}/x") as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(QuestionRejected):
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+        assert elsewhere.stats()["requests"] == 0
+
+
+def test_headers_that_trickle_are_cut_off_in_time() -> None:
+    with replying("200 OK", "", *(f"X-{each}: 1" for each in range(100)), pause=0.05) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        started = time.monotonic()
+        with pytest.raises(ModelTimedOut):
+            client.ask(question(), api_key=KEY, timeout_seconds=0.4)
+    assert time.monotonic() - started < 1.5
+
+
+def test_endless_reply_is_cut_off() -> None:
+    with replying("200 OK", " " * 3_000_000) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(UnableToAssess):
+            client.ask(question(), api_key=KEY, timeout_seconds=10)
+
+
+def test_many_threads_share_kept_open_connections() -> None:
+    with running_simulator(latency=Latency(median_seconds=0.02)) as simulator:
+        client = load_client("dashscope", base_url=simulator.base_url, connections=16)
+        with ThreadPoolExecutor(16) as threads:
+            keys = [f"sk-{each:06}" for each in range(16)] * 10
+            answers = list(threads.map(lambda key: client.ask(question(), api_key=key, timeout_seconds=10), keys))
+        stats = simulator.stats()
+    assert len({answer.request_id for answer in answers}) == 160
+    assert stats["requests"] == 160
+    assert stats["connections"] <= 16
+    assert {tuple(outcomes.items()) for outcomes in stats["by_key"].values()} == {(("ok", 10),)}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "failure"),
+    [
+        (429, "limit_requests", "", RateLimited),
+        (429, "LIMIT_BURST_RATE", "", BurstLimited),
+        (429, "insufficient_quota", "tokens a minute", TokenLimited),
+        (429, "insufficient_quota", "Free allocated quota exceeded", Unpaid),
+        (429, "Unknown", "", RateLimited),
+        (403, "AllocationQuota.FreeTierOnly", "", Unpaid),
+        (403, "AccessDenied.Unpurchased", "", Unpaid),
+        (403, "Workspace.AccessDenied", "", KeyRevoked),
+        (401, "Unknown", "", KeyRevoked),
+        (400, "BadRequest.TooLarge", "", QuestionRejected),
+        (413, "", "", QuestionRejected),
+        (408, "", "", ModelTimedOut),
+        (500, "InternalError.Algo", "", ProviderFailed),
+        (500, "ModelServingError", "", ModelOverloaded),
+        (503, "ModelUnavailable", "", ModelOverloaded),
+        (500, "", "", ProviderFailed),
+        (599, "", "", ProviderFailed),
+    ],
+)
+def test_failure_of_a_refusal(status: int, code: str, message: str, failure: type[UnableToAssess]) -> None:
+    assert failure_of(status, code, message) == failure
+
+
+def test_failures_say_whom_they_concern_and_whether_to_ask_again() -> None:
+    told = {each.reason: (each.scope, each.retryable) for _kind, each, _reason in FAILURES if each is not UnknownModel}
+    assert told == {
+        "rate_limited": (Scope.ACCOUNT, True),
+        "burst_limited": (Scope.ACCOUNT, True),
+        "token_limited": (Scope.ACCOUNT, True),
+        "billing": (Scope.ACCOUNT, False),
+        "revoked": (Scope.KEY, False),
+        "blocked": (Scope.QUESTION, False),
+        "bad_request": (Scope.QUESTION, False),
+        "provider_error": (Scope.PROVIDER, True),
+        "overloaded": (Scope.MODEL, True),
+        "timeout": (Scope.PROVIDER, True),
+        "unreachable": (Scope.PROVIDER, True),
+        "empty_response": (Scope.QUESTION, True),
+    }
+
+
+@contextmanager
+def replying(status: str, body: str, *headers: str, pause: float = 0.0) -> Iterator[str]:
+    """A server of one reply, byte for byte; a base URL to ask it at."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_reply_once, args=(listening, status, body, headers, pause), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1"
+        thread.join(10)
+
+
+def _reply_once(listening: socket.socket, status: str, body: str, headers: tuple[str, ...], pause: float) -> None:
+    connection, _peer = listening.accept()
+    with connection:
+        _read_request(connection)
+        content = body.encode()
+        lines = [
+            f"HTTP/1.1 {status}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
+            *headers,
+            "",
+        ]
+        try:
+            for line in lines:
+                connection.sendall(f"{line}\r\n".encode())
+                time.sleep(pause)  # the server's own slowness is what is tested
+            connection.sendall(content)
+        except OSError:
+            return  # the client gave up, as it should
+
+
+def _read_request(connection: socket.socket) -> None:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65_536)
+    head, _, rest = received.partition(b"\r\n\r\n")
+    (length,) = (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    while len(rest) < length:
+        rest += connection.recv(65_536)
