@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import redis
 import structlog
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, close_old_connections
 from django.utils.translation import gettext as _
 
 from cameras.frames import FrameRef, FrameStore, Offer

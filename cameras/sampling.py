@@ -19,6 +19,8 @@ BURST_SPREAD_SECONDS = 0.25
 """Between the pictures of a burst: close enough that a road user at 50 km/h overlaps its own box."""
 TORN_BURST_SECONDS = 2.0
 _LONGEST_BACKLOG = 500
+_SLACK = 0.1
+"""Of the interval: so much too early a key frame still will do, as clocks and networks are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,13 @@ class Sampler:
         self._backlog.clear()
 
     def _begins(self, packet: av.Packet[av.VideoStream], seconds: float) -> bool:
+        slack = _SLACK * self.schedule.interval_seconds
+        if packet.is_keyframe:
+            return self.schedule.is_due(seconds + slack)
         if not self.schedule.is_due(seconds) or self._key_seconds is None:
             return False
         spacing = max(self._key_spacing, seconds - self._key_seconds)
-        return packet.is_keyframe or self._every_frame or spacing > self.schedule.interval_seconds
+        return self._every_frame or spacing > self.schedule.interval_seconds + slack
 
     def _begin(self, seconds: float) -> None:
         self.schedule.advance(seconds)

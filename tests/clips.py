@@ -12,13 +12,19 @@ from cameras.sampling import Picture
 
 
 def numbered_picture(number: int, *, width: int = 320, height: int = 240) -> Picture:
-    """A grey picture whose brightness is twice its number (up to 120)."""
-    return np.full((height, width, 3), number * 2 + 4, np.uint8)
+    """A picture whose left half tells the tens and whose right half the ones of its number (0 to 99) as brightness."""
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[:, : width // 2] = 16 + number // 10 * 22
+    picture[:, width // 2 :] = 16 + number % 10 * 22
+    return picture
 
 
 def number_of(picture: Picture) -> int:
-    """The number that `numbered_picture` wrote, to within one after compression."""
-    return round((float(picture[:, :, 1].mean()) - 4) / 2)
+    """The number that `numbered_picture` wrote."""
+    width = picture.shape[1]
+    halves = (picture[:, : width // 2 - 16], picture[:, width // 2 + 16 :])
+    tens, ones = (round((float(half.mean()) - 16) / 22) for half in halves)
+    return tens * 10 + ones
 
 
 def write_clip(

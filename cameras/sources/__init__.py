@@ -70,8 +70,7 @@ def encode_jpeg(picture: Picture) -> bytes:
 def probe(source: str, *, timeout_seconds: float = 8) -> Probe:
     """Open `source` and take its first picture; raises UnableToOpen with a sentence for an operator."""
     began = time.monotonic()
-    patience = timeout_seconds / 2
-    terms = Terms(timeout_seconds, Sampling.KEY_FRAME, open_seconds=patience, read_seconds=patience)
+    terms = Terms(timeout_seconds, Sampling.KEY_FRAME, open_seconds=timeout_seconds, read_seconds=timeout_seconds)
     over = threading.Event()
     alarm = threading.Timer(timeout_seconds, over.set)
     alarm.start()

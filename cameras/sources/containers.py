@@ -38,7 +38,8 @@ def open_container(source: AllowedSource, terms: Terms) -> InputContainer:
     """Open a checked source; raises UnableToOpen."""
     scheme = source.url.partition("://")[0] if source.kind is not SourceKind.FILE else "file"
     options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": "2000000"}
-    microseconds = str(round(terms.read_seconds * 1_000_000))
+    # After a timeout FFmpeg first hands out what it still holds, and only the next one ends the stream.
+    microseconds = str(round(terms.read_seconds / 2 * 1_000_000))
     forced = None
     if source.kind is SourceKind.RTSP:
         forced = "rtsp"
@@ -47,12 +48,15 @@ def open_container(source: AllowedSource, terms: Terms) -> InputContainer:
         options["format_whitelist"] = _FORMATS
     if source.kind is SourceKind.HTTP:
         options |= {"rw_timeout": microseconds, "max_redirects": "0", "headers": f"Host: {source.host}\r\n"}
+    began = time.monotonic()
     try:
         return av.open(
             source.url, "r", format=forced, options=options, timeout=(terms.open_seconds, terms.read_seconds)
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnableToOpen(explain(error)) from None
+        # Over RTSP a silence is reported as data that makes no sense: only the clock tells.
+        silent = time.monotonic() - began > 0.9 * min(terms.open_seconds, terms.read_seconds / 2)
+        raise UnableToOpen(explain(TimeoutError() if silent else error)) from None
 
 
 class Pace:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import av
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -38,5 +40,7 @@ def explain(error: BaseException) -> str:
         if isinstance(error, kind):
             return _(sentence)
     number = getattr(error, "errno", None)
+    if number == errno.EIO:
+        return _("The camera answered with an error, or leads to another address.")
     reason = getattr(error, "strerror", None) or type(error).__name__
     return _("The camera cannot be reached: %(reason)s (%(number)s).") % {"reason": reason, "number": number}

@@ -1,0 +1,309 @@
+"""Video files, HTTP streams and streets, read for real."""
+
+from __future__ import annotations
+
+import http.server
+import ipaddress
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from functools import partial
+from itertools import islice, pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from pytest_django.fixtures import Settings
+
+from cameras.models import Sampling
+from cameras.sampling import Burst, Sampler, Schedule, prepare_decoder
+from cameras.sources import Terms, UnableToOpen, UnableToRead, open_stream, probe, read_recording
+from tests.clips import number_of, write_clip
+from trafficmon.core.clock import utc_now
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def videos(settings: Settings, tmp_path: Path) -> Path:
+    settings.MEDIA_ROOT = tmp_path
+    allowed = (ipaddress.ip_network("127.0.0.0/8"),)
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"camera_networks": allowed})
+    (tmp_path / "videos").mkdir()
+    return tmp_path / "videos"
+
+
+def sampled(path: Path, interval_seconds: float, sampling: Sampling) -> list[tuple[float, list[int]]]:
+    """Position and picture numbers of every sample of a clip."""
+    terms = Terms(interval_seconds, sampling)
+    return [
+        (round(position, 2), [number_of(picture) for picture in burst.pictures])
+        for position, burst in read_recording(path, terms)
+    ]
+
+
+def decoded_count(path: Path, interval_seconds: float, sampling: Sampling) -> int:
+    """How many pictures the decoder gave while the clip was sampled."""
+    counted = 0
+
+    class Counting(Sampler):
+        def _look_at(self, frame: av.VideoFrame) -> Burst | None:
+            nonlocal counted
+            counted += 1
+            return super()._look_at(frame)
+
+    sampler = Counting(interval_seconds=interval_seconds, sampling=sampling)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        prepare_decoder(stream)
+        for packet in container.demux(stream):
+            if packet.dts is not None:
+                sampler.push(packet, arrived_at=utc_now(), seconds=float(packet.dts * packet.time_base))
+    return counted
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_key_frames_are_sampled_where_they_come_often_enough(videos: Path, b_frames: int) -> None:
+    clip = write_clip(videos / "clip.mp4", b_frames=b_frames)
+    numbers = [pictures for _position, pictures in sampled(clip, 1.8, Sampling.KEY_FRAME)]
+    assert numbers == [[0], [50]]
+
+
+def test_burst_follows_a_key_frame_over_half_a_second(videos: Path) -> None:
+    clip = write_clip(videos / "clip.mp4")
+    assert sampled(clip, 1.0, Sampling.BURST) == [
+        (0.0, [0]),
+        (1.52, [25, 32, 38]),
+        (2.52, [50, 57, 63]),
+        (3.52, [75, 82, 88]),
+    ]
+
+
+def test_stream_of_rare_key_frames_is_decoded_forward_from_the_last(videos: Path) -> None:
+    clip = write_clip(videos / "clip.mp4", gop=250)
+    numbers = [pictures for _position, pictures in sampled(clip, 1.0, Sampling.KEY_FRAME)]
+    assert numbers == [[0], [28], [50], [75]]
+
+
+def test_every_frame_sampling_keeps_the_interval(videos: Path) -> None:
+    clip = write_clip(videos / "clip.mp4")
+    positions = [position for position, _pictures in sampled(clip, 0.2, Sampling.EVERY_FRAME)]
+    assert positions == pytest.approx([number / 5 for number in range(20)], abs=0.041)
+
+
+def test_only_what_is_sampled_is_decoded(videos: Path) -> None:
+    clip = write_clip(videos / "clip.mp4", frames=250)
+    assert decoded_count(clip, 1.8, Sampling.KEY_FRAME) == 6
+    assert decoded_count(clip, 1.8, Sampling.BURST) == 1 + 5 * 14
+    assert decoded_count(clip, 1.8, Sampling.EVERY_FRAME) == 250
+
+
+def test_schedule_keeps_its_grid_and_starts_anew_after_a_gap() -> None:
+    schedule = Schedule(2.0)
+    schedule.advance(10.0)
+    assert schedule.due == 12.0
+    schedule.advance(12.7)
+    assert schedule.due == 14.0
+    schedule.advance(20.0)
+    assert schedule.due == 22.0
+    schedule.hold(25.0)
+    assert not schedule.is_due(24.9)
+
+
+def test_corrupt_packets_are_counted_and_left_behind(videos: Path) -> None:
+    clip = write_clip(videos / "clip.mp4")
+    sampler = Sampler(interval_seconds=0.5, sampling=Sampling.EVERY_FRAME)
+    bursts: list[Burst] = []
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        prepare_decoder(stream)
+        for position, packet in enumerate(container.demux(stream)):
+            if 30 <= position < 35:
+                memoryview(packet)[:] = b"\xff" * packet.size
+            if packet.size:
+                burst = sampler.push(packet, arrived_at=utc_now(), seconds=position / 25)
+                bursts += [burst] if burst else []
+    assert sampler.corrupt_count == 5
+    assert number_of(bursts[-1].pictures[0]) > 80
+
+
+def test_change_of_resolution_is_followed(videos: Path) -> None:
+    """Two clips, one after the other in one elementary stream, as a camera does when it is reconfigured."""
+    small = write_clip(videos / "small.h264")
+    large = write_clip(videos / "large.h264", width=640, height=480)
+    both = videos / "both.h264"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    sampler = Sampler(interval_seconds=1.0, sampling=Sampling.KEY_FRAME)
+    shapes = []
+    with av.open(str(both)) as container:
+        stream = container.streams.video[0]
+        prepare_decoder(stream)
+        for position, packet in enumerate(container.demux(stream)):
+            burst = sampler.push(packet, arrived_at=utc_now(), seconds=position / 25) if packet.size else None
+            shapes += [burst.pictures[0].shape] if burst else []
+    assert shapes == [(240, 320, 3)] * 4 + [(480, 640, 3)] * 4
+
+
+def take(source: str, count: int, terms: Terms, *, seconds: float = 20) -> list[Burst]:
+    stop = threading.Event()
+    alarm = threading.Timer(seconds, stop.set)
+    alarm.start()
+    with closing(open_stream(source, terms)) as stream:
+        bursts = list(islice(stream.bursts(stop), count))
+    alarm.cancel()
+    assert len(bursts) == count, "it took too long"
+    return bursts
+
+
+def test_file_is_played_in_real_time_and_starts_over(videos: Path) -> None:
+    write_clip(videos / "clip.mp4", frames=50)
+    began = time.monotonic()
+    bursts = take("clip.mp4", 4, Terms(1.0, Sampling.KEY_FRAME))
+    assert [number_of(burst.pictures[0]) for burst in bursts] == [0, 25, 0, 25]
+    assert 2.9 < time.monotonic() - began < 4
+    gaps = [later.captured_at - earlier.captured_at for earlier, later in pairwise(bursts)]
+    assert min(gaps) > timedelta(seconds=0.9)
+
+
+def test_file_without_video_is_refused(videos: Path) -> None:
+    with av.open(str(videos / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(UnableToOpen, match=r"^There is no video at this address\.$"):
+        open_stream("sound.mp4", Terms(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile://{clip}\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile clip.ts\n"),
+        ("list.txt", "this is no video"),
+    ],
+)
+def test_file_that_names_other_files_is_refused(videos: Path, name: str, content: str) -> None:
+    clip = write_clip(videos / "clip.ts")
+    (videos / name).write_text(content.format(clip=clip))
+    with pytest.raises(UnableToOpen, match=r"^What is there is not video in a form that is allowed\.$"):
+        open_stream(name, Terms(1))
+
+
+class Site(http.server.SimpleHTTPRequestHandler):
+    """Serves the clips, and misbehaves where its path says so."""
+
+    asked: list[tuple[str, str]]
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Host", "")))
+        kind = self.path.strip("/").partition("?")[0]
+        if kind == "moved":
+            self.send_response(302)
+            self.send_header("Location", "/clip.ts")
+            self.end_headers()
+        elif kind in {"401", "403", "404", "500"}:
+            self.send_error(int(kind))
+        elif kind == "silent":
+            time.sleep(3)
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    asked: list[tuple[str, str]] = []
+    site = type("SiteOfThisTest", (Site,), {"asked": asked})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(site, directory=str(folder)))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_http_stream_is_read(videos: Path) -> None:
+    write_clip(videos / "clip.mp4")
+    with serving(videos) as (address, asked):
+        found = probe(f"http://{address}/clip.mp4")
+        bursts = take(f"http://{address}/clip.mp4", 2, Terms(1.0))
+    assert (found.width, found.height, found.codec, found.fps) == (320, 240, "h264", 25.0)
+    assert [number_of(burst.pictures[0]) for burst in bursts] == [0, 25]
+    assert asked[0] == ("/clip.mp4", address)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("moved", "The camera answered with an error, or leads to another address."),
+        ("list.m3u8", "What is there is not video in a form that is allowed."),
+        ("401", "The camera refuses this user name or password."),
+        ("403", "The camera forbids access to this stream."),
+        ("404", "The camera has no stream under this path."),
+        ("500", "The camera answered with an error, or leads to another address."),
+        ("silent", "The camera did not answer in time."),
+    ],
+)
+def test_http_refusal_is_explained_without_the_password(videos: Path, path: str, sentence: str) -> None:
+    clip = write_clip(videos / "clip.ts")
+    (videos / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{clip.name}\n#EXT-X-ENDLIST\n")
+    with serving(videos) as (address, asked):
+        with pytest.raises(UnableToOpen) as refused:
+            probe(f"http://user:geheim@{address}/{path}", timeout_seconds=2)
+        assert str(refused.value) == sentence
+        assert "/clip.ts" not in [asked_path for asked_path, _host in asked]
+
+
+def test_http_stream_that_ends_is_read_no_more(videos: Path) -> None:
+    write_clip(videos / "clip.h264")
+    with serving(videos) as (address, _asked), closing(open_stream(f"http://{address}/clip.h264", Terms(9))) as stream:
+        bursts = stream.bursts(threading.Event())
+        assert number_of(next(bursts).pictures[0]) == 0
+        with pytest.raises(UnableToRead, match=r"^The camera ended the stream\.$"):
+            next(bursts)
+
+
+def test_street_is_drawn_by_the_clock(videos: Path) -> None:
+    began = time.monotonic()
+    bursts = take("street://junction?seed=4", 3, Terms(0.8))
+    assert time.monotonic() - began > 1.6
+    assert [len(burst.pictures) for burst in bursts] == [1, 3, 3]
+    assert {picture.shape for burst in bursts for picture in burst.pictures} == {(720, 1280, 3)}
+    assert not np.array_equal(bursts[1].pictures[0], bursts[1].pictures[2])
+
+
+def test_street_stops_at_once(videos: Path) -> None:
+    stop = threading.Event()
+    with closing(open_stream("street://junction?seed=4", Terms(60))) as stream:
+        bursts = stream.bursts(stop)
+        next(bursts)
+        threading.Timer(0.1, stop.set).start()
+        began = time.monotonic()
+        assert list(bursts) == []
+        assert time.monotonic() - began < 1
+
+
+def test_probe_shows_what_it_saw(videos: Path) -> None:
+    write_clip(videos / "clip.mp4")
+    found = probe("clip.mp4")
+    picture = cv2.imdecode(np.frombuffer(found.picture_jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert (picture.shape, found.codec, found.fps) == ((240, 320, 3), "h264", 25.0)
+    assert 0 < found.latency_ms < 5000
+
+
+def test_probe_of_a_refused_address_says_why(videos: Path) -> None:
+    with pytest.raises(UnableToOpen, match=r"^10\.0\.0\.1 .*ALGO_CAMERA_NETWORKS"):
+        probe("rtsp://user:geheim@10.0.0.1/live")
