@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser lock messages sample-model sample-model-eval bench-detection
+.PHONY: help demo test lint unit setup-test browser lock messages sample-model sample-model-eval bench-detection bench-street
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,7 @@ help: ## say what there is
 .venv/base.stamp: requirements/base.txt | .venv/bin/pip
 	@echo "Installing the service into .venv (once, one to two minutes) ..."
 	@$(BIN)/pip install --disable-pip-version-check --no-warn-script-location -q --progress-bar on -r requirements/base.txt
+	@$(RUN) -c 'import cv2' || { echo "OpenCV misses a library of the system: apt-get install libgl1 libglib2.0-0"; exit 1; }
 	@touch $@
 
 .venv/test.stamp: requirements/dev.txt requirements/detection.txt .venv/base.stamp
@@ -65,3 +66,6 @@ sample-model-eval: .venv/test.stamp ## measure it on streets it has not seen
 
 bench-detection: .venv/test.stamp ## recall on a real clip: ARGS="--clip PATH --weights PATH --reference PATH"
 	$(RUN) -m detection.benchmark $(ARGS)
+
+bench-street: .venv/base.stamp ## what is found of the synthetic street, against its ground truth
+	$(RUN) -m tests.load.bench_street $(ARGS)
