@@ -182,8 +182,10 @@ def read_recording(path: Path, terms: Terms) -> Iterator[tuple[float, Burst]]:
     began_at, position = utc_now(), 0.0
     with closing(stream):
         for packet in stream.packets():
-            if packet.dts is not None:
-                position = float(packet.dts * packet.time_base)
+            # When it is shown, not when it is decoded: pictures come out of the decoder in the order of showing.
+            shown = packet.dts if packet.pts is None else packet.pts
+            if shown is not None:
+                position = float(shown * packet.time_base)
             arrived_at = began_at + timedelta(seconds=position)
             burst = stream.sampler.push(packet, arrived_at=arrived_at, seconds=position)
             if burst:

@@ -95,6 +95,12 @@ def test_every_frame_sampling_keeps_the_interval(videos: Path) -> None:
     assert positions == pytest.approx([number / 5 for number in range(20)], abs=0.041)
 
 
+def test_recording_tells_when_each_picture_is_shown_though_decoded_in_another_order(videos: Path) -> None:
+    clip = write_clip(videos / "clip.mp4", frames=60, b_frames=2)
+    samples = sampled(clip, 0.2, Sampling.EVERY_FRAME)
+    assert [position for position, _pictures in samples] == [round(one / 25, 2) for _position, [one] in samples]
+
+
 def test_only_what_is_sampled_is_decoded(videos: Path) -> None:
     clip = write_clip(videos / "clip.mp4", frames=250)
     assert decoded_count(clip, 1.8, Sampling.KEY_FRAME) == 6
