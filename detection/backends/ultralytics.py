@@ -42,7 +42,7 @@ class UltralyticsDetector:
             "iou": configuration.iou_threshold,
             "max_det": configuration.max_det,
             "imgsz": configuration.image_size,
-            "half": configuration.half_precision and configuration.device != "cpu",
+            "quantize": 16 if configuration.half_precision and configuration.device != "cpu" else None,
             "device": configuration.device,
             "classes": list(self._classes),
             "verbose": False,
