@@ -12,16 +12,17 @@ import sys
 from pathlib import Path
 
 PACKAGES = {
-    "chromium": lambda: shutil.which("chromium") is not None,
-    "gir1.2-gst-rtsp-server-1.0": lambda: any(Path("/usr/lib").glob("*/girepository-1.0/GstRtspServer-1.0.typelib")),
-    "python3-gi": lambda: Path("/usr/lib/python3/dist-packages/gi").exists(),
-    "gstreamer1.0-plugins-good": lambda: any(Path("/usr/lib").glob("*/gstreamer-1.0/libgstrtp.so")),
-    "gstreamer1.0-plugins-bad": lambda: any(Path("/usr/lib").glob("*/gstreamer-1.0/libgstvideoparsersbad.so")),
+    "chromium": "/usr/bin/chromium",
+    "gir1.2-gst-rtsp-server-1.0": "/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib",
+    "python3-gi": "/usr/lib/python3/dist-packages/gi",
+    "gstreamer1.0-plugins-good": "/usr/lib/*/gstreamer-1.0/libgstrtp.so",
+    "gstreamer1.0-plugins-bad": "/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so",
 }
+"""Each package with a file that it brings."""
 
 
 def main() -> None:
-    missing = [package for package, present in PACKAGES.items() if not present()]
+    missing = [package for package, brought in PACKAGES.items() if not any(Path("/").glob(brought.lstrip("/")))]
     if not missing:
         return
     if not shutil.which("apt-get") or os.geteuid() != 0:
