@@ -179,14 +179,12 @@ def read_recording(path: Path, terms: Terms) -> Iterator[tuple[float, Burst]]:
     Raises UnableToOpen and UnableToRead.
     """
     stream = ContainerStream(AllowedSource(SourceKind.FILE, str(path.resolve())), terms)
-    began_at, position = utc_now(), 0.0
+    began_at, read, shown = utc_now(), 0.0, 0.0
     with closing(stream):
         for packet in stream.packets():
-            # When it is shown, not when it is decoded: pictures come out of the decoder in the order of showing.
-            shown = packet.dts if packet.pts is None else packet.pts
-            if shown is not None:
-                position = float(shown * packet.time_base)
-            arrived_at = began_at + timedelta(seconds=position)
-            burst = stream.sampler.push(packet, arrived_at=arrived_at, seconds=position)
+            # Sampled in the order of reading, as a camera is, but dated by when it is shown, which is another order.
+            read = read if packet.dts is None else float(packet.dts * packet.time_base)
+            shown = read if packet.pts is None else float(packet.pts * packet.time_base)
+            burst = stream.sampler.push(packet, arrived_at=began_at + timedelta(seconds=shown), seconds=read)
             if burst:
                 yield (burst.captured_at - began_at).total_seconds(), burst
