@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
 from typing import Protocol
@@ -11,12 +11,13 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from detection.configuration import DetectionConfiguration
+from detection.camera_motion import estimate_shift, view_of
+from detection.configuration import DetectionConfiguration, TrackingConfiguration
 from detection.detections import DetectedFrame, TrafficGroup
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
 from detection.tracking import track
-from detection.tracks import TrackerState
+from detection.tracks import TrackerState, shifted
 from detection.zones import ZoneRule, keep_watched
 from trafficmon.core.geometry import Box
 
@@ -72,7 +73,8 @@ def detect_frame(
     height, width = picture.shape[:2]
     configuration = pipeline.configuration
     watched = keep_watched(pipeline.detector.detect(picture), zones, width=width, height=height)
-    state, named = track(tracks or TrackerState(), watched, at=frame.captured_at, configuration=configuration.tracking)
+    state = follow_camera(tracks or TrackerState(), picture, configuration.tracking)
+    state, named = track(state, watched, at=frame.captured_at, configuration=configuration.tracking)
     groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
         camera_id=frame.camera_id,
@@ -87,6 +89,15 @@ def detect_frame(
         tracking_enabled=configuration.tracking.enabled,
     )
     return detected, state
+
+
+def follow_camera(state: TrackerState, picture: Picture, configuration: TrackingConfiguration) -> TrackerState:
+    """`state` where the camera's own movement has taken it, if the configured tracker follows that."""
+    if not configuration.enabled or configuration.tracker != "botsort":
+        return state
+    view = view_of(picture)
+    shift = estimate_shift(state.view, view, width=picture.shape[1]) if state.view else None
+    return replace(shifted(state, shift) if shift else state, view=view)
 
 
 def crop_jpegs(picture: Picture, groups: Sequence[TrafficGroup]) -> dict[int, bytes]:

@@ -64,7 +64,7 @@ def track(
     unseen = _remember(state.tracks, set(matches.values()), at=at, max_age=configuration.max_age)
     identities = {index: one.track_id for index, one in seen.items()}
     named = tuple(replace(each, track_id=identities.get(index)) for index, each in enumerate(detections))
-    return TrackerState((*seen.values(), *unseen), next_id, at), named
+    return replace(state, tracks=(*seen.values(), *unseen), next_id=next_id, at=at), named
 
 
 def track_burst(

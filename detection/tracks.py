@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Base64Bytes, TypeAdapter, ValidationError
 
-from detection.motion import Motion
+from detection.motion import Axis, Motion
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ROAD_USERS, ObjectClass
 
@@ -47,6 +47,15 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """Where the camera's own movement takes a place in the picture: times `scale`, then `x` and `y` px further."""
+
+    scale: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerState:
     """Everything tracking remembers of one camera between frames."""
 
@@ -54,9 +63,42 @@ class TrackerState:
     next_id: int = 1
     at: datetime | None = None
     """When the newest frame was captured."""
+    view: Base64Bytes = b""
+    """What the camera saw then, small and grey; only where the camera's own movement is followed."""
 
     def to_bytes(self) -> bytes:
         return _ADAPTER.dump_json(self)
+
+
+def shifted(state: TrackerState, by: Shift) -> TrackerState:
+    """The same road users where they are in the picture now that the camera has moved."""
+    return replace(state, tracks=tuple(_shifted_track(one, by) for one in state.tracks))
+
+
+def _shifted_track(one: Track, by: Shift) -> Track:
+    motion = Motion(
+        x=_shifted_axis(one.motion.x, by.scale, by.x),
+        y=_shifted_axis(one.motion.y, by.scale, by.y),
+        width=_shifted_axis(one.motion.width, by.scale, 0),
+        height=_shifted_axis(one.motion.height, by.scale, 0),
+    )
+    box = Box(
+        one.box.x1 * by.scale + by.x,
+        one.box.y1 * by.scale + by.y,
+        one.box.x2 * by.scale + by.x,
+        one.box.y2 * by.scale + by.y,
+    )
+    return replace(one, motion=motion, box=box)
+
+
+def _shifted_axis(axis: Axis, scale: float, offset: float) -> Axis:
+    return Axis(
+        axis.position * scale + offset,
+        axis.velocity * scale,
+        axis.position_variance * scale**2,
+        axis.covariance * scale**2,
+        axis.velocity_variance * scale**2,
+    )
 
 
 class TracksUnreadableError(Exception):
