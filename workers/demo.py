@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 
@@ -37,6 +38,7 @@ def demo_environment(simulator_port: int) -> Mapping[str, str]:
     simulated = not settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     told = {
         "ALGO_DEMO": "1",
+        "ALGO_LANGUAGE": _language(),
         "PROMETHEUS_MULTIPROC_DIR": str(settings.RUN_DIR / "metrics"),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
@@ -50,6 +52,14 @@ def demo_environment(simulator_port: int) -> Mapping[str, str]:
             "DASHSCOPE_API_KEY": "sk-simulated",
         }
     return told
+
+
+def _language() -> str:
+    """Of the model's answers: as set, else as this machine speaks. Pages follow the browser."""
+    environment = settings.ENVIRONMENT
+    if "language" in environment.model_fields_set:
+        return environment.language
+    return "zh-hans" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
 
 def demo_processes(simulator_port: int) -> list[Process]:
