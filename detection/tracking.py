@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detection.assignment import assign
 from detection.configuration import TrackingConfiguration
 from detection.detections import Detection
 from detection.motion import Motion, first_motion
 from detection.tracks import Family, Track, TrackerState, family_of
-from trafficmon.core.geometry import Box, intersection_over_union
+from trafficmon.core.geometry import Box
 
 SURE_CONFIDENCE = 0.5
 """Detections at least this sure are matched first and may start a track (the paper's high threshold)."""
@@ -83,7 +84,7 @@ def track_burst(
 
 def _match(tracks: Sequence[Track], detections: Sequence[Detection], at: datetime) -> dict[int, int]:
     """The track (its place in `tracks`) that each matched detection (its index) continues."""
-    expectations = [_expect(one, at) for one in tracks]
+    overlaps = _overlaps(detections, [_expect(one, at) for one in tracks])
     sure = [index for index, each in enumerate(detections) if each.confidence >= SURE_CONFIDENCE]
     unsure = [index for index, each in enumerate(detections) if each.confidence < SURE_CONFIDENCE]
     confirmed = [place for place, one in enumerate(tracks) if one.track_id is not None]
@@ -97,23 +98,22 @@ def _match(tracks: Sequence[Track], detections: Sequence[Detection], at: datetim
     ):
         rows = [index for index in indices if index not in matches]
         columns = sorted(set(places) - set(matches.values()))
-        gains = _gains([detections[row] for row in rows], [expectations[column] for column in columns], least_overlap)
-        matches |= {rows[row]: columns[column] for row, column in assign(gains)}
+        gains = overlaps[np.ix_(rows, columns)]
+        pairs = assign(np.where(gains >= least_overlap, gains, 0.0))
+        matches |= {rows[row]: columns[column] for row, column in pairs}
     return matches
 
 
-def _gains(
-    detections: Sequence[Detection], expectations: Sequence[Expectation | None], least_overlap: float
-) -> np.ndarray:
+def _overlaps(detections: Sequence[Detection], expectations: Sequence[Expectation | None]) -> NDArray[np.float64]:
     """Overlap of each detection with each expectation (rows x columns), 0 where one cannot be the other."""
-    gains = np.zeros((len(detections), len(expectations)))
-    for row, detection in enumerate(detections):
-        family = family_of(detection.object_class)
-        for column, expected in enumerate(expectations):
-            if expected is not None and expected.family is family:
-                overlap = intersection_over_union(detection.box, expected.box)
-                gains[row, column] = overlap if overlap >= max(least_overlap, expected.least_overlap) else 0.0
-    return gains
+    overlaps = np.zeros((len(detections), len(expectations)))
+    families = np.array([family_of(each.object_class) or "" for each in detections])
+    boxes = np.array([each.box.as_tuple() for each in detections]).reshape(-1, 4)
+    for column, expected in enumerate(expectations):
+        if expected is not None:
+            overlap = np.where(families == expected.family, overlaps_with(expected.box, boxes), 0.0)
+            overlaps[:, column] = np.where(overlap >= expected.least_overlap, overlap, 0.0)
+    return overlaps
 
 
 def _expect(one: Track, at: datetime) -> Expectation | None:
@@ -127,6 +127,16 @@ def _expect(one: Track, at: datetime) -> Expectation | None:
     if gap_seconds > FORGOTTEN_SECONDS or _has_surely_moved(one.motion, gap_seconds):
         return None
     return Expectation(one.family, one.box, STILL_OVERLAP)
+
+
+def overlaps_with(box: Box, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of `box` with each of N x 4 corners, length N."""
+    corners = np.array(box.as_tuple())
+    sides = np.minimum(boxes[:, 2:], corners[2:]) - np.maximum(boxes[:, :2], corners[:2])
+    shared = np.clip(sides, 0.0, None).prod(axis=1)
+    joint = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + box.area - shared
+    overlaps: NDArray[np.float64] = shared / np.maximum(joint, 1e-9)
+    return overlaps
 
 
 def _is_speed_known(motion: Motion) -> bool:

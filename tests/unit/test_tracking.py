@@ -5,15 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detection.configuration import TrackingConfiguration
 from detection.detections import Detection
-from detection.tracking import track, track_burst
+from detection.tracking import overlaps_with, track, track_burst
 from detection.tracks import TrackerState, TracksUnreadableError, family_of, tracks_from_bytes
-from trafficmon.core.geometry import Box
+from trafficmon.core.geometry import Box, intersection_over_union
 from trafficmon.core.objects import ObjectClass
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -193,6 +194,19 @@ def test_tracking_returns_the_detections_unchanged_but_for_identity(
     for seconds, found in frames:
         state, named = track(state, found, at=NOON + timedelta(seconds=seconds), configuration=AT_ONCE)
         assert [replace(each, track_id=None) for each in named] == found
+
+
+boxes = st.tuples(*[st.integers(0, 60)] * 4).map(
+    lambda ends: Box(min(ends[0], ends[2]), min(ends[1], ends[3]), max(ends[0], ends[2]), max(ends[1], ends[3]))
+)
+
+
+@given(boxes, st.lists(boxes, max_size=6))
+def test_overlaps_are_those_of_plane_geometry(box: Box, others: list[Box]) -> None:
+    corners = np.array([each.as_tuple() for each in others]).reshape(-1, 4)
+    assert overlaps_with(box, corners).tolist() == pytest.approx(
+        [intersection_over_union(box, each) for each in others]
+    )
 
 
 @given(sequences)
