@@ -1,0 +1,172 @@
+"""Cameras, their groups and zones, for administrators."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from cameras.addresses import mask_credentials, unmask
+from cameras.forms import CameraForm
+from cameras.models import Camera, CameraGroup, Wanted, Zone
+from cameras.sources import Probe, UnableToOpen, probe
+
+PROBE_SECONDS = 8.0
+
+
+@admin.register(CameraGroup)
+class CameraGroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Groups and who may see their cameras."""
+
+    list_display = ("name", "camera_count", "viewer_count")
+    search_fields = ("name",)
+    filter_horizontal = ("viewers",)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CameraGroup]:
+        counted: QuerySet[CameraGroup] = (
+            super()
+            .get_queryset(request)
+            .annotate(camera_total=Count("cameras", distinct=True), viewer_total=Count("viewers", distinct=True))
+        )
+        return counted
+
+    @admin.display(description=_("cameras"), ordering="camera_total")
+    def camera_count(self, group: Any) -> int:
+        return int(group.camera_total)
+
+    @admin.display(description=_("viewers"), ordering="viewer_total")
+    def viewer_count(self, group: Any) -> int:
+        return int(group.viewer_total)
+
+
+class ZoneInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The zones of a camera."""
+
+    model = Zone
+    extra = 0
+
+
+@admin.register(Camera)
+class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Cameras: what they are, what is wanted of them, and what was seen."""
+
+    form = CameraForm
+    inlines = (ZoneInline,)
+    list_display = ("name", "group", "state_badge", "state_for", "picture_age", "wanted", "detection_enabled", "where")
+    list_filter = ("state", "wanted", "group", "detection_enabled", "assessment_enabled", "sampling")
+    list_select_related = ("group",)
+    list_per_page = 100
+    show_full_result_count = False
+    search_fields = ("name", "group__name")
+    actions = ("start", "stop", "detection_on", "detection_off")
+    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error")
+    fieldsets = (
+        (None, {"fields": ("name", "group", "source", "wanted")}),
+        (_("Seen"), {"fields": (("state_badge", "state_for"), "last_frame_at", "last_error")}),
+        (
+            _("Analysis"),
+            {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled")},
+        ),
+    )
+
+    class Media:
+        css = {"all": ("cameras/admin.css",)}
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_badge(self, camera: Camera) -> str:
+        return format_html(
+            '<span class="stream-state stream-{}" title="{}">{}</span>',
+            camera.state,
+            camera.last_error,
+            camera.get_state_display(),
+        )
+
+    @admin.display(description=_("since"), ordering="state_since", empty_value="–")
+    def state_for(self, camera: Camera) -> str | None:
+        if camera.state_since is None:
+            return None
+        since = localtime(camera.state_since)
+        return format_html('<time title="{}">{}</time>', date_format(since, "DATETIME_FORMAT"), timesince(since))
+
+    @admin.display(description=_("last picture"), ordering="last_frame_at", empty_value="–")
+    def picture_age(self, camera: Camera) -> str | None:
+        if camera.last_frame_at is None:
+            return None
+        return date_format(localtime(camera.last_frame_at), "DATETIME_FORMAT")
+
+    @admin.display(description=_("source"))
+    def where(self, camera: Camera) -> str:
+        return camera.masked_source
+
+    @admin.action(description=_("Start the selected cameras"), permissions=["change"])
+    def start(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        self._say(request, cameras.update(wanted=Wanted.RUNNING))
+
+    @admin.action(description=_("Stop the selected cameras"), permissions=["change"])
+    def stop(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        self._say(request, cameras.update(wanted=Wanted.STOPPED))
+
+    @admin.action(description=_("Switch detection on"), permissions=["change"])
+    def detection_on(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        self._say(request, cameras.update(detection_enabled=True))
+
+    @admin.action(description=_("Switch detection off"), permissions=["change"])
+    def detection_off(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        self._say(request, cameras.update(detection_enabled=False))
+
+    def _say(self, request: HttpRequest, count: int) -> None:
+        text = ngettext("%(count)d camera changed.", "%(count)d cameras changed.", count)
+        self.message_user(request, text % {"count": count}, messages.SUCCESS)
+
+    def get_urls(self) -> list[URLPattern]:
+        test = self.admin_site.admin_view(self.test_view)
+        return [
+            path("test/", test, name="cameras_camera_test_new"),
+            path("<int:camera_id>/test/", test, name="cameras_camera_test"),
+            *super().get_urls(),
+        ]
+
+    @method_decorator(require_POST)
+    def test_view(self, request: HttpRequest, camera_id: int | None = None) -> HttpResponse:
+        """Try the source as it stands in the form, saved or not, and show the picture it gives or why it gives none."""
+        camera = get_object_or_404(Camera, pk=camera_id) if camera_id else None
+        may = self.has_change_permission(request, camera) if camera else self.has_add_permission(request)
+        if not may:
+            raise PermissionDenied
+        kept = camera.source if camera else ""
+        source = unmask(request.POST.get("source", "").strip(), kept=kept) or kept
+        found, failure = _try(source)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Test connection"),
+            "opts": self.opts,
+            "camera": camera,
+            "source": mask_credentials(source),
+            "found": found,
+            "picture": base64.b64encode(found.picture_jpeg).decode() if found else "",
+            "failure": failure,
+        }
+        return TemplateResponse(request, "admin/cameras/camera/test.html", context, status=200 if found else 422)
+
+
+def _try(source: str) -> tuple[Probe | None, str]:
+    try:
+        return probe(source, timeout_seconds=PROBE_SECONDS), ""
+    except UnableToOpen as error:
+        return None, str(error)

@@ -1,0 +1,257 @@
+"""The cameras' pages in the admin, as an administrator uses them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+
+from cameras.models import Camera, CameraGroup, StreamState, Wanted, Zone
+from tests.clips import write_clip
+from trafficmon.accounts.models import User
+from trafficmon.core.clock import utc_now
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+SECRET = "rtsp://operator:geheim@93.184.215.14/live"
+LIST = "/admin/cameras/camera/"
+ACTION = "_selected_action"
+
+
+@pytest.fixture(autouse=True)
+def plain_static(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    (tmp_path / "videos").mkdir()
+
+
+@pytest.fixture
+def desk(client: Client) -> Client:
+    """A browser in which an administrator is signed in."""
+    client.force_login(User.objects.create(username="chief", is_staff=True, is_superuser=True))
+    return client
+
+
+def camera(name: str = "north gate", **fields: object) -> Camera:
+    return Camera.objects.create(name=name, **{"source": SECRET, **fields})
+
+
+def form(**changes: object) -> dict[str, object]:
+    """What a browser sends for a camera without zones."""
+    return {
+        "name": "north gate",
+        "group": "",
+        "source": "street://junction?seed=1",
+        "sampling": "burst",
+        "frame_interval": "",
+        "detection_enabled": "on",
+        "assessment_enabled": "on",
+        "wanted": "stopped",
+        "zones-TOTAL_FORMS": "0",
+        "zones-INITIAL_FORMS": "0",
+        "_continue": "Save",
+        **changes,
+    }
+
+
+def page(desk: Client, url: str) -> str:
+    answer = desk.get(url)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def errors(desk: Client, url: str, data: dict[str, object]) -> dict[str, list[str]]:
+    answer = desk.post(url, data)
+    assert answer.status_code == 200
+    return dict(answer.context["adminform"].form.errors)
+
+
+def test_camera_is_added(desk: Client) -> None:
+    answer = desk.post(f"{LIST}add/", form(source="rtsp://u:p@93.184.215.14/live", wanted="running"))
+    assert answer.status_code == 302
+    added = Camera.objects.get()
+    assert (added.source, added.wanted) == ("rtsp://u:p@93.184.215.14/live", Wanted.RUNNING)
+
+
+def test_camera_that_must_not_be_opened_is_refused(desk: Client) -> None:
+    assert errors(desk, f"{LIST}add/", form(source="rtsp://10.0.0.1/live")) == {
+        "source": [
+            "10.0.0.1 (10.0.0.1) is in a private network. Name that network in ALGO_CAMERA_NETWORKS to allow it."
+        ]
+    }
+    assert not Camera.objects.exists()
+
+
+def test_form_shows_no_password(desk: Client) -> None:
+    text = page(desk, f"{LIST}{camera().pk}/change/")
+    assert "geheim" not in text
+    assert 'value="rtsp://***@93.184.215.14/live"' in text
+
+
+def test_untouched_source_keeps_its_password(desk: Client) -> None:
+    kept = camera()
+    answer = desk.post(f"{LIST}{kept.pk}/change/", form(name="south gate", source=kept.masked_source))
+    assert answer.status_code == 302
+    kept.refresh_from_db()
+    assert (kept.name, kept.source) == ("south gate", SECRET)
+
+
+def test_untouched_source_is_not_checked_again(desk: Client) -> None:
+    kept = camera(source="rtsp://u:p@no-such-host.invalid/live")
+    assert desk.post(f"{LIST}{kept.pk}/change/", form(source=kept.masked_source)).status_code == 302
+
+
+def test_masked_password_goes_to_no_other_host(desk: Client) -> None:
+    kept = camera()
+    assert errors(desk, f"{LIST}{kept.pk}/change/", form(source="rtsp://***@93.184.215.15/live")) == {
+        "source": ["The password in this address is masked: write it out again."]
+    }
+
+
+def test_changed_source_is_kept(desk: Client) -> None:
+    kept = camera()
+    desk.post(f"{LIST}{kept.pk}/change/", form(source="street://junction?seed=9"))
+    kept.refresh_from_db()
+    assert kept.source == "street://junction?seed=9"
+
+
+def test_zone_is_drawn_with_its_camera(desk: Client) -> None:
+    kept = camera()
+    zone = {
+        "zones-TOTAL_FORMS": "1",
+        "zones-0-name": "crossing",
+        "zones-0-kind": "crossing",
+        "zones-0-polygon": "[[0, 0], [1, 0], [1, 1]]",
+        "zones-0-classes": "[]",
+        "zones-0-camera": str(kept.pk),
+    }
+    assert desk.post(f"{LIST}{kept.pk}/change/", form(source=kept.masked_source, **zone)).status_code == 302
+    assert Zone.objects.get().polygon == [[0, 0], [1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("action", "field", "before", "after"),
+    [
+        ("start", "wanted", Wanted.STOPPED, Wanted.RUNNING),
+        ("stop", "wanted", Wanted.RUNNING, Wanted.STOPPED),
+        ("detection_on", "detection_enabled", False, True),
+        ("detection_off", "detection_enabled", True, False),
+    ],
+)
+def test_action_changes_the_selected_cameras(
+    desk: Client, action: str, field: str, before: object, after: object
+) -> None:
+    chosen = [camera("a", **{field: before}), camera("b", **{field: before})]
+    other = camera("c", **{field: before})
+    answer = desk.post(LIST, {"action": action, ACTION: [each.pk for each in chosen]}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["2 cameras changed."]
+    assert list(Camera.objects.order_by("name").values_list(field, flat=True)) == [after, after, before]
+    assert getattr(other, field) == before
+
+
+def test_action_on_one_camera_says_so(desk: Client) -> None:
+    answer = desk.post(LIST, {"action": "start", ACTION: [camera().pk]}, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["1 camera changed."]
+
+
+def test_list_shows_state_since_when_and_why(desk: Client) -> None:
+    camera(
+        state=StreamState.OFFLINE,
+        state_since=utc_now() - timedelta(hours=2, seconds=5),
+        last_error="Nothing listens at this address and port.",
+    )
+    text = page(desk, LIST)
+    badge = re.search(r'<span class="stream-state stream-offline" title="([^"]*)">([^<]*)</span>', text)
+    assert badge
+    assert badge.groups() == ("Nothing listens at this address and port.", "offline")
+    assert re.findall(r"<time title=[^>]*>([^<]*)</time>", text) == ["2\xa0hours"]
+    assert "geheim" not in text
+
+
+def test_list_is_searched_by_name_and_filtered_by_state(desk: Client) -> None:
+    camera("north gate", state=StreamState.ONLINE)
+    camera("south gate")
+    assert desk.get(LIST, {"q": "north"}).context["cl"].result_count == 1
+    assert desk.get(LIST, {"state__exact": "online"}).context["cl"].result_count == 1
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_camera_list_takes_the_same_queries_for_any_number_of_rows(
+    desk: Client, rows: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(rows):
+        group = CameraGroup.objects.create(name=f"group {number}")
+        camera(f"camera {number}", group=group, state_since=utc_now(), last_frame_at=utc_now())
+    with django_assert_num_queries(5):
+        page(desk, LIST)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_group_list_takes_the_same_queries_for_any_number_of_rows(
+    desk: Client, rows: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(rows):
+        group = CameraGroup.objects.create(name=f"group {number}")
+        group.viewers.add(User.objects.create(username=f"viewer {number}"))
+        camera(f"camera {number}", group=group)
+    with django_assert_num_queries(4):
+        page(desk, "/admin/cameras/cameragroup/")
+
+
+def test_pages_hold_no_inline_script_or_style(desk: Client) -> None:
+    kept = camera()
+    for url in (LIST, f"{LIST}add/", f"{LIST}{kept.pk}/change/"):
+        text = page(desk, url)
+        assert re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", text) == []
+        assert re.findall(r"<style|\sstyle=|\son[a-z]+=", text) == []
+
+
+def test_connection_test_shows_the_picture(desk: Client, tmp_path: Path) -> None:
+    write_clip(tmp_path / "videos" / "road.mp4")
+    answer = desk.post(reverse("admin:cameras_camera_test_new"), {"source": "road.mp4"})
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert re.search(r'<img src="data:image/jpeg;base64,/9j/[A-Za-z0-9+/=]+" width="320" height="240"', text)
+    assert re.search(r"It works: 320 × 240, h264, first picture after \d+ ms\.", text)
+
+
+def test_connection_test_takes_the_kept_password_for_a_masked_source(desk: Client, tmp_path: Path) -> None:
+    write_clip(tmp_path / "videos" / "password=road.mp4")
+    kept = camera(source="password=road.mp4")
+    url = reverse("admin:cameras_camera_test", args=[kept.pk])
+    assert desk.post(url, {"source": "password=***"}).status_code == 200
+
+
+def test_connection_test_says_why_it_failed_without_the_password(desk: Client) -> None:
+    kept = camera(source="rtsp://operator:geheim@10.0.0.1/live")
+    answer = desk.post(reverse("admin:cameras_camera_test", args=[kept.pk]), {"source": kept.masked_source})
+    assert answer.status_code == 422
+    assert answer.context["failure"] == (
+        "10.0.0.1 (10.0.0.1) is in a private network. Name that network in ALGO_CAMERA_NETWORKS to allow it."
+    )
+    assert "geheim" not in answer.content.decode()
+
+
+def test_connection_test_needs_a_post_with_its_token(desk: Client) -> None:
+    url = reverse("admin:cameras_camera_test_new")
+    assert desk.get(url).status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = desk.cookies
+    assert strict.post(url, {"source": "street://junction"}).status_code == 403
+
+
+def test_connection_test_is_for_those_who_may_edit(client: Client) -> None:
+    client.force_login(User.objects.create(username="staff", is_staff=True))
+    assert client.post(reverse("admin:cameras_camera_test_new"), {"source": "x"}).status_code == 403
+    assert client.post(reverse("admin:cameras_camera_test", args=[camera().pk])).status_code == 403
+
+
+def test_form_offers_the_connection_test(desk: Client) -> None:
+    kept = camera()
+    assert f'formaction="{LIST}{kept.pk}/test/"' in page(desk, f"{LIST}{kept.pk}/change/")
+    assert f'formaction="{LIST}test/"' in page(desk, f"{LIST}add/")
