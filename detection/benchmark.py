@@ -12,8 +12,9 @@ import importlib.util
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 
@@ -79,22 +80,20 @@ def read_reference(path: Path) -> list[tuple[Box, ...]]:
 
 def measure_recall(found: Sequence[Sequence[Detection]], references: Sequence[Sequence[Box]]) -> Recall:
     """Compare what was found with the reference, frame by frame; raises ValueError when their numbers differ."""
-    as_cars, as_vehicles = [], []
-    for detections, cars in zip(found, references, strict=True):
-        as_cars.append(_best_overlaps(cars, detections, frozenset({ObjectClass.CAR})))
-        as_vehicles.append(_best_overlaps(cars, detections, VEHICLES))
-    flat = [overlap for frame in as_cars for overlap in frame]
-    whole = sum(all(overlap >= SAME_OVERLAP for overlap in frame) for frame in as_cars)
-    hits = sum(overlap >= SAME_OVERLAP for overlap in flat)
+    pairs = list(zip(references, found, strict=True))
+    as_cars = [_best_overlaps(cars, detections, frozenset({ObjectClass.CAR})) for cars, detections in pairs]
+    as_vehicles = [_best_overlaps(cars, detections, VEHICLES) for cars, detections in pairs]
+    overlaps = list(chain.from_iterable(as_cars))
+    whole = sum(_count_found(frame) == len(frame) for frame in as_cars)
     return Recall(
-        frames=len(references),
+        frames=len(pairs),
         frames_all_found=whole,
-        share_all_found=round(whole / len(references), 4),
-        cars=len(flat),
-        cars_found=hits,
-        car_recall=round(hits / len(flat), 4),
-        cars_found_as_any_vehicle=sum(overlap >= SAME_OVERLAP for frame in as_vehicles for overlap in frame),
-        mean_overlap=round(statistics.fmean(flat), 4),
+        share_all_found=round(whole / len(pairs), 4),
+        cars=len(overlaps),
+        cars_found=_count_found(overlaps),
+        car_recall=round(_count_found(overlaps) / len(overlaps), 4),
+        cars_found_as_any_vehicle=_count_found(chain.from_iterable(as_vehicles)),
+        mean_overlap=round(statistics.fmean(overlaps), 4),
     )
 
 
@@ -136,6 +135,10 @@ def _best_overlaps(
 ) -> list[float]:
     candidates = [each.box for each in detections if each.object_class in classes]
     return [max((intersection_over_union(box, other) for other in candidates), default=0.0) for box in boxes]
+
+
+def _count_found(overlaps: Iterable[float]) -> int:
+    return sum(overlap >= SAME_OVERLAP for overlap in overlaps)
 
 
 def _bus_photograph() -> Path | None:

@@ -85,22 +85,19 @@ def track_burst(
 def _match(tracks: Sequence[Track], detections: Sequence[Detection], at: datetime) -> dict[int, int]:
     """The track (its place in `tracks`) that each matched detection (its index) continues."""
     overlaps = _overlaps(detections, [_expect(one, at) for one in tracks])
-    sure = [index for index, each in enumerate(detections) if each.confidence >= SURE_CONFIDENCE]
-    unsure = [index for index, each in enumerate(detections) if each.confidence < SURE_CONFIDENCE]
-    confirmed = [place for place, one in enumerate(tracks) if one.track_id is not None]
-    tentative = [place for place, one in enumerate(tracks) if one.track_id is None]
-    just_seen = [place for place, one in enumerate(tracks) if one.missed == 0]
+    sure = np.array([each.confidence >= SURE_CONFIDENCE for each in detections], dtype=bool)
+    confirmed = np.array([one.track_id is not None for one in tracks], dtype=bool)
+    just_seen = np.array([one.missed == 0 for one in tracks], dtype=bool)
     matches: dict[int, int] = {}
-    for indices, places, least_overlap in (
+    for rows, columns, least_overlap in (
         (sure, confirmed, SURE_OVERLAP),
-        (sure, tentative, SURE_OVERLAP),
-        (unsure, just_seen, UNSURE_OVERLAP),
+        (sure, ~confirmed, SURE_OVERLAP),
+        (~sure, just_seen, UNSURE_OVERLAP),
     ):
-        rows = [index for index in indices if index not in matches]
-        columns = sorted(set(places) - set(matches.values()))
-        gains = overlaps[np.ix_(rows, columns)]
-        pairs = assign(np.where(gains >= least_overlap, gains, 0.0))
-        matches |= {rows[row]: columns[column] for row, column in pairs}
+        possible = np.outer(rows, columns) & (overlaps >= least_overlap)
+        possible[list(matches), :] = False
+        possible[:, list(matches.values())] = False
+        matches |= dict(assign(np.where(possible, overlaps, 0.0)))
     return matches
 
 
