@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun
 
-from detection.detector import DetectorError
+from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
 from workers.queues import Queue
 
@@ -40,6 +40,8 @@ def prepare_detector(instance: Any, **_: Any) -> None:
         from workers.pipeline import frame_pipeline
 
         try:
-            log.info("detector.ready", model=frame_pipeline().detector.model)
+            detector = frame_pipeline().detector
+            warm_up(detector)
+            log.info("detector.ready", model=detector.model)
         except DetectorError as error:
             sys.exit(f"The detector cannot be loaded: {error}")

@@ -27,7 +27,7 @@ from detection.backends import load_detector
 from detection.detect import FramePipeline, PictureUnreadableError, crop_jpegs, detect_frame, read_picture
 from detection.detections import DetectedFrame
 from detection.detector import Picture
-from detection.tracks import tracks_from_bytes
+from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_bytes
 from detection.zones import Kind, ZoneRule
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -85,11 +85,20 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
 
 
 def _detect_and_track(picture: Picture, ref: FrameRef, *, zones: Sequence[ZoneRule]) -> DetectedFrame:
-    kept = frame_store().load_tracks(ref.camera_id)
-    tracks = tracks_from_bytes(kept) if kept else None
+    tracks = _tracks_of(ref.camera_id)
     frame, tracks = detect_frame(picture, ref, pipeline=frame_pipeline(), zones=zones, tracks=tracks)
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
     return frame
+
+
+def _tracks_of(camera_id: int) -> TrackerState | None:
+    kept = frame_store().load_tracks(camera_id)
+    try:
+        return tracks_from_bytes(kept) if kept else None
+    except TracksUnreadableError:
+        # Written by another version: identities begin anew.
+        log.warning("tracks.unreadable", camera_id=camera_id)
+        return None
 
 
 def zone_rule(zone: Zone) -> ZoneRule:
