@@ -12,12 +12,15 @@ import requests
 from assessment.clients import Answer, Question
 from assessment.clients.failures import EmptyResponse, ProviderFailed, UnableToAssess, failure_of
 from assessment.clients.sending import OneRequestSession
+from assessment.reading import clean
 
 TEMPERATURE = 0.1
 """The same scene should be judged the same way twice."""
 
 MAX_OUTPUT_TOKENS = 1024
 """About four times a usual verdict; an answer cut off here is still repaired by the parser."""
+
+MAX_ANSWER_CHARACTERS = 100_000
 
 MAX_MESSAGE_CHARACTERS = 300
 """Of the provider's words kept in an exception: enough to act on, too little to flood a log."""
@@ -114,7 +117,7 @@ def _refusal(reply: Any, api_key: str) -> UnableToAssess:
         message or code or f"HTTP {reply.status_code}",
         status=reply.status_code,
         code=code,
-        request_id=str(reply.request_id or ""),
+        request_id=str(reply.request_id or "")[:MAX_MESSAGE_CHARACTERS],
         retry_after_seconds=_retry_after(headers.get("retry-after", "")),
     )
 
@@ -129,8 +132,8 @@ def _retry_after(text: str) -> float | None:
 
 
 def _answer(reply: Any, model: str, seconds: float) -> Answer:
-    text = _text_of(reply.output)
-    if not text.strip():
+    text = clean(_text_of(reply.output), MAX_ANSWER_CHARACTERS)
+    if not text:
         raise EmptyResponse("The model answered with no text.", status=reply.status_code, request_id=reply.request_id)
     usage = reply.usage or {}
     return Answer(
@@ -138,7 +141,7 @@ def _answer(reply: Any, model: str, seconds: float) -> Answer:
         model=model,
         input_tokens=_count(usage.get("input_tokens")),
         output_tokens=_count(usage.get("output_tokens")),
-        request_id=str(reply.request_id or ""),
+        request_id=str(reply.request_id or "")[:MAX_MESSAGE_CHARACTERS],
         seconds=seconds,
     )
 

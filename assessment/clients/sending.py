@@ -105,12 +105,20 @@ class _TimedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _TimedTls
 
 
+_POOLS = {"http": _TimedPool, "https": _TimedTlsPool}
+
+
 class _Adapter(HTTPAdapter):
-    """Keeps up to a given number of connections open and never sends again by itself."""
+    """Timed connections, straight or through a proxy; up to a given number are kept open."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        through = super().proxy_manager_for(*args, **kwargs)
+        through.pool_classes_by_scheme = _POOLS
+        return through
 
 
 class OneRequestSession(requests.Session):

@@ -93,9 +93,9 @@ def _pedestrian_conflict(people: tuple[Seen, ...], vehicles: list[Seen], rng: ra
         return None
     near, person, vehicle = nearest
     draw = rng.random()
-    if near > 0.7 and draw < 0.5:
+    if near > 0.7 and draw < 0.45:
         return Finding("pedestrian_conflict", "high", (person, vehicle))
-    if near > 0.5 and draw < 0.75:
+    if near > 0.55 and draw < 0.65:
         return Finding("pedestrian_conflict", "medium", (person, vehicle))
     return Finding("pedestrian_conflict", "low", (person, vehicle)) if draw < 0.85 else None
 
@@ -113,7 +113,7 @@ def _tailgating(vehicles: list[Seen], rng: random.Random) -> Finding | None:
 def _congestion(vehicles: list[Seen], rng: random.Random) -> Finding | None:
     if len(vehicles) < 5 or rng.random() > 0.5:
         return None
-    return Finding("congestion", "medium" if len(vehicles) >= 9 else "low", tuple(vehicles))
+    return Finding("congestion", "medium" if len(vehicles) >= 12 else "low", tuple(vehicles))
 
 
 _WORDS: dict[bool, dict[str, tuple[str, str]]] = {

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from assessment.clients import (
     BurstLimited,
@@ -310,6 +317,81 @@ def test_endless_reply_is_cut_off() -> None:
             client.ask(question(), api_key=KEY, timeout_seconds=10)
 
 
+def test_answer_loses_what_a_database_cannot_hold() -> None:
+    body = '{"output": {"choices": [{"message": {"role":"assistant","content": [{"text": "a\\u0000b\\ud800c"}]}}]}}'
+    with replying("200 OK", body) as base_url:
+        answer = load_client("dashscope", base_url=base_url).ask(question(), api_key=KEY, timeout_seconds=5)
+    assert answer.text == "abc"
+
+
+def test_proxy_of_the_environment_is_used_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with replying("200 OK", "", *(f"X-{each}: 1" for each in range(100)), pause=0.05) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.removesuffix("/api/v1"))
+        client = load_client("dashscope", base_url="http://dashscope.invalid/api/v1")
+        started = time.monotonic()
+        with pytest.raises(ModelTimedOut):
+            client.ask(question(), api_key=KEY, timeout_seconds=0.4)
+    assert time.monotonic() - started < 1.5
+
+
+def test_netrc_does_not_replace_the_key(
+    simulator: RunningSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    load_client("dashscope", base_url=simulator.base_url).ask(question(), api_key=KEY, timeout_seconds=5)
+    assert simulator.captured[-1].headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, with its key, in one PEM file."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    draft = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key())
+    draft = draft.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    signed = draft.add_extension(address, critical=False).sign(private, hashes.SHA256())
+    spelled = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path / "server.pem"
+    path.write_bytes(spelled + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+SOUND = '{"output": {"choices": [{"message": {"role":"assistant","content": [{"text": "words"}]}}]}}'
+
+
+def test_tls_is_spoken_to_a_server_with_a_trusted_certificate(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with replying("200 OK", SOUND, certificate=certificate) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        assert client.ask(question(), api_key=KEY, timeout_seconds=5).text == "words"
+
+
+def test_tls_reply_that_trickles_is_cut_off_in_time(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    headers = [f"X-{each}: 1" for each in range(100)]
+    with replying("200 OK", SOUND, *headers, pause=0.05, certificate=certificate) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        started = time.monotonic()
+        with pytest.raises(ModelTimedOut):
+            client.ask(question(), api_key=KEY, timeout_seconds=0.5)
+    assert time.monotonic() - started < 1.5
+
+
+def test_tls_server_that_nobody_vouches_for_gets_no_question(certificate: Path) -> None:
+    with replying("200 OK", SOUND, certificate=certificate) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(ProviderUnreachable, match="SSLError"):
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+
+
 def test_many_threads_share_kept_open_connections() -> None:
     with running_simulator(latency=Latency(median_seconds=0.02)) as simulator:
         client = load_client("dashscope", base_url=simulator.base_url, connections=16)
@@ -367,35 +449,48 @@ def test_failures_say_whom_they_concern_and_whether_to_ask_again() -> None:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server of one reply sends, and how slowly."""
+
+    status: str
+    body: str
+    headers: tuple[str, ...]
+    pause: float
+
+
 @contextmanager
-def replying(status: str, body: str, *headers: str, pause: float = 0.0) -> Iterator[str]:
+def replying(
+    status: str, body: str, *headers: str, pause: float = 0.0, certificate: Path | None = None
+) -> Iterator[str]:
     """A server of one reply, byte for byte; a base URL to ask it at."""
+    reply = Reply(status, body, headers, pause)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=_reply_once, args=(listening, status, body, headers, pause), daemon=True)
+        thread = threading.Thread(target=_reply_once, args=(listening, reply, certificate), daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1"
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{listening.getsockname()[1]}/api/v1"
         thread.join(10)
 
 
-def _reply_once(listening: socket.socket, status: str, body: str, headers: tuple[str, ...], pause: float) -> None:
-    connection, _peer = listening.accept()
-    with connection:
-        _read_request(connection)
-        content = body.encode()
-        lines = [
-            f"HTTP/1.1 {status}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(content)}",
-            *headers,
-            "",
-        ]
-        try:
-            for line in lines:
-                connection.sendall(f"{line}\r\n".encode())
-                time.sleep(pause)  # the server's own slowness is what is tested
-            connection.sendall(content)
-        except OSError:
-            return  # the client gave up, as it should
+def _reply_once(listening: socket.socket, reply: Reply, certificate: Path | None) -> None:
+    with suppress(OSError):  # the client gives up, as it should
+        connection, _peer = listening.accept()
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            connection = context.wrap_socket(connection, server_side=True)
+        with connection:
+            _read_request(connection)
+            _send(connection, reply)
+
+
+def _send(connection: socket.socket, reply: Reply) -> None:
+    content = reply.body.encode()
+    length = f"Content-Length: {len(content)}"
+    for line in (f"HTTP/1.1 {reply.status}", "Content-Type: application/json", length, *reply.headers, ""):
+        connection.sendall(f"{line}\r\n".encode())
+        time.sleep(reply.pause)  # the server's slowness is what is tested
+    connection.sendall(content)
 
 
 def _read_request(connection: socket.socket) -> None:
