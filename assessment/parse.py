@@ -125,6 +125,8 @@ def _results(answer: Fields) -> Iterator[Fields]:
     """The objects that judge a group each, wherever the answer keeps them."""
     for key in _RESULT_KEYS:
         held = answer.get(key)
+        if isinstance(held, str) and "{" in held:
+            held = _loaded(held)
         if isinstance(held, dict):
             yield from _results_in_object(held)
             return
