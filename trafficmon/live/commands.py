@@ -15,6 +15,7 @@ from cameras.sources import UnableToOpen, UnableToRead, probe
 from trafficmon.live import compose
 from trafficmon.live.access import Access
 from trafficmon.live.messages import CameraStatus, CheckCamera, StartStream, StopStream
+from trafficmon.live.reader import FrameReader
 
 Command = StartStream | StopStream | CheckCamera
 
@@ -30,7 +31,7 @@ class RefusedError(Exception):
         self.code = code
 
 
-async def carry_out(command: Command, access: Access) -> CameraStatus:
+async def carry_out(command: Command, access: Access, reader: FrameReader) -> CameraStatus:
     """Do what was asked and answer with the camera's state; raises RefusedError."""
     camera_id = command.data.camera_id
     _require_visible(access, camera_id)
@@ -44,6 +45,8 @@ async def carry_out(command: Command, access: Access) -> CameraStatus:
         case CheckCamera():
             if command.data.rtsp_url:
                 _require_operator(access)
+            if not await reader.take_turn(f"probe:{access.user_id}", seconds=PROBE_PAUSE_SECONDS):
+                raise RefusedError("busy", _("Wait a few seconds between two connection tests."))
             source = await database_sync_to_async(_source_of)(camera_id, command.data.rtsp_url)
             return await asyncio.to_thread(_probe, camera_id, source)
 

@@ -64,6 +64,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         # Accepted first: a browser can read why it was refused only from an open socket.
         await self.accept()
         self._open = AsyncExitStack()
+        self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._access = Access(user_id=0, may_operate=False, cameras={})
         self._wanted = _first_wish(self.scope["query_string"])
@@ -71,8 +72,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if access is None:
             await self._end(SIGNED_OUT, _("Sign in first."))
             return
-        reader = await self._open.enter_async_context(shared_reader())
-        self._feed = ClientFeed(reader=reader, flow=flow_of(self.scope), post=self._post)
+        self._reader = await self._open.enter_async_context(shared_reader())
+        self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.pictures = self._wanted.pictures
         self._feed.tell(self._acknowledgement())
         await self._apply_access(access)
@@ -125,7 +126,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(SIGNED_OUT, _("Your session has ended. Sign in again."))
             return
         try:
-            self._feed.tell(await carry_out(command, access))
+            self._feed.tell(await carry_out(command, access, self._reader))
         except RefusedError as refusal:
             self._refuse(refusal.code, str(refusal), command)
 
@@ -175,7 +176,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._feed.show(event["camera_id"], event["frame_key"])
 
     async def message_ready(self, event: MessageReady) -> None:
-        if event["camera_id"] not in self._feed.watched:
+        if self._ending or event["camera_id"] not in self._feed.watched:
             return
         try:
             self._feed.tell_text(event["text"], event.get("replaces"))
@@ -219,7 +220,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.send(bytes_data=message)
 
     async def _end(self, code: int, reason: str) -> None:
-        """Say why, past everything that waits, and close."""
+        """Say why, past everything that waits, and close; once."""
+        if self._ending:
+            return
+        self._ending = True
         name = {SIGNED_OUT: "signed_out", TOO_SLOW: "too_slow", TOO_MANY: "too_many"}.get(code, "failed")
         await self._post(ErrorMessage(code=name, message=reason).as_text())
         await self.close(code)

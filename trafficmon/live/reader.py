@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Literal, cast
+from typing import Any, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
@@ -17,6 +17,7 @@ from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pa
 from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
 
 Pictures = Literal["inline", "url", "binary", "none"]
+Answer = TypeVar("Answer")
 
 
 class FrameReader:
@@ -25,21 +26,42 @@ class FrameReader:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
         self._made: dict[tuple[int, Pictures], tuple[str, asyncio.Task[Rendered | None]]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
 
-    async def newest(self, camera_id: int) -> DetectionResult | None:
-        return read_latest(await self._client.mget(latest_key(camera_id), verdict_key(camera_id)))
+    async def aclose(self) -> None:
+        """Let what is being read end, then close the connections."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._client.aclose()
+
+    def _run(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        """Every call runs in a task of its own that callers shield: redis-py can swallow a cancellation, and a client
+        that has gone would be served for ever."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def take_turn(self, name: str, *, seconds: int) -> bool:
+        """Whether nobody took the turn `name` during the last `seconds`, in any process."""
+        return await asyncio.shield(self._run(self._take_turn(name, seconds)))
+
+    async def _take_turn(self, name: str, seconds: int) -> bool:
+        return bool(await self._client.set(f"live:turn:{name}", "1", nx=True, ex=seconds))
 
     async def rendered(self, camera_id: int, pictures: Pictures, frame_key: str) -> Rendered | None:
         """The camera's newest frame as a message, `frame_key` or one after it; None when it is gone already."""
         key, task = self._made.get((camera_id, pictures), ("", None))
         if task is None or key != frame_key:
-            task = asyncio.create_task(self.render(camera_id, pictures))
+            task = self._run(self._render(camera_id, pictures))
             self._made[camera_id, pictures] = (frame_key, task)
         return await asyncio.shield(task)
 
     async def render(self, camera_id: int, pictures: Pictures) -> Rendered | None:
         """As `rendered`, read anew: with a verdict that came after the frame was first sent."""
-        result = await self.newest(camera_id)
+        return await asyncio.shield(self._run(self._render(camera_id, pictures)))
+
+    async def _render(self, camera_id: int, pictures: Pictures) -> Rendered | None:
+        result = read_latest(await self._client.mget(latest_key(camera_id), verdict_key(camera_id)))
         if result is None:
             return None
         return Rendered(result.frame_key, await self._message(result, pictures))
@@ -87,10 +109,10 @@ class _Shared:
     """One reader of an event loop and how many use it."""
 
     def __init__(self) -> None:
-        self.client = redis.asyncio.Redis.from_url(
+        client = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=5, health_check_interval=15
         )
-        self.reader = FrameReader(self.client)
+        self.reader = FrameReader(client)
         self.users = 0
 
 
@@ -101,7 +123,7 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictiona
 async def shared_reader() -> AsyncIterator[FrameReader]:
     """The reader of this event loop; its connections close with its last user."""
     loop = asyncio.get_running_loop()
-    shared = _shared.setdefault(loop, _Shared()) if loop not in _shared else _shared[loop]
+    shared = _shared.get(loop) or _shared.setdefault(loop, _Shared())
     shared.users += 1
     try:
         yield shared.reader
@@ -109,4 +131,4 @@ async def shared_reader() -> AsyncIterator[FrameReader]:
         shared.users -= 1
         if not shared.users:
             del _shared[loop]
-            await shared.client.aclose()
+            await shared.reader.aclose()

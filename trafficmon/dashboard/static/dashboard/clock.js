@@ -22,8 +22,8 @@ export function secondsSince(moment) {
   return (serverNow() - Date.parse(moment)) / 1000;
 }
 
-const clockTime = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dayAndTime = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const clockTime = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const dayAndTime = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
 
 /** A moment as people read it: the time of today, with the day when it was another. */
 export function spellMoment(moment) {

@@ -40,10 +40,10 @@ export function draw(canvas, bitmap, { imageWidth, imageHeight, detectedObjects,
 }
 
 function drawTrail({ context, scale, pixel }, points) {
-  context.lineWidth = 2 * pixel;
+  context.lineWidth = 1.5 * pixel;
   context.lineCap = context.lineJoin = "round";
   for (let index = 1; index < points.length; index += 1) {
-    context.strokeStyle = `rgba(120, 200, 255, ${(0.75 * index) / points.length})`;
+    context.strokeStyle = `rgba(120, 200, 255, ${(0.6 * index) / points.length})`;
     context.beginPath();
     context.moveTo(points[index - 1][0] * scale, points[index - 1][1] * scale);
     context.lineTo(points[index][0] * scale, points[index][1] * scale);

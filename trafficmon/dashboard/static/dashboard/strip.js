@@ -55,7 +55,6 @@ export class Strip extends EventTarget {
     part("level").textContent = LEVELS[alert.riskLevel];
     part("type").textContent = alert.riskTypes[0] ?? alert.typeName;
     part("words").textContent = alert.description;
-    part("times").textContent = interpolate(gettext("seen %s×"), [alert.timesSeen]);
     part("link").href = `/alerts/${alert.alertId}/`;
     part("acknowledge").hidden = !this.#mayOperate || alert.state !== "open";
     this.#age(alert, card);
@@ -65,9 +64,9 @@ export class Strip extends EventTarget {
     const continues = serverNow() < Date.parse(alert.staleAt);
     const left = Math.max(0, -secondsSince(alert.closesAt));
     card.dataset.continues = continues ? "yes" : "no";
-    card.querySelector('[data-part="where"]').textContent = `${alert.cameraName} · ${spellMoment(alert.openedAt)} · ${spellAge(secondsSince(alert.lastSeenAt))}`;
+    card.querySelector('[data-part="where"]').textContent = [alert.cameraName, spellMoment(alert.openedAt), interpolate(gettext("seen %s×"), [alert.timesSeen]), spellAge(secondsSince(alert.lastSeenAt))].join(" · ");
     card.querySelector('[data-part="left"]').value = left;
-    const standing = continues ? gettext("continues") : interpolate(gettext("not seen any more, closes in %s s"), [Math.ceil(left)]);
+    const standing = continues ? gettext("continues") : interpolate(gettext("gone, closes in %s s"), [Math.ceil(left)]);
     const seen = alert.state === "acknowledged" ? interpolate(gettext("seen by %s"), [alert.acknowledgedBy ?? "–"]) : "";
     card.querySelector('[data-part="state"]').textContent = [standing, seen].filter(Boolean).join(" · ");
   }

@@ -8,7 +8,8 @@ const { gettext, interpolate } = window;
 
 const LEAST_PATIENCE = 10;
 const OFFLINE_AFTER = 60;
-const TRAIL_POINTS = 6;
+const TRAIL_POINTS = 5;
+const LONGEST_STEP = 0.15;
 const TRAIL_SECONDS = 10;
 const DOWN = new Set(["offline", "stopped"]);
 
@@ -141,7 +142,10 @@ export class Tile {
     for (const { trackId, bbox: [x1, , x2, y2] } of frame.detectedObjects) {
       if (trackId === undefined) continue;
       const trail = this.#trails.get(trackId) ?? { points: [], at: now };
-      trail.points = [...trail.points, [(x1 + x2) / 2, y2]].slice(-TRAIL_POINTS);
+      const point = [(x1 + x2) / 2, y2];
+      // A step across the picture is a change of identity rather than a way that somebody went.
+      const jumped = trail.points.length && Math.hypot(point[0] - trail.points.at(-1)[0], point[1] - trail.points.at(-1)[1]) > LONGEST_STEP * frame.imageWidth;
+      trail.points = jumped ? [point] : [...trail.points, point].slice(-TRAIL_POINTS);
       trail.at = now;
       this.#trails.set(trackId, trail);
     }

@@ -1,0 +1,493 @@
+"""The WebSocket: who gets in, what they are sent, what they may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import redis
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.db import DatabaseError, connections
+from django.http import HttpRequest
+
+from cameras.frames import FrameStore, connect_redis
+from cameras.models import Camera, CameraGroup, Wanted
+from cameras.sources import Probe, UnableToOpen
+from tests.factories import NOON, make_camera, record
+from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Role
+from trafficmon.asgi import application
+from trafficmon.live import access, commands, consumers, publish
+from trafficmon.live.consumers import SIGNED_OUT, TOO_SLOW
+from trafficmon.live.topics import camera_topic
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
+
+HOST = "desk.example:5000"
+JPEG = b"\xff\xd8picture"
+Said = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def welcome_host(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["desk.example"]
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def close_connections_of_threads() -> AsyncIterator[None]:
+    """The consumers' database thread outlives a test; a connection of it would hold the test database."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
+class Desk:
+    """A user at a browser: what they may see, and their session."""
+
+    def __init__(self, role: Role) -> None:
+        self.user = User.objects.create(username=f"desk-{role}", role=role)
+        self.group = CameraGroup.objects.create(name=f"Group of {self.user}")
+        self.group.viewers.add(self.user)
+        request = HttpRequest()
+        request.session = SessionStore()
+        login(request, self.user, backend=settings.AUTHENTICATION_BACKENDS[0])
+        request.session.save()
+        self.session_key = request.session.session_key
+
+    def camera(self, **fields: object) -> Camera:
+        return make_camera(group=self.group, **fields)
+
+
+@pytest.fixture
+def viewer() -> Desk:
+    return Desk(Role.VIEWER)
+
+
+@pytest.fixture
+def operator() -> Desk:
+    return Desk(Role.OPERATOR)
+
+
+class Browser:
+    """An open socket whose messages are read by type."""
+
+    def __init__(self, socket: WebsocketCommunicator) -> None:
+        self.socket = socket
+
+    async def read(self) -> Said:
+        said: Said = json.loads(await self.socket.receive_from(timeout=5))
+        return said
+
+    async def wait_for(self, kind: str) -> Said:
+        while True:
+            said = await self.read()
+            if said["type"] == kind:
+                data: Said = said["data"]
+                return data
+
+    async def ask(self, kind: str, **data: object) -> None:
+        await self.socket.send_to(json.dumps({"type": kind, "data": data}))
+
+    async def closed_with(self) -> int:
+        while True:
+            message = await self.socket.receive_output(timeout=5)
+            if message["type"] == "websocket.close":
+                code: int = message["code"]
+                return code
+
+
+@asynccontextmanager
+async def opened(
+    session_key: str | None, *, path: str = "/ws", origin: str = f"http://{HOST}"
+) -> AsyncIterator[Browser]:
+    headers = [(b"host", HOST.encode()), (b"origin", origin.encode())]
+    if session_key:
+        headers.append((b"cookie", f"sessionid={session_key}".encode()))
+    socket = WebsocketCommunicator(application, path, headers=headers)
+    accepted, _ = await socket.connect(timeout=5)
+    assert accepted
+    try:
+        yield Browser(socket)
+    finally:
+        await socket.disconnect(timeout=5)
+
+
+async def in_thread(work: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+    return await sync_to_async(work)(*args, **kwargs)
+
+
+async def test_anonymous_is_told_why_and_closed() -> None:
+    async with opened(None) as browser:
+        assert await browser.wait_for("error") == {"code": "signed_out", "message": "Sign in first."}
+        assert await browser.closed_with() == SIGNED_OUT
+
+
+async def test_forged_session_is_refused() -> None:
+    async with opened("x" * 32) as browser:
+        assert await browser.closed_with() == SIGNED_OUT
+
+
+@pytest.mark.parametrize(("path", "origin"), [("/ws", "http://evil.example"), ("/elsewhere", f"http://{HOST}")])
+async def test_foreign_page_and_unknown_path_get_no_socket(path: str, origin: str, viewer: Desk) -> None:
+    headers = [
+        (b"host", HOST.encode()),
+        (b"origin", origin.encode()),
+        (b"cookie", f"sessionid={viewer.session_key}".encode()),
+    ]
+    accepted, _ = await WebsocketCommunicator(application, path, headers=headers).connect(timeout=5)
+    assert not accepted
+
+
+async def test_connection_is_acknowledged_before_anything_else(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        said = [await browser.read() for _ in range(3)]
+    assert [each["type"] for each in said] == ["connection_ack", "camera_list", "camera_status"]
+    assert said[1]["data"] == {"cameras": [{"cameraId": camera.pk, "name": camera.name, "intervalSeconds": 1.8}]}
+
+
+async def test_new_page_is_sent_what_is_known_already(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    row = await in_thread(record, camera)
+    FrameStore(connect_redis()).put(row.frame_key, JPEG)
+    await in_thread(publish.publish_frame, row.pk)
+    async with opened(viewer.session_key) as browser:
+        shown = await browser.wait_for("detection_result")
+    assert (shown["cameraId"], shown["frame"], shown["frameKey"]) == (
+        camera.pk,
+        "data:image/jpeg;base64,/9hwaWN0dXJl",
+        row.frame_key,
+    )
+
+
+async def test_frame_is_sent_when_it_is_published(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_status")
+        row = await in_thread(record, camera)
+        store = FrameStore(connect_redis())
+        store.put(row.frame_key, JPEG)
+        store.put(f"{row.frame_key}:1", JPEG)
+        await in_thread(publish.publish_frame, row.pk)
+        shown = await browser.wait_for("detection_result")
+    assert [each["class"] for each in shown["detectedObjects"]] == ["car", "car"]
+    assert shown["groupImages"] == [
+        {
+            "groupIndex": 1,
+            "imageBase64": "data:image/jpeg;base64,/9hwaWN0dXJl",
+            "bbox": [100.0, 200.0, 190.0, 230.0],
+            "objectCount": 2,
+            "classes": ["car"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(("pictures", "frame"), [("url", "/frames/{key}/"), ("none", "")])
+async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, viewer: Desk) -> None:
+    row = await in_thread(record, await in_thread(viewer.camera))
+    await in_thread(publish.publish_frame, row.pk)
+    async with opened(viewer.session_key, path=f"/ws?pictures={pictures}") as browser:
+        shown = await browser.wait_for("detection_result")
+    assert shown["frame"] == frame.format(key=row.frame_key)
+
+
+async def test_binary_message_holds_the_message_and_the_picture(viewer: Desk) -> None:
+    row = await in_thread(record, await in_thread(viewer.camera))
+    FrameStore(connect_redis()).put(row.frame_key, JPEG)
+    await in_thread(publish.publish_frame, row.pk)
+    async with opened(viewer.session_key, path="/ws?pictures=binary") as browser:
+        packed = b""
+        while not packed:
+            message = await browser.socket.receive_output(timeout=5)
+            packed = message.get("bytes") or b""
+    length = int.from_bytes(packed[:4], "big")
+    assert json.loads(packed[4 : 4 + length])["data"]["frameKey"] == row.frame_key
+    assert packed[4 + length :] == JPEG
+
+
+async def test_cameras_of_others_are_neither_listed_nor_sent(viewer: Desk) -> None:
+    own, hidden = await in_thread(viewer.camera), await in_thread(make_camera)
+    async with opened(viewer.session_key) as browser:
+        listed = await browser.wait_for("camera_list")
+        for camera in (hidden, own):
+            await in_thread(publish.publish_frame, (await in_thread(record, camera)).pk)
+        shown = await browser.wait_for("detection_result")
+    assert [each["cameraId"] for each in listed["cameras"]] == [own.pk]
+    assert shown["cameraId"] == own.pk
+
+
+async def test_lost_right_ends_what_is_sent(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(viewer.camera)
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.05)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_list")
+        await in_thread(viewer.group.viewers.clear)
+        assert await browser.wait_for("camera_list") == {"cameras": []}
+        await in_thread(publish.publish_stream_stopped, camera.pk, "unseen")
+        await browser.ask("ping", echo=1)
+        kinds = [(await browser.read())["type"]]
+        while kinds[-1] != "pong":
+            kinds.append((await browser.read())["type"])
+    assert set(kinds) <= {"ping", "pong"}
+
+
+async def test_new_right_brings_the_camera_and_its_last_frame(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(make_camera)
+    await in_thread(publish.publish_frame, (await in_thread(record, camera)).pk)
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.05)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_list")
+        await in_thread(viewer.group.cameras.add, camera)
+        assert (await browser.wait_for("detection_result"))["cameraId"] == camera.pk
+
+
+def deactivate(desk: Desk) -> None:
+    User.objects.filter(pk=desk.user.pk).update(is_active=False)
+
+
+def sign_out(desk: Desk) -> None:
+    Session.objects.filter(pk=desk.session_key).delete()
+
+
+def expire(desk: Desk) -> None:
+    Session.objects.filter(pk=desk.session_key).update(expire_date=NOON)
+
+
+def change_password(desk: Desk) -> None:
+    desk.user.set_password("another long one")
+    desk.user.save()
+
+
+@pytest.mark.parametrize("end", [deactivate, sign_out, expire, change_password])
+async def test_socket_ends_with_the_session(
+    end: Callable[[Desk], None], viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.05)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("connection_ack")
+        await in_thread(end, viewer)
+        assert await browser.closed_with() == SIGNED_OUT
+
+
+async def test_ping_is_answered_with_the_servers_time(viewer: Desk) -> None:
+    async with opened(viewer.session_key) as browser:
+        await browser.ask("ping", echo="a")
+        assert (await browser.wait_for("pong"))["echo"] == "a"
+
+
+@pytest.mark.parametrize("text", ["{", '{"type": "dance"}', "x" * 20_000])
+async def test_unreadable_request_is_answered_and_the_socket_stays(text: str, viewer: Desk) -> None:
+    async with opened(viewer.session_key) as browser:
+        await browser.socket.send_to(text)
+        assert (await browser.wait_for("error"))["code"] == "unreadable"
+        await browser.ask("ping", echo=2)
+        assert (await browser.wait_for("pong"))["echo"] == 2.0
+
+
+async def test_subscriber_gets_only_what_it_asked_for(viewer: Desk) -> None:
+    wanted, other = await in_thread(viewer.camera), await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("connection_ack")
+        await browser.ask("subscribe", cameraIds=[wanted.pk], pictures="none")
+        await browser.ask("ping", echo=1)
+        await browser.wait_for("pong")
+        for camera in (other, wanted):
+            await in_thread(publish.publish_frame, (await in_thread(record, camera)).pk)
+        assert (await browser.wait_for("detection_result"))["cameraId"] == wanted.pk
+
+
+async def test_subscriber_is_told_of_cameras_it_may_not_see(viewer: Desk) -> None:
+    hidden = await in_thread(make_camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.ask("subscribe", cameraIds=[hidden.pk])
+        refusal = await browser.wait_for("error")
+    assert refusal["message"] == f"These cameras do not exist or you may not see them: {hidden.pk}."
+
+
+async def test_operator_starts_and_stops_a_camera(operator: Desk) -> None:
+    camera = await in_thread(operator.camera)
+    async with opened(operator.session_key) as browser:
+        await browser.wait_for("camera_status")
+        await browser.ask("start_stream", cameraId=camera.pk)
+        assert (await browser.wait_for("camera_status"))["message"] == "The camera was asked to start."
+        started = await in_thread(Camera.objects.get, pk=camera.pk)
+        await browser.ask("stop_stream", cameraId=camera.pk)
+        assert (await browser.wait_for("camera_status"))["message"] == "The camera was asked to stop."
+        stopped = await in_thread(Camera.objects.get, pk=camera.pk)
+    assert (started.wanted, stopped.wanted) == (Wanted.RUNNING, Wanted.STOPPED)
+
+
+async def test_started_camera_may_be_given_a_source(operator: Desk) -> None:
+    camera = await in_thread(operator.camera)
+    async with opened(operator.session_key) as browser:
+        await browser.ask("start_stream", cameraId=camera.pk, rtspUrl="street://avenue?seed=9")
+        await browser.wait_for("camera_status")
+        await browser.wait_for("camera_status")
+    assert (await in_thread(Camera.objects.get, pk=camera.pk)).source == "street://avenue?seed=9"
+
+
+async def test_impossible_source_is_refused_and_nothing_changes(operator: Desk) -> None:
+    camera = await in_thread(operator.camera)
+    async with opened(operator.session_key) as browser:
+        await browser.ask("start_stream", cameraId=camera.pk, rtspUrl="gopher://x")
+        assert (await browser.wait_for("error"))["code"] == "impossible"
+    assert (await in_thread(Camera.objects.get, pk=camera.pk)).wanted == Wanted.STOPPED
+
+
+@pytest.mark.parametrize("kind", ["start_stream", "stop_stream"])
+async def test_viewer_may_not_start_or_stop(kind: str, viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera, wanted=Wanted.RUNNING)
+    async with opened(viewer.session_key) as browser:
+        await browser.ask(kind, cameraId=camera.pk)
+        assert await browser.wait_for("error") == {
+            "code": "forbidden",
+            "message": "This needs the operator role. Ask an administrator.",
+            "request": kind,
+            "cameraId": camera.pk,
+        }
+    assert (await in_thread(Camera.objects.get, pk=camera.pk)).wanted == Wanted.RUNNING
+
+
+@pytest.mark.parametrize("kind", ["start_stream", "stop_stream", "check_camera"])
+async def test_hidden_camera_is_unknown(kind: str, operator: Desk) -> None:
+    hidden = await in_thread(make_camera)
+    async with opened(operator.session_key) as browser:
+        await browser.ask(kind, cameraId=hidden.pk)
+        assert (await browser.wait_for("error"))["code"] == "unknown_camera"
+
+
+async def test_check_says_what_the_camera_answers(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(viewer.camera)
+    monkeypatch.setattr(commands, "probe", lambda _source: Probe(JPEG, 1280, 720, "h264", 25.0, 41.26))
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_status")
+        await browser.ask("check_camera", cameraId=camera.pk)
+        answer = await browser.wait_for("camera_status")
+    assert answer == {
+        "cameraId": camera.pk,
+        "status": 1,
+        "message": "It answers: 1280 × 720, h264.",
+        "latencyMs": 41.3,
+    }
+
+
+async def test_check_says_why_the_camera_does_not_answer(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(viewer.camera)
+
+    def fail(_source: str) -> Probe:
+        raise UnableToOpen("No route to the camera.")
+
+    monkeypatch.setattr(commands, "probe", fail)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_status")
+        await browser.ask("check_camera", cameraId=camera.pk)
+        answer = await browser.wait_for("camera_status")
+    assert answer == {"cameraId": camera.pk, "status": 0, "message": "No route to the camera."}
+
+
+async def test_second_check_has_to_wait(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(viewer.camera)
+    monkeypatch.setattr(commands, "probe", lambda _source: Probe(JPEG, 1280, 720, "h264", 25.0, 41.26))
+    async with opened(viewer.session_key) as browser:
+        await browser.ask("check_camera", cameraId=camera.pk)
+        await browser.ask("check_camera", cameraId=camera.pk)
+        assert (await browser.wait_for("error"))["code"] == "busy"
+
+
+async def test_viewer_may_not_name_an_address_to_check(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.ask("check_camera", cameraId=camera.pk, rtspUrl="rtsp://10.0.0.1/")
+        assert (await browser.wait_for("error"))["code"] == "forbidden"
+
+
+class StuckFlow:
+    """A client that takes nothing until it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def ready(self) -> None:
+        await self.released.wait()
+
+
+async def test_slow_client_gets_the_newest_frame_and_every_verdict(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    async with opened(viewer.session_key, path="/ws?pictures=none") as browser:
+        await subscribed(camera)
+        rows = [await in_thread(record, camera, captured_at=NOON + timedelta(seconds=n)) for n in range(20)]
+        for row in rows:
+            await in_thread(publish.publish_frame, row.pk)
+        await in_thread(publish.publish_verdict, rows[0].pk)
+        await in_thread(publish.publish_verdict, rows[1].pk)
+        await asyncio.sleep(0.3)
+        stuck.released.set()
+        said = [await browser.read()]
+        while said[-1]["type"] != "detection_result":
+            said.append(await browser.read())
+        assert await browser.socket.receive_nothing(timeout=0.3)
+    verdicts = [each["data"]["frameTimestamp"] for each in said if each["type"] == "assessment_result"]
+    assert verdicts == ["2026-05-04T12:00:00.000Z", "2026-05-04T12:00:01.000Z"]
+    assert said[-1]["data"]["frameKey"] == rows[-1].frame_key
+
+
+async def subscribed(camera: Camera) -> None:
+    """Wait until somebody listens to the camera."""
+    channel = publish.redis_channel(camera_topic(camera.pk))
+    async with asyncio.timeout(5):
+        while not dict(connect_redis().pubsub_numsub(channel))[channel.encode()]:
+            await asyncio.sleep(0.01)
+
+
+async def test_client_that_falls_too_far_behind_is_told_and_closed(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera)
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: StuckFlow())
+    async with opened(viewer.session_key) as browser:
+        await subscribed(camera)
+        event: Any = {"type": "message.ready", "camera_id": camera.pk, "text": "{}"}
+        for _ in range(600):
+            publish.send(connect_redis(), camera.pk, event)
+        assert await browser.closed_with() == TOO_SLOW
+
+
+async def test_database_failure_closes_with_try_again(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("connection_ack")
+
+        def fail(_session_key: str) -> None:
+            raise DatabaseError
+
+        monkeypatch.setattr(consumers, "look_up_access", fail)
+        assert await browser.closed_with() == consumers.TRY_AGAIN_LATER
+
+
+def test_looking_up_access_takes_three_queries(viewer: Desk, django_assert_num_queries: Any) -> None:
+    for number in (1, 2):
+        viewer.camera()
+        with django_assert_num_queries(3):
+            found = access.look_up_access(viewer.session_key or "")
+        assert found is not None
+        assert len(found.cameras) == number
+
+
+@pytest.fixture(autouse=True)
+def quiet_redis(redis_client: redis.Redis) -> Iterator[None]:
+    yield
+    assert redis_client.pubsub_channels("live__group__*") == []
