@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,7 +17,7 @@ from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timesince import timesince
-from django.utils.timezone import localtime
+from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
@@ -68,7 +69,16 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     form = CameraForm
     inlines = (ZoneInline,)
-    list_display = ("name", "group", "state_badge", "state_for", "picture_age", "wanted", "detection_enabled", "where")
+    list_display = (
+        "name",
+        "group",
+        "state_and_error",
+        "state_for",
+        "picture_age",
+        "wanted",
+        "detection_enabled",
+        "where",
+    )
     list_filter = ("state", "wanted", "group", "detection_enabled", "assessment_enabled", "sampling")
     list_select_related = ("group",)
     list_per_page = 100
@@ -90,25 +100,19 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, camera: Camera) -> str:
-        return format_html(
-            '<span class="stream-state stream-{}" title="{}">{}</span>',
-            camera.state,
-            camera.last_error,
-            camera.get_state_display(),
-        )
+        return format_html('<span class="stream-state stream-{}">{}</span>', camera.state, camera.get_state_display())
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_and_error(self, camera: Camera) -> str:
+        return format_html('{}<div class="stream-error">{}</div>', self.state_badge(camera), camera.last_error)
 
     @admin.display(description=_("since"), ordering="state_since", empty_value="–")
     def state_for(self, camera: Camera) -> str | None:
-        if camera.state_since is None:
-            return None
-        since = localtime(camera.state_since)
-        return format_html('<time title="{}">{}</time>', date_format(since, "DATETIME_FORMAT"), timesince(since))
+        return _age(camera.state_since)
 
     @admin.display(description=_("last picture"), ordering="last_frame_at", empty_value="–")
     def picture_age(self, camera: Camera) -> str | None:
-        if camera.last_frame_at is None:
-            return None
-        return date_format(localtime(camera.last_frame_at), "DATETIME_FORMAT")
+        return _age(camera.last_frame_at)
 
     @admin.display(description=_("source"))
     def where(self, camera: Camera) -> str:
@@ -163,6 +167,15 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "failure": failure,
         }
         return TemplateResponse(request, "admin/cameras/camera/test.html", context, status=200 if found else 422)
+
+
+def _age(moment: datetime | None) -> str | None:
+    """How long ago, with the moment itself on a closer look."""
+    if moment is None:
+        return None
+    seconds = (now() - moment).total_seconds()
+    age = _("%(seconds)d s") % {"seconds": max(seconds, 0)} if seconds < 60 else timesince(moment)
+    return format_html('<time class="age" title="{}">{}</time>', date_format(localtime(moment), "DATETIME_FORMAT"), age)
 
 
 def _try(source: str) -> tuple[Probe | None, str]:

@@ -16,7 +16,7 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
     """A camera with its source masked."""
 
     source = forms.CharField(
-        label=_("source"),
+        label=_("Source"),
         max_length=2000,
         widget=AdminTextInputWidget(attrs={"size": 80, "autocomplete": "off", "spellcheck": "false"}),
         help_text=Camera._meta.get_field("source").help_text,

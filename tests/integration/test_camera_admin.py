@@ -164,12 +164,13 @@ def test_list_shows_state_since_when_and_why(desk: Client) -> None:
         state=StreamState.OFFLINE,
         state_since=utc_now() - timedelta(hours=2, seconds=5),
         last_error="Nothing listens at this address and port.",
+        last_frame_at=utc_now() - timedelta(hours=1, seconds=5),
     )
     text = page(desk, LIST)
-    badge = re.search(r'<span class="stream-state stream-offline" title="([^"]*)">([^<]*)</span>', text)
-    assert badge
-    assert badge.groups() == ("Nothing listens at this address and port.", "offline")
-    assert re.findall(r"<time title=[^>]*>([^<]*)</time>", text) == ["2\xa0hours"]
+    badge = '<span class="stream-state stream-offline">offline</span>'
+    reason = '<div class="stream-error">Nothing listens at this address and port.</div>'
+    assert re.findall(r'<td class="field-state_and_error">(.*?)</td>', text) == [badge + reason]
+    assert re.findall(r"<time [^>]*>([^<]*)</time>", text) == ["2\xa0hours", "1\xa0hour"]
     assert "geheim" not in text
 
 
