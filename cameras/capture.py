@@ -41,6 +41,7 @@ class Capture:
         limit: int,
         default_interval: float,
     ) -> None:
+        # Frames that are handed on or given up for newer ones are counted by whoever `on_frame` tells.
         self.patience_seconds = 10.0
         """How long a camera may take to open, and how long it may then be silent, before it is tried anew."""
         self._store = store
@@ -174,7 +175,6 @@ class Capture:
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""
         camera_id = thread.camera_id
-        metrics.frames_captured.labels(str(camera_id)).inc()
         if not thread.detecting or thread.stop.is_set():
             return
         try:
@@ -196,6 +196,5 @@ class Capture:
         ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys)
         offer = self._store.offer(ref)
         if offer.replaced:
-            metrics.frames_dropped.labels("superseded").inc()
             self._store.forget(offer.replaced)
         return ref, offer

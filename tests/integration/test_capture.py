@@ -17,10 +17,12 @@ import pytest
 import redis
 from pytest_django.fixtures import Settings
 
+from cameras import stream_thread
 from cameras.capture import Capture
 from cameras.control import start_camera, stop_camera
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.models import Camera, Sampling, StreamState, Wanted
+from cameras.sources import Burst, Format, open_stream
 from tests.clips import write_clip
 from trafficmon.core.clock import utc_now
 
@@ -56,15 +58,25 @@ def store(redis_client: redis.Redis) -> FrameStore:
 
 
 @contextmanager
-def capturing(store: FrameStore, *, limit: int = 50, interval: float = 0.3) -> Iterator[Seen]:
+def capturing(
+    store: FrameStore, *, limit: int = 50, interval: float = 0.3, patience_seconds: float = 10, fails: bool = False
+) -> Iterator[Seen]:
+    """A capture at work; with `fails`, telling of the first state breaks."""
     seen, stop = Seen(), threading.Event()
+
+    def tell(camera_id: int, state: StreamState, error: str) -> None:
+        seen.states.append((camera_id, state, error))
+        if fails and len(seen.states) == 1:
+            raise RuntimeError("the first telling breaks")
+
     capture = Capture(
         store=store,
         on_frame=lambda ref, offer: seen.frames.append((ref, offer)),
-        on_state=lambda *what: seen.states.append(what),
+        on_state=tell,
         limit=limit,
         default_interval=interval,
     )
+    capture.patience_seconds = patience_seconds
     thread = threading.Thread(target=capture.run, args=(stop,))
     thread.start()
     try:
@@ -207,6 +219,79 @@ def test_capture_lets_cameras_begin_one_after_another(videos: Path, store: Frame
         begun = [seen.of(camera)[0].captured_at for camera in cameras]
         gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
         assert min(gaps) > 0.1
+
+
+def test_capture_goes_on_after_a_round_that_broke(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with capturing(store, fails=True) as seen:
+        wait_until(lambda: StreamState.ONLINE in seen.states_of(camera))
+        assert seen.of(camera)
+
+
+class UnavailableStore(FrameStore):
+    """A frame store whose server went away."""
+
+    away = True
+
+    def put(self, frame_key: str, jpeg: bytes) -> None:
+        if self.away:
+            raise redis.ConnectionError
+        super().put(frame_key, jpeg)
+
+
+def test_capture_outlives_an_absence_of_redis(videos: Path, redis_client: redis.Redis) -> None:
+    camera = running("road")
+    store = UnavailableStore(redis_client)
+    with capturing(store) as seen:
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).last_frame_at)
+        assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+        assert seen.frames == []
+        store.away = False
+        wait_until(lambda: seen.of(camera))
+
+
+class StuckStream:
+    """A stream that hangs where no timeout reaches, the first time it is read."""
+
+    opened = 0
+    format = Format("none", 25.0)
+    never = threading.Event()
+
+    def __init__(self) -> None:
+        StuckStream.opened += 1
+
+    def bursts(self, stop: threading.Event) -> Iterator[Burst]:
+        self.never.wait(15)
+        yield from ()
+
+    def hold(self, seconds: float) -> None: ...
+
+    def corrupt_count(self) -> int:
+        return 0
+
+    def close(self) -> None: ...
+
+
+def test_capture_replaces_a_thread_that_hangs(videos: Path, store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        stream_thread,
+        "open_stream",
+        lambda source, terms: open_stream(source, terms) if StuckStream.opened else StuckStream(),
+    )
+    camera = running("road")
+    with capturing(store, interval=0.1, patience_seconds=0.2) as seen:
+        wait_until(lambda: seen.of(camera))
+        assert StuckStream.opened == 1
+        StuckStream.never.set()
+        wait_until(lambda: threads_of(camera) == 1)
+
+
+def test_capture_writes_its_state_again_where_another_overwrote_it(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with capturing(store):
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+        Camera.objects.filter(pk=camera.pk).update(state=StreamState.STALE)
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
 
 
 def threads_of(camera: Camera) -> int:
