@@ -20,6 +20,7 @@ from cameras.street.layout import (
     Slot,
     View,
 )
+from cameras.street.paths import Path
 from trafficmon.core.objects import ObjectClass
 
 _REACH = 120.0
@@ -110,7 +111,7 @@ def _lanes(own: _Direction, to_the_right: _Direction) -> Iterable[Lane]:
         beyond, end = own.spot(stop, right), own.spot(_REACH, right)
         outermost = number == len(own.lanes)
         following = (f"{letter}{number}-through", *((f"{letter}-right",) if outermost else ()))
-        per_minute = 7.0 if own.signal == "main" else 6.0
+        per_minute = 5.5
         yield Lane(f"{letter}{number}-in", (start, line), 12.0, following, own.signal, per_minute, _MIX)
         yield Lane(f"{letter}{number}-through", (line, beyond), 12.0, (f"{letter}{number}-out",))
         yield Lane(f"{letter}{number}-out", (beyond, end), 12.5)
@@ -133,7 +134,14 @@ def _turn(own: _Direction, other: _Direction) -> Lane:
         x = sum(w * p[0] for w, p in zip(weights, (start, bend, end), strict=True))
         y = sum(w * p[1] for w, p in zip(weights, (start, bend, end), strict=True))
         points.append((x, y))
-    return Lane(f"{own.letter}-right", tuple(points), 5.0, (f"{other.letter}{len(other.lanes)}-out",))
+    meeting = Path(points).nearest(own.spot(-own.stop + 6.0, own.cycles - 1.6))
+    return Lane(
+        f"{own.letter}-right",
+        tuple(points),
+        5.0,
+        (f"{other.letter}{len(other.lanes)}-out",),
+        gives_way=(meeting, f"{own.letter}c-out", 8.5),
+    )
 
 
 def _footways() -> Iterable[Footway]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,12 +18,13 @@ _FIRST_SCRIPTED = 1_000_000
 _NUMBERS_PER_INCIDENT = 4
 _WALKER = 3
 _CONFLICT_STANDS_AFTER = 1.2
-_LEAD_IN = 45.0
+_LEAD_IN = 120.0
+_QUEUE_CLEARS = 60.0
 _BRAKING = {Incident.PEDESTRIAN_CONFLICT: 6.5, Incident.STOPPED_VEHICLE: 3.0}
 _QUIET_BEFORE = {
     Incident.FOLLOWING_TOO_CLOSELY: 14.0,
     Incident.RED_LIGHT: 22.0,
-    Incident.WRONG_WAY: 34.0,
+    Incident.WRONG_WAY: 20.0,
     Incident.PEDESTRIAN_CONFLICT: 24.0,
     Incident.STOPPED_VEHICLE: 12.0,
 }
@@ -36,6 +38,8 @@ class Occurrence:
     slot: Slot
     starts_at: float
     enters_at: float
+    leaves_at: float
+    quiet_from: float
 
     @property
     def ends_at(self) -> float:
@@ -46,12 +50,8 @@ class Occurrence:
         return _FIRST_SCRIPTED + self.index * _NUMBERS_PER_INCIDENT
 
     @property
-    def quiet_from(self) -> float:
-        return self.enters_at - _QUIET_BEFORE[self.slot.kind]
-
-    @property
     def quiet_until(self) -> float:
-        return self.ends_at if self.slot.kind is Incident.WRONG_WAY else self.enters_at + 1.5
+        return self.leaves_at if self.slot.kind is Incident.WRONG_WAY else self.enters_at + 1.5
 
     def described(self) -> ScriptedIncident:
         return ScriptedIncident(self.slot.kind, self.starts_at, self.ends_at)
@@ -124,7 +124,7 @@ class Script:
             number=occurrence.first_number + _WALKER,
             footway=slot.footway,
             speed=1.35,
-            offset=0.0,
+            offset=-0.5,
             wait_short=0.0,
             reaction=0.0,
             look=occurrence.index * 7919 + self._seed,
@@ -141,10 +141,17 @@ class Script:
             runs_signals=slot.kind is Incident.PEDESTRIAN_CONFLICT,
             hold_leg=leg,
             hold_at=metres,
-            hold_until=occurrence.ends_at - 1.0,
+            hold_until=self._released_at(occurrence),
             braking=_BRAKING[slot.kind],
             shows_hazards=slot.kind is Incident.STOPPED_VEHICLE,
         )
+
+    def _released_at(self, occurrence: Occurrence) -> float:
+        """After a conflict it stays until its next green, when nobody is on the crossing any more."""
+        if occurrence.slot.kind is Incident.STOPPED_VEHICLE:
+            return occurrence.ends_at - 1.0
+        cycle = self._scene.plan.cycle
+        return math.ceil(occurrence.starts_at / cycle) * cycle
 
     def _add_cycle(self) -> None:
         cycle = self._cycles
@@ -155,7 +162,12 @@ class Script:
                 enters_at -= slot.speed / (2 * _BRAKING[slot.kind])
             if slot.kind is Incident.PEDESTRIAN_CONFLICT:
                 enters_at += _CONFLICT_STANDS_AFTER
-            self._known.append(Occurrence(len(self._known), slot, starts_at, enters_at))
+            length = sum(self._network.lengths[name] for name in slot.route)
+            leaves_at = enters_at + length / slot.speed
+            quiet_from = enters_at - _QUIET_BEFORE[slot.kind]
+            if slot.kind is Incident.WRONG_WAY and self._network.lanes[slot.route[0]].signal is not None:
+                quiet_from -= _QUEUE_CLEARS
+            self._known.append(Occurrence(len(self._known), slot, starts_at, enters_at, leaves_at, quiet_from))
         self._cycles += 1
 
 

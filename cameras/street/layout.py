@@ -24,7 +24,10 @@ class Aspect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A one-way path of vehicles; `signal` guards its end, `following` names the lanes that may come next."""
+    """A one-way path of vehicles; `signal` guards its end, `following` names the lanes that may come next.
+
+    `gives_way` is (own metres, other lane, its metres): where it crosses the way of bicycles that go first.
+    """
 
     name: str
     points: tuple[Point, ...]
@@ -33,6 +36,7 @@ class Lane:
     signal: str | None = None
     per_minute: float = 0.0
     mix: Mapping[ObjectClass, float] | None = None
+    gives_way: tuple[float, str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

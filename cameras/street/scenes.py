@@ -49,24 +49,27 @@ _NIGHT = Light(
 )
 
 _THROUGH_N = ("n1-in", "n1-through", "n1-out")
+_RED_LIGHT = Slot(Incident.RED_LIGHT, 24.2, 4.0, ("e1-in", "e1-through", "e1-out"), 106.0, 12.0)
+_TOO_CLOSE = Slot(Incident.FOLLOWING_TOO_CLOSELY, 6.5, 6.0, _THROUGH_N, 96.0, 9.0)
+_STOPPED = Slot(Incident.STOPPED_VEHICLE, 7.0, 9.0, ("n2-in", "n2-through", "n2-out"), 100.0, 10.0)
 _JUNCTION_SCRIPT = (
     (
-        Slot(Incident.FOLLOWING_TOO_CLOSELY, 6.5, 6.0, _THROUGH_N, 96.0, 9.0),
-        Slot(Incident.PEDESTRIAN_CONFLICT, 28.5, 7.0, _THROUGH_N, 110.4, 10.0, footway=0),
+        _TOO_CLOSE,
+        Slot(Incident.PEDESTRIAN_CONFLICT, 28.5, 7.0, ("n2-in", "n2-through", "n2-out"), 108.2, 10.0, footway=0),
     ),
-    (
-        Slot(Incident.WRONG_WAY, 6.0, 8.5, _THROUGH_N, 70.0, 10.0),
-        Slot(Incident.RED_LIGHT, 24.2, 4.0, ("e1-in", "e1-through", "e1-out"), 106.0, 12.0),
-    ),
-    (
-        Slot(Incident.STOPPED_VEHICLE, 7.0, 9.0, ("n2-in", "n2-through", "n2-out"), 100.0, 10.0),
-        Slot(Incident.PEDESTRIAN_CONFLICT, 28.5, 7.0, _THROUGH_N, 110.4, 10.0, footway=0),
-    ),
+    (_STOPPED, _RED_LIGHT),
+    (Slot(Incident.WRONG_WAY, 6.0, 8.5, _THROUGH_N, 70.0, 10.0), _RED_LIGHT),
+)
+_NIGHT_CONFLICT = Slot(Incident.PEDESTRIAN_CONFLICT, 28.5, 7.0, _THROUGH_N, 108.2, 10.0, footway=0)
+_NIGHT_SCRIPT = (
+    (_TOO_CLOSE, _NIGHT_CONFLICT),
+    (Slot(Incident.WRONG_WAY, 6.5, 7.0, ("s1-in", "s1-through", "s1-out"), 100.0, 10.0), _RED_LIGHT),
+    (_STOPPED, _NIGHT_CONFLICT),
 )
 _AVENUE_SCRIPT = (
     (
         Slot(Incident.FOLLOWING_TOO_CLOSELY, 6.5, 6.0, ("n2-in", "n2-out"), 88.0, 10.5),
-        Slot(Incident.PEDESTRIAN_CONFLICT, 22.4, 7.0, ("n2-in", "n2-out"), 113.2, 11.0, footway=0),
+        Slot(Incident.PEDESTRIAN_CONFLICT, 22.4, 7.0, ("n3-in", "n3-out"), 112.2, 11.0, footway=0),
     ),
     (
         Slot(Incident.STOPPED_VEHICLE, 7.0, 8.5, ("s2-in", "s2-out"), 150.0, 11.0),
@@ -74,13 +77,13 @@ _AVENUE_SCRIPT = (
     ),
     (
         Slot(Incident.WRONG_WAY, 6.0, 8.0, ("n1-in", "n1-out"), 90.0, 11.0),
-        Slot(Incident.PEDESTRIAN_CONFLICT, 22.4, 7.0, ("n2-in", "n2-out"), 113.2, 11.0, footway=0),
+        Slot(Incident.PEDESTRIAN_CONFLICT, 22.4, 7.0, ("n3-in", "n3-out"), 112.2, 11.0, footway=0),
     ),
 )
 _HIGHWAY_SCRIPT = (
     (
         Slot(Incident.FOLLOWING_TOO_CLOSELY, 7.0, 5.0, ("s1",), 190.0, 23.0),
-        Slot(Incident.STOPPED_VEHICLE, 23.0, 10.0, ("n3",), 105.0, 20.0),
+        Slot(Incident.STOPPED_VEHICLE, 23.0, 10.0, ("s2",), 208.0, 21.0),
     ),
     (
         Slot(Incident.WRONG_WAY, 6.5, 6.5, ("n1",), 130.0, 20.0),
@@ -106,7 +109,7 @@ _LISTED: tuple[Scene, ...] = (
     crossroads("junction", View((25.0, -31.0, 11.5), (1.5, -1.0, 0.0), 0.66), _DAY, _BUILDINGS, _JUNCTION_SCRIPT),
     avenue("avenue", View((15.5, -27.0, 9.0), (-1.5, 10.0, 0.0), 0.78), _AFTERNOON, _AVENUE_SCRIPT),
     crossroads(
-        "night-junction", View((-23.0, -32.0, 11.0), (-1.0, -1.0, 0.0), 0.68), _NIGHT, _BUILDINGS, _JUNCTION_SCRIPT
+        "night-junction", View((-23.0, -32.0, 11.0), (-1.0, -1.0, 0.0), 0.68), _NIGHT, _BUILDINGS, _NIGHT_SCRIPT
     ),
     highway("highway", View((9.5, -16.0, 10.0), (0.5, 26.0, 0.0), 0.85), _OVERCAST, _HIGHWAY_SCRIPT),
 )

@@ -21,6 +21,9 @@ _LOOK_AHEAD_M = 70.0
 _COMFORTABLE = 2.5
 _HARDEST = 8.0
 _STOP_BEFORE_LINE_M = 0.6
+_OVER_THE_LINE_M = 0.9
+_PARTED_M = 8.0
+_FIRST_COMERS = (-16.0, 3.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,9 @@ class Build:
 
 
 BUILDS: Mapping[ObjectClass, Build] = {
-    ObjectClass.CAR: Build(4.4, 1.82, 2.0, 1.0),
-    ObjectClass.BUS: Build(11.4, 2.5, 1.2, 0.85),
-    ObjectClass.TRUCK: Build(8.4, 2.45, 1.1, 0.85),
+    ObjectClass.CAR: Build(4.4, 1.82, 2.5, 1.0),
+    ObjectClass.BUS: Build(11.4, 2.5, 1.5, 0.85),
+    ObjectClass.TRUCK: Build(8.4, 2.45, 1.4, 0.85),
     ObjectClass.MOTORCYCLE: Build(2.1, 0.8, 2.6, 1.05),
     ObjectClass.BICYCLE: Build(1.75, 0.6, 1.2, 1.0),
 }
@@ -47,7 +50,7 @@ class Part:
     """What a scripted driver does differently. `hold_at` is metres along its first lane, left at `hold_until`."""
 
     runs_signals: bool = False
-    headway: float = 1.3
+    headway: float = 1.15
     standstill_gap: float = 2.2
     hold_leg: int = 0
     hold_at: float | None = None
@@ -92,6 +95,10 @@ class Network:
             self.lanes[f"~{lane.name}"] = Lane(f"~{lane.name}", lane.points[::-1], lane.speed)
         self.paths = {name: Path(lane.points) for name, lane in self.lanes.items()}
         self.lengths = {name: path.length for name, path in self.paths.items()}
+        self.beside: dict[str, tuple[str, ...]] = dict.fromkeys(self.lanes, ())
+        for lane in list(self.lanes.values()):
+            for name in lane.following:
+                self.beside[name] = tuple(other for other in lane.following if other != name)
 
     def place(self, route: tuple[str, ...], metres: float) -> tuple[int, float]:
         """(leg, metres on that leg) of a place `metres` along a whole route."""
@@ -170,6 +177,9 @@ class Traffic:
         line = self._stop_line(vehicle, now)
         if line is not None:
             pull = min(pull, _following(vehicle, line, 0.0, standstill_gap=_STOP_BEFORE_LINE_M))
+        crossing = self._way_given(vehicle)
+        if crossing is not None:
+            pull = min(pull, _following(vehicle, crossing, 0.0, standstill_gap=_STOP_BEFORE_LINE_M))
         if vehicle.part.hold_at is not None and now < vehicle.part.hold_until:
             pull = min(pull, _late_braking(vehicle, vehicle.part.hold_at))
         return max(pull, -_HARDEST)
@@ -184,7 +194,29 @@ class Traffic:
         return wanted
 
     def _leader(self, vehicle: Vehicle) -> tuple[float, float] | None:
-        """(free gap in metres, speed) of the next vehicle on the same way; None when it is far off."""
+        """(free gap in metres, speed) of the next vehicle in its way; None when it is far off."""
+        beside = self._leader_beside(vehicle)
+        ahead = self._leader_ahead(vehicle)
+        if beside is None or ahead is None:
+            return beside or ahead
+        return min(beside, ahead)
+
+    def _leader_beside(self, vehicle: Vehicle) -> tuple[float, float] | None:
+        """The next one among those that left the same lane another way and still stand in its way with their tail."""
+        base = -vehicle.metres
+        gaps: list[tuple[float, float]] = []
+        for name in vehicle.route[vehicle.leg : vehicle.leg + 2]:
+            for other in self.network.beside[name]:
+                gaps.extend(
+                    (base + one.metres - (one.length + vehicle.length) / 2, one.speed)
+                    for one in self._by_lane[other]
+                    if one.metres - one.length / 2 < _PARTED_M and base + one.metres > 0
+                )
+            base += self.network.lengths[name]
+        return min(gaps, default=None)
+
+    def _leader_ahead(self, vehicle: Vehicle) -> tuple[float, float] | None:
+        """The next one on its own lanes."""
         own = self._by_lane[vehicle.lane]
         place = own.index(vehicle)
         if place + 1 < len(own):
@@ -206,13 +238,36 @@ class Traffic:
         if signal is None or vehicle.part.runs_signals:
             return None
         distance = self.network.lengths[vehicle.lane] - vehicle.metres - vehicle.length / 2
-        if distance < 0 or distance > _LOOK_AHEAD_M:
+        if distance > _LOOK_AHEAD_M or distance < -_OVER_THE_LINE_M or (distance < 0 and vehicle.speed > 2.0):
             return None
         aspect = self.plan.aspect(signal, now)
         if aspect is Aspect.GREEN and not self._too_slow_to_clear(vehicle, signal, now):
             return None
         can_stop = vehicle.speed * vehicle.speed / (2 * 3.2) <= distance
         return distance if aspect is Aspect.RED or can_stop else None
+
+    def _way_given(self, vehicle: Vehicle) -> float | None:
+        """Metres from the front to where bicycles cross the turn it takes; None when none is coming."""
+        legs = vehicle.route[vehicle.leg : vehicle.leg + 2]
+        before = 0.0
+        for name in legs:
+            rule = self.network.lanes[name].gives_way
+            if rule is None:
+                before += self.network.lengths[name]
+                continue
+            own, other, theirs = rule
+            distance = before + own - vehicle.metres - vehicle.length / 2
+            return distance if -1.0 < distance < 25 and self._is_taken(other, theirs) else None
+        return None
+
+    def _is_taken(self, lane: str, metres: float) -> bool:
+        """Whether somebody moves towards, or is on, the place `metres` along `lane` or along the lane before it."""
+        early, late = _FIRST_COMERS
+        before = lane.replace("-out", "-in")
+        return any(early < one.metres - metres < late for one in self._by_lane[lane]) or any(
+            one.metres - self.network.lengths[before] - metres > early and one.speed > 0.5
+            for one in self._by_lane[before]
+        )
 
     def _too_slow_to_clear(self, vehicle: Vehicle, signal: str, now: float) -> bool:
         """Cyclists do not start across at the end of green."""
