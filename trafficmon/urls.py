@@ -11,3 +11,8 @@ urlpatterns = [
     path("", include("trafficmon.dashboard.urls")),
     path("", include("django_prometheus.urls")),
 ]
+
+handler400 = "trafficmon.errors.bad_request"
+handler403 = "trafficmon.errors.forbidden"
+handler404 = "trafficmon.errors.not_found"
+handler500 = "trafficmon.errors.server_error"

@@ -26,6 +26,7 @@ from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
+from trafficmon.core.geometry import box_from
 from trafficmon.live.publish import publish_alert
 
 ALERTS_ON_A_PAGE = 25
@@ -93,10 +94,12 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
     alert = get_object_or_404(_shown(user), pk=alert_id)
     assessment = alert.assessment
     pictures = {each.kind: each for each in assessment.evidence.all()} if assessment else {}
+    frame = detected_frame(assessment.frame_result) if assessment else None
     context = {
         "alert": alert,
         "assessment": assessment,
-        "frame": detected_frame(assessment.frame_result) if assessment else None,
+        "frame": frame,
+        "judged": box_from(alert.place) if frame and alert.place else None,
         "crop": pictures.get(EvidenceKind.CROP),
         "whole": pictures.get(EvidenceKind.FRAME),
         "stale": is_stale(alert.last_seen_at, utc_now()),

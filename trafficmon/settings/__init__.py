@@ -166,6 +166,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.beh
 SECURE_HSTS_SECONDS = 31536000 if ENVIRONMENT.behind_tls else 0
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_TRUSTED_ORIGINS = [origin for origin in ENVIRONMENT.cors_origins if "://" in origin]
+CSRF_FAILURE_VIEW = "trafficmon.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
