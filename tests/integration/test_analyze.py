@@ -148,8 +148,21 @@ def test_interrupted_analysis_leaves_a_partial_report(run: Callable[..., tuple[P
     folder, _said, warned = run(clip, "--simulate", "--every", "0.2", detector=Interrupting(4))
     told = document(folder)
     assert (told["complete"], told["stopped"], len(told["frames"])) == (False, "It was stopped by hand.", 3)
-    assert warned == "The report is partial: It was stopped by hand.\nexit 130"
+    assert warned == "The report is partial: It was stopped by hand.\nexit 3"
     assert (folder / "report.html").read_text(encoding="utf-8").count("This report is partial.") == 1
+
+
+def test_interruption_before_the_first_frame_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    def interrupt(_configuration: object, **_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparing, "load_detector", interrupt)
+    with pytest.raises(CommandError) as raised:
+        call_command("analyze", str(clip), "--out", str(tmp_path / "report"))
+    assert (str(raised.value), raised.value.returncode) == ("Stopped; no report was written.", 130)
+    assert not (tmp_path / "report").exists()
 
 
 def test_answer_that_never_comes_is_expired_when_interrupted(

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TextIO
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from workers.analysis.analyse import Progress
 from workers.analysis.charts import clock
@@ -42,7 +43,7 @@ class ProgressLine:
 
 def describe(progress: Progress, total_seconds: float, *, elapsed_seconds: float) -> str:
     """The line's text; a recording that does not say its length has no bar."""
-    told = _("%(frames)d frames") % {"frames": progress.frames}
+    told = ngettext("%(frames)d frame", "%(frames)d frames", progress.frames) % {"frames": progress.frames}
     if progress.asked:
         told += ", " + _("%(answered)d of %(asked)d answers") % {
             "answered": progress.answered,

@@ -28,6 +28,8 @@ from workers.analysis.recording import RecordingUnusableError
 from workers.analysis.report import write_report
 from workers.analysis.tables import write_tables
 
+PARTIAL_STATUS = 3
+"""A report was written, but not of the whole recording."""
 INTERRUPTED_STATUS = 130
 
 
@@ -72,6 +74,8 @@ class Command(BaseCommand):
         except OSError as error:
             reason = {"path": folder, "reason": error.strerror}
             raise CommandError(_("The report cannot be written to %(path)s: %(reason)s.") % reason) from None
+        except KeyboardInterrupt:
+            raise CommandError(_("Stopped; no report was written."), returncode=INTERRUPTED_STATUS) from None
         self._conclude(analysis, report)
 
     def _analyse(self, wishes: Wishes, folder: Path) -> Analysis:
@@ -95,20 +99,20 @@ class Command(BaseCommand):
     def _conclude(self, analysis: Analysis, report: Path) -> None:
         done = sum(each.level is not None for each in analysis.assessed)
         self.stdout.write(
-            _("%(frames)d frames, %(done)d of %(asked)d assessments answered, %(alerts)d alerts, in %(took).1f s.")
+            _("Frames: %(frames)d. Assessments answered: %(done)d of %(asked)d. Alerts: %(alerts)d. Took %(took)s s.")
             % {
                 "frames": len(analysis.frames),
                 "done": done,
                 "asked": len(analysis.assessed),
                 "alerts": len(analysis.alerts),
-                "took": analysis.took_seconds,
+                "took": f"{analysis.took_seconds:.1f}",
             }
         )
         if analysis.stopped:
             self.stderr.write(_("The report is partial: %(reason)s") % {"reason": analysis.stopped})
         self.stdout.write(_("Report: %(path)s") % {"path": report})
         if analysis.stopped:
-            sys.exit(INTERRUPTED_STATUS)
+            sys.exit(PARTIAL_STATUS)
 
 
 @contextmanager
