@@ -1,0 +1,91 @@
+"""What time brings about, and what is measured meanwhile."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.test import Client
+from kombu.exceptions import OperationalError
+
+from assessment.evidence import Pictures, forget_evidence, keep_evidence
+from assessment.models import Assessment, Evidence, FrameResult
+from tests.factories import make_camera, record
+from trafficmon.core.clock import utc_now
+from workers import upkeep
+from workers.pipeline import WakeUp
+from workers.queues import Queue, send
+from workers.tasks import detect_frame, send_wake_up
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+
+class UnreachableTask:
+    """A task whose broker is away."""
+
+    name = "unreachable"
+
+    def apply_async(self, **_options: Any) -> None:
+        raise OperationalError("nobody there")
+
+
+def test_old_calm_frames_go_and_evidence_goes_with_its_file() -> None:
+    camera = make_camera()
+    calm, risky = (record(camera, captured_at=utc_now() - timedelta(days=2)) for _ in range(2))
+    FrameResult.objects.filter(pk=risky.pk).update(max_risk_level="high")
+    keep_evidence(Assessment.objects.get(frame_result=risky).pk, Pictures(b"frame", b"crop"))
+    upkeep.forget_old_frames()
+    assert [row.pk for row in FrameResult.objects.all()] == [risky.pk]
+    files = [Path(row.picture.path) for row in Evidence.objects.all()]
+    assert [file.read_bytes() for file in sorted(files)] == [b"crop", b"frame"]
+    assert forget_evidence(before=utc_now()) == 2
+    assert [file.exists() for file in files] == [False, False]
+    assert not FrameResult.objects.filter(pk=calm.pk).exists()
+
+
+def test_evidence_is_kept_once_for_each_kind() -> None:
+    question = Assessment.objects.get(frame_result=record(make_camera()))
+    for _delivery in range(2):
+        keep_evidence(question.pk, Pictures(b"frame", None))
+    [row] = Evidence.objects.all()
+    assert (row.kind, len(row.sha256)) == ("frame", 64)
+
+
+def test_message_to_an_unreachable_broker_is_counted_and_not_raised() -> None:
+    assert send(UnreachableTask(), Queue.ASSESS, assessment_id=1) is False  # type: ignore[arg-type]  # a stand-in
+
+
+def test_wake_up_arrives_on_its_queue_with_ids_only(redis_client: redis.Redis) -> None:
+    assert send_wake_up(WakeUp(Queue.DETECT, 7)) is True
+    assert redis_client.llen("detect") == 1
+    [message] = redis_client.lrange("detect", 0, -1)
+    assert detect_frame.name.encode() in message
+
+
+def test_waiting_messages_and_their_age_are_measured(redis_client: redis.Redis, client: Client) -> None:
+    send_wake_up(WakeUp(Queue.RESULTS, 7))
+    record(make_camera(), captured_at=utc_now() - timedelta(seconds=30))
+    upkeep.measure_waiting()
+    lines = client.get("/metrics").content.decode().splitlines()
+    assert 'task_queue_size{queue="results"} 1.0' in lines
+    [lag] = [line.split()[1] for line in lines if line.startswith('queue_consumer_lag{queue="assess"}')]
+    assert 29 < float(lag) < 40
+
+
+def test_metrics_have_the_names_that_dashboards_rely_on(client: Client) -> None:
+    exposed = {
+        line.split()[2] for line in client.get("/metrics").content.decode().splitlines() if line.startswith("# TYPE")
+    }
+    promised = {
+        *("detection_total", "detection_latency_seconds", "detected_objects_total", "traffic_groups_total"),
+        *("llm_requests_total", "llm_latency_seconds", "llm_token_usage_total", "llm_concurrent_tasks"),
+        *("api_key_pool_size", "api_key_status", "api_key_success_rate", "api_key_total_calls"),
+        *("api_key_cooldown_seconds", "tasks_generated_total", "tasks_processed_total", "task_queue_size"),
+        *("queue_messages_sent_total", "queue_messages_received_total", "queue_send_errors_total"),
+        *("queue_consumer_lag", "risk_alerts_total", "risk_types_detected_total"),
+        *("active_cameras", "pipeline_errors_total", "system_info"),
+    }
+    assert promised - exposed == set()
