@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -111,11 +112,18 @@ def _parts(folder: Path, seeds: range, pictures: int, *, crops: bool) -> list[Pa
 
 
 def _write_parts(parts: Sequence[Part], workers: int) -> None:
-    with ProcessPoolExecutor(workers) as pool:
-        for done, _ in enumerate(pool.map(_write_part, parts), start=1):
-            if done % 20 == 0 or done == len(parts):
-                sys.stdout.write(f"street pictures: {done * 100 // len(parts)} %\n")
-                sys.stdout.flush()
+    if workers == 1:
+        _report(map(_write_part, parts), len(parts))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        _report(pool.map(_write_part, parts), len(parts))
+
+
+def _report(parts: Iterable[None], count: int) -> None:
+    for done, _ in enumerate(parts, start=1):
+        if done % 20 == 0 or done == count:
+            sys.stdout.write(f"street pictures: {done * 100 // count} %\n")
+            sys.stdout.flush()
 
 
 def _write_part(part: Part) -> None:
