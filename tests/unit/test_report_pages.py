@@ -221,3 +221,11 @@ def test_document_names_what_the_schema_promises() -> None:
             "frames": [2],
         }
     ]
+
+
+def test_many_marks_are_small_and_the_gravest_drawn_last() -> None:
+    marks = [Mark(each, 4 if each == 10 else 1, "high" if each == 10 else "none", "") for each in range(500)]
+    chart = parsed(risk_chart([("none", "none")] * 5, marks, [], seconds=500, title="Risk"))
+    circles = list(chart.iter("circle"))
+    assert circles[-1].get("class") == "mark fill-high"
+    assert {circle.get("r") for circle in circles} == {"1.5"}

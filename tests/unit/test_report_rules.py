@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from workers.analysis.album import Album
 from workers.analysis.analyse import Cooldown, Progress
 from workers.analysis.charts import clock
 from workers.analysis.deriving import derive_alerts
-from workers.analysis.progress import describe
+from workers.analysis.progress import ProgressLine, describe
 from workers.analysis.recording import default_interval
 
 
@@ -114,3 +115,26 @@ def test_clock_reads_like_a_players(seconds: float, digits: int, expected: str) 
 )
 def test_progress_says_how_far_and_how_long(progress: Progress, total: float, elapsed: float, expected: str) -> None:
     assert describe(progress, total, elapsed_seconds=elapsed) == expected
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_drawn_in_one_line_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = _Terminal()
+    line = ProgressLine(terminal, total_seconds=20.0)
+    line.show(Progress(5.0, 10, 4, 3, frozenset()))
+    line.show(Progress(5.1, 11, 4, 3, frozenset()))
+    line.clear()
+    assert terminal.getvalue() == "\r\x1b[K██████░░░░░░░░░░░░░░░░░░  25%  0:05 / 0\r\x1b[K"
+
+
+def test_progress_is_quiet_where_nobody_looks() -> None:
+    output = io.StringIO()
+    line = ProgressLine(output, total_seconds=20.0)
+    line.show(Progress(5.0, 10, 4, 3, frozenset()))
+    line.clear()
+    assert output.getvalue() == ""

@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 WIDTH, LEFT, RIGHT, TOP, AXIS = 960.0, 76.0, 22.0, 12.0, 26.0
 INSET = 10.0
 MOST_COLUMNS = 120
+MARK_RADIUS = 6.5
+"""Less where many marks share the row; the gravest are drawn last."""
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 
 
@@ -91,7 +93,9 @@ def risk_chart(
     plane = _Frame(max(seconds, 0.1), top + len(rows) * 30 + AXIS)
     drawn = [_row(plane, place, kind, label) for place, (kind, label) in enumerate(rows)]
     drawn += [_span(plane, lane, span) for lane, span in bars]
-    drawn += [_mark(plane, mark) for mark in marks]
+    listed = sorted(marks, key=lambda each: each.row)
+    radius = min(MARK_RADIUS, max(1.5, (WIDTH - LEFT) / 2 / max(len(listed), 1)))
+    drawn += [_mark(plane, mark, radius) for mark in listed]
     return _svg(plane, title, [*drawn, _time_axis(plane)])
 
 
@@ -189,9 +193,9 @@ def _row(plane: _Frame, place: int, kind: str, label: str) -> SafeString:
     return format_html('<g class="row-{}">{}</g>', kind, _line_across(y, label))
 
 
-def _mark(plane: _Frame, mark: Mark) -> SafeString:
-    place = (mark.kind, _px(plane.x(mark.seconds)), _px(_row_middle(plane, mark.row)), mark.title)
-    return format_html('<circle class="mark fill-{}" cx="{}" cy="{}" r="6.5"><title>{}</title></circle>', *place)
+def _mark(plane: _Frame, mark: Mark, radius: float) -> SafeString:
+    place = (mark.kind, _px(plane.x(mark.seconds)), _px(_row_middle(plane, mark.row)), _px(radius), mark.title)
+    return format_html('<circle class="mark fill-{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>', *place)
 
 
 def _stacked(spans: Iterable[Span]) -> list[tuple[int, Span]]:

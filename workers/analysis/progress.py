@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import get_terminal_size
 from time import monotonic
 from typing import TextIO
 
@@ -31,7 +32,8 @@ class ProgressLine:
         if not self.is_shown or now - self._drawn_at < REDRAW_SECONDS:
             return
         self._drawn_at = now
-        self._output.write(f"\r\x1b[K{describe(progress, self._total, elapsed_seconds=now - self._began)}")
+        text = describe(progress, self._total, elapsed_seconds=now - self._began)
+        self._output.write(f"\r\x1b[K{text[: get_terminal_size().columns - 1]}")
         self._output.flush()
 
     def clear(self) -> None:
