@@ -1,0 +1,230 @@
+"""The live wall in a real browser, over the real WebSocket."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Page, expect
+
+from assessment.alerts import apply_verdicts
+from assessment.models import Alert, AlertState, FrameResult
+from assessment.results import close_frame
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from cameras.models import Camera, StreamState
+from tests.e2e.conftest import Server, keep_picture, make_user
+from tests.factories import make_camera, record
+from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Role
+from trafficmon.core.clock import utc_now
+from trafficmon.live import publish
+
+pytestmark = pytest.mark.e2e
+
+SignIn = Callable[[User], str]
+
+ON_THE_EDGE = """(canvas) => {
+  const scale = Math.min(canvas.width / 1280, canvas.height / 720);
+  const left = (canvas.width - 1280 * scale) / 2, top = (canvas.height - 720 * scale) / 2;
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const at = (x, y) => [...context.getImageData(left + x * scale, top + y * scale, 1, 1).data].slice(0, 3);
+  return { edge: at(100, 215), inside: at(120, 215), outside: at(600, 600) };
+}"""
+
+
+def show_frame(camera: Camera, *, captured_at: datetime | None = None) -> FrameResult:
+    row = record(camera, captured_at=captured_at or utc_now())
+    keep_picture(row.frame_key)
+    publish.publish_frame(row.pk)
+    return row
+
+
+def judge(row: FrameResult, level: RiskLevel, words: str) -> None:
+    row.assessments.update(
+        status=AssessmentStatus.DONE,
+        risk_level=level,
+        risk_type=RiskType.RED_LIGHT,
+        risk_types=["red light"],
+        description=words,
+        confidence=0.9,
+    )
+    assert close_frame(row.pk, now=utc_now())
+    changes = apply_verdicts(row.pk)
+    publish.publish_verdict(row.pk)
+    for change in changes:
+        publish.publish_alert(change.alert_id, change.change)
+
+
+def connected(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("#link")).to_have_text("Connected")
+
+
+def test_operator_signs_in_and_sees_a_frame_with_its_boxes(page: Page, operator: User, camera: Camera) -> None:
+    page.goto("/")
+    page.get_by_label("User name").fill("operator")
+    page.get_by_label("Password").fill("a long password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#link")).to_have_text("Connected")
+    tile = page.locator(f"[data-camera='{camera.pk}']")
+    expect(tile).to_have_attribute("data-live", "waiting")
+    show_frame(camera)
+    canvas = tile.locator("canvas")
+    expect(canvas).to_have_attribute("data-boxes", "2")
+    expect(tile).to_have_attribute("data-live", "live")
+    colours = canvas.evaluate(ON_THE_EDGE)
+    assert colours["inside"] == colours["outside"] == [128, 128, 128]
+    assert min(colours["edge"]) > 140
+
+
+def test_page_that_opens_later_shows_the_last_frame_at_once(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    show_frame(camera)
+    sign_in(operator)
+    connected(page)
+    expect(page.locator("canvas[data-boxes='2']")).to_have_count(1)
+
+
+def test_verdict_is_shown_when_it_comes(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    row = show_frame(camera)
+    risk = page.locator(".tile .risk")
+    expect(risk).to_have_text("Assessing…")
+    judge(row, RiskLevel.MEDIUM, "The truck follows too closely.")
+    expect(risk).to_have_text("Medium risk")
+    expect(page.locator(".tile .words")).to_have_text("The truck follows too closely.")
+    expect(page.locator(".tile")).to_have_attribute("data-risk", "medium")
+
+
+def test_failed_assessment_is_never_shown_as_safe(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    row = show_frame(camera)
+    row.assessments.update(status=AssessmentStatus.FAILED)
+    assert close_frame(row.pk, now=utc_now())
+    publish.publish_verdict(row.pk)
+    expect(page.locator(".tile .risk")).to_have_text("Assessment failed")
+    expect(page.locator(".tile .words")).to_have_text("Not judged; this does not mean safe.")
+
+
+def test_alert_appears_and_is_acknowledged(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    expect(page.get_by_text("No danger is being reported.")).to_be_visible()
+    judge(show_frame(camera), RiskLevel.HIGH, "A car passes at red.")
+    card = page.locator(".card")
+    expect(card.locator(".level")).to_have_text("high")
+    expect(card.locator(".card-words")).to_have_text("A car passes at red.")
+    expect(page.locator("#announcer")).to_have_text("High risk at Junction: A car passes at red.")
+    card.get_by_role("button", name="Acknowledge").click()
+    expect(card).to_have_attribute("data-state", "acknowledged")
+    expect(card.locator(".card-state")).to_contain_text("seen by operator")
+    assert Alert.objects.get().state == AlertState.ACKNOWLEDGED
+
+
+def test_viewer_is_not_offered_to_acknowledge(page: Page, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(make_user(Role.VIEWER))
+    connected(page)
+    judge(show_frame(camera), RiskLevel.HIGH, "A car passes at red.")
+    expect(page.locator(".card")).to_have_count(1)
+    expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+
+def test_old_picture_is_never_shown_as_live(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    show_frame(camera, captured_at=utc_now() - timedelta(seconds=30))
+    sign_in(operator)
+    connected(page)
+    tile = page.locator(".tile")
+    expect(tile).to_have_attribute("data-live", "stale")
+    expect(tile.locator(".badge")).to_contain_text("stale since")
+    expect(tile.locator(".age")).to_contain_text("30 s ago")
+    assert (
+        tile.locator("canvas").evaluate("(canvas) => getComputedStyle(canvas).filter")
+        == "grayscale(1) brightness(0.55)"
+    )
+
+
+def test_camera_that_goes_down_says_so(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    Camera.objects.filter(pk=camera.pk).update(
+        state=StreamState.OFFLINE, state_since=utc_now(), last_error="No route to the camera."
+    )
+    publish.publish_camera_status(camera.pk, up=False, message="No route to the camera.")
+    expect(page.locator(".tile .badge")).to_contain_text("offline since")
+    expect(page.locator(".tile .picture-note")).to_have_text("No route to the camera.")
+
+
+def test_camera_given_to_the_user_appears_without_reloading(page: Page, operator: User, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    expect(page.get_by_text("No camera to show yet")).to_be_visible()
+    make_camera(name="New bridge", group=operator.camera_groups.get())
+    expect(page.locator(".tile-name")).to_have_text("New bridge")
+    expect(page.get_by_text("No camera to show yet")).to_be_hidden()
+
+
+def test_ended_session_leads_to_the_sign_in_page(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    User.objects.filter(pk=operator.pk).update(is_active=False)
+    expect(page).to_have_url(re.compile(r"/login/\?next=%2F$"))
+
+
+def test_lost_connection_is_said_and_comes_back(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn, server: Server, complaints: list[str]
+) -> None:
+    sign_in(operator)
+    connected(page)
+    show_frame(camera)
+    expect(page.locator(".tile")).to_have_attribute("data-live", "live")
+    page.context.set_offline(True)
+    page.evaluate("() => fetch('/').catch(() => null)")
+    expect(page.locator("#lost")).to_be_visible()
+    expect(page.locator(".tile .badge")).to_have_text("not connected")
+    page.context.set_offline(False)
+    expect(page.locator("#link")).to_have_text("Connected")
+    expect(page.locator("#lost")).to_be_hidden()
+    complaints.clear()
+
+
+def test_tiles_and_alerts_are_reached_by_keyboard(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    judge(show_frame(camera), RiskLevel.HIGH, "A car passes at red.")
+    expect(page.locator(".card")).to_have_count(1)
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.textContent.trim().slice(0, 20)"))
+    assert {"Skip to the content", "Wall", "Alerts", "Sign out", "Acknowledge", "Enlarge"} <= set(reached)
+
+
+def test_publishing_from_many_threads_reaches_the_browser(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    rows = [record(camera, captured_at=utc_now() + timedelta(milliseconds=n)) for n in range(8)]
+    for row in rows:
+        keep_picture(row.frame_key)
+
+    def publish_one(row: FrameResult) -> None:
+        publish.publish_frame(row.pk)
+        connections.close_all()
+
+    threads = [threading.Thread(target=publish_one, args=(row,)) for row in rows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    newest = rows[-1].captured_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    expect(page.locator("canvas")).to_have_attribute("data-frame", newest)
