@@ -35,6 +35,7 @@ from ultralytics.utils.torch_utils import strip_optimizer  # noqa: E402
 
 from detection.sample.dataset import write_dataset  # noqa: E402
 
+_PLACES = frozenset({"model", "data", "project", "name", "save_dir", "resume"})
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
@@ -122,10 +123,22 @@ def ship(checkpoint: Path, folder: Path = WEIGHTS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shipped = folder / f"{NAME}.pt"
     strip_optimizer(str(checkpoint), str(shipped))
+    _forget_where_it_was_trained(shipped)
     exported = folder / f"{NAME}_openvino_model"
     shutil.rmtree(exported, ignore_errors=True)
-    YOLO(shipped).export(format="openvino", imgsz=list(INPUT_SIZE), half=True, batch=1, dynamic=False)
+    YOLO(shipped).export(format="openvino", imgsz=list(INPUT_SIZE), quantize=16, batch=1, dynamic=False)
     return shipped
+
+
+def _forget_where_it_was_trained(shipped: Path) -> None:
+    """Leave out folders of the training machine, its checkout, and the state of the loss."""
+    state = torch.load(shipped, map_location="cpu", weights_only=False)
+    kept = {name: value for name, value in state["train_args"].items() if name not in _PLACES}
+    state["git"], state["train_args"] = None, kept
+    model = state["model"]
+    model.args, model.criterion = dict(kept), None
+    model.yaml["yaml_file"] = "sample.yaml"
+    torch.save(state, shipped)
 
 
 def _is_unfinished(checkpoint: Path) -> bool:
