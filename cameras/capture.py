@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import redis
 import structlog
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 from django.utils.translation import gettext as _
 
 from cameras.frames import FrameRef, FrameStore, Offer
@@ -73,6 +73,8 @@ class Capture:
             self._end()
         except DatabaseError:
             log.exception("capture.end_not_written")
+        finally:
+            connections.close_all()
 
     def _has_news(self) -> bool:
         return any(self._written.get(number) != thread.report for number, thread in self._threads.items())
@@ -170,7 +172,6 @@ class Capture:
         for camera_id in self._threads:
             self._write(camera_id, ended)
         self._threads.clear()
-        close_old_connections()
 
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""

@@ -55,7 +55,7 @@ class Schedule:
 
 def offsets_of_burst(sampling: Sampling, interval_seconds: float) -> tuple[float, ...]:
     """Seconds from a sample's first picture to each of its pictures."""
-    if sampling is not Sampling.BURST:
+    if sampling != Sampling.BURST:
         return (0.0,)
     spread = min(BURST_SPREAD_SECONDS, interval_seconds / 3)
     return (0.0, spread, 2 * spread)
@@ -80,7 +80,7 @@ class Sampler:
         self.schedule = Schedule(interval_seconds)
         self.corrupt_count = 0
         """Packets and frames that could not be decoded."""
-        self._every_frame = sampling is Sampling.EVERY_FRAME
+        self._every_frame = sampling == Sampling.EVERY_FRAME
         self._offsets = offsets_of_burst(sampling, interval_seconds)
         self._backlog: list[av.Packet[av.VideoStream]] = []
         self._skipped = False

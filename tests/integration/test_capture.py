@@ -206,7 +206,7 @@ def test_capture_offers_nothing_while_detection_is_off(videos: Path, store: Fram
     camera = running("road", detection_enabled=False)
     with capturing(store) as seen:
         wait_until(lambda: Camera.objects.get(pk=camera.pk).last_frame_at)
-        assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
         assert seen.frames == []
         Camera.objects.filter(pk=camera.pk).update(detection_enabled=True)
         wait_until(lambda: seen.of(camera))
@@ -244,7 +244,7 @@ def test_capture_outlives_an_absence_of_redis(videos: Path, redis_client: redis.
     store = UnavailableStore(redis_client)
     with capturing(store) as seen:
         wait_until(lambda: Camera.objects.get(pk=camera.pk).last_frame_at)
-        assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
         assert seen.frames == []
         store.away = False
         wait_until(lambda: seen.of(camera))

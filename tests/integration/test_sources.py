@@ -21,8 +21,8 @@ from pytest_django.fixtures import Settings
 
 from cameras.models import Sampling
 from cameras.sampling import Burst, Sampler, Schedule, prepare_decoder
-from cameras.sources import Terms, UnableToOpen, UnableToRead, open_stream, probe, read_recording
-from tests.clips import number_of, write_clip
+from cameras.sources import Terms, UnableToOpen, UnableToRead, encode_jpeg, open_stream, probe, read_recording
+from tests.clips import number_of, numbered_picture, write_clip
 from trafficmon.core.clock import utc_now
 
 pytestmark = pytest.mark.integration
@@ -217,8 +217,24 @@ class Site(http.server.SimpleHTTPRequestHandler):
             self.send_error(int(kind))
         elif kind == "silent":
             time.sleep(3)
+        elif kind == "pictures":
+            self.send_pictures()
         else:
             super().do_GET()
+
+    def send_pictures(self) -> None:
+        """A stream of JPEGs, ten a second, for ten seconds or until the other side has seen enough."""
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=part")
+        self.end_headers()
+        for number in range(100):
+            jpeg = encode_jpeg(numbered_picture(number))
+            head = f"--part\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+            try:
+                self.wfile.write(head + jpeg + b"\r\n")
+            except OSError:
+                return
+            time.sleep(0.1)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -248,6 +264,15 @@ def test_http_stream_is_read(videos: Path) -> None:
     assert (found.width, found.height, found.codec, found.fps) == (320, 240, "h264", 25.0)
     assert [number_of(burst.pictures[0]) for burst in bursts] == [0, 25]
     assert asked[0] == ("/clip.mp4", address)
+
+
+def test_http_stream_of_jpegs_is_read(videos: Path) -> None:
+    with serving(videos) as (address, _asked):
+        bursts = take(f"http://{address}/pictures", 3, Terms(1.0))
+    assert [len(burst.pictures) for burst in bursts] == [1, 3, 3]
+    first, last = number_of(bursts[1].pictures[0]), number_of(bursts[1].pictures[-1])
+    assert 8 <= first <= 11
+    assert 4 <= last - first <= 7
 
 
 @pytest.mark.parametrize(
