@@ -71,8 +71,8 @@ class Capture:
                 metrics.pipeline_errors.labels("capture").inc()
         try:
             self._end()
-        except DatabaseError:
-            log.exception("capture.end_not_written")
+        except (DatabaseError, redis.RedisError) as error:  # at the end of the day they may have left first
+            log.warning("capture.end_not_told", error=type(error).__name__)
         finally:
             connections.close_all()
 
