@@ -90,10 +90,7 @@ def check_source(source: str) -> None:
 
 def allow_source(source: str) -> AllowedSource:
     """`source` as it may be opened now; raises ValidationError otherwise. Call it right before every opening."""
-    if not source or not source.isprintable() or source != source.strip():
-        raise ValidationError(_("Give an address without spaces around it or control characters in it."))
-    if "***" in source:
-        raise ValidationError(_("The password in this address is masked: write it out again."))
+    _check_spelling(source)
     found = _SCHEME.match(source)
     scheme = found[1].lower() if found else ""
     if scheme == "street":
@@ -104,6 +101,13 @@ def allow_source(source: str) -> AllowedSource:
         message = _("%(scheme)s: is not possible; use rtsp, rtsps, http, https, street, or the path of a video file.")
         raise ValidationError(message, params={"scheme": scheme})
     return _allow_file(source)
+
+
+def _check_spelling(source: str) -> None:
+    if not source or not source.isprintable() or source != source.strip():
+        raise ValidationError(_("Give an address without spaces around it or control characters in it."))
+    if "***" in source:
+        raise ValidationError(_("The password in this address is masked: write it out again."))
 
 
 def _split(source: str) -> SplitResult:

@@ -84,16 +84,23 @@ class Capture:
         chosen = self._choose(wanted)
         for camera_id in [number for number in self._threads if number not in chosen]:
             self._drop(camera_id)
-        for camera_id, report in list(self._written.items()):
-            if camera_id in wanted and wanted[camera_id].state != report.state:
-                del self._written[camera_id]  # somebody else wrote another state meanwhile
+        self._look_again(wanted)
         fresh = [wanted[number] for number in chosen if not self._still_right(wanted[number])]
         for position, camera in enumerate(fresh):
             self._drop(camera.pk)
             self._start(camera, position * min(_LONGEST_STAGGER_SECONDS, self._interval(camera) / len(fresh)))
-        for camera_id in wanted.keys() - set(chosen):
-            self._write(camera_id, Report(StreamState.OFFLINE, _("Too many cameras: see ALGO_MAX_CONCURRENT_STREAMS.")))
+        self._turn_away(wanted.keys() - set(chosen))
         self._forget_stopped()
+
+    def _look_again(self, wanted: dict[int, Camera]) -> None:
+        """Write the state anew of cameras of which somebody else wrote another meanwhile."""
+        for camera_id, report in list(self._written.items()):
+            if camera_id in wanted and wanted[camera_id].state != report.state:
+                del self._written[camera_id]
+
+    def _turn_away(self, camera_ids: Iterable[int]) -> None:
+        for camera_id in camera_ids:
+            self._write(camera_id, Report(StreamState.OFFLINE, _("Too many cameras: see ALGO_MAX_CONCURRENT_STREAMS.")))
 
     def _choose(self, wanted: Iterable[int]) -> list[int]:
         """The cameras to run: those that already do come first, so that a full house does not change its guests."""
