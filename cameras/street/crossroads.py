@@ -32,10 +32,10 @@ _STOP = 5.8
 _ZEBRA = (1.4, 4.8)
 _PAVEMENT = 4.4
 _MIX = {
-    ObjectClass.CAR: 0.74,
-    ObjectClass.TRUCK: 0.1,
-    ObjectClass.BUS: 0.07,
-    ObjectClass.MOTORCYCLE: 0.09,
+    ObjectClass.CAR: 0.64,
+    ObjectClass.TRUCK: 0.11,
+    ObjectClass.BUS: 0.08,
+    ObjectClass.MOTORCYCLE: 0.17,
 }
 _PLAN = SignalPlan(40.0, {"main": (0.0, 10.0), "side": (14.5, 20.5), "walk": (27.0, 30.5)})
 

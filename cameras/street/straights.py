@@ -26,13 +26,13 @@ _AVENUE_HALF = 11.7
 _CROSSING = (10.0, 14.0)
 _SOUTH_END, _NORTH_END = -104.0, 150.0
 _AVENUE_PLAN = SignalPlan(40.0, {"main": (0.0, 15.5), "walk": (21.0, 24.5)})
-_CITY_MIX = {ObjectClass.CAR: 0.74, ObjectClass.TRUCK: 0.09, ObjectClass.BUS: 0.08, ObjectClass.MOTORCYCLE: 0.09}
+_CITY_MIX = {ObjectClass.CAR: 0.64, ObjectClass.TRUCK: 0.11, ObjectClass.BUS: 0.08, ObjectClass.MOTORCYCLE: 0.17}
 
 _MOTORWAY_LANES = (3.2, 6.9, 10.6)
 _MOTORWAY_HALF = 15.2
 _MOTORWAY_ENDS = (-60.0, 260.0)
-_FAST_MIX = {ObjectClass.CAR: 0.9, ObjectClass.MOTORCYCLE: 0.1}
-_MIDDLE_MIX = {ObjectClass.CAR: 0.74, ObjectClass.TRUCK: 0.14, ObjectClass.BUS: 0.06, ObjectClass.MOTORCYCLE: 0.06}
+_FAST_MIX = {ObjectClass.CAR: 0.84, ObjectClass.MOTORCYCLE: 0.16}
+_MIDDLE_MIX = {ObjectClass.CAR: 0.66, ObjectClass.TRUCK: 0.16, ObjectClass.BUS: 0.06, ObjectClass.MOTORCYCLE: 0.12}
 _SLOW_MIX = {ObjectClass.CAR: 0.42, ObjectClass.TRUCK: 0.44, ObjectClass.BUS: 0.14}
 
 
