@@ -30,6 +30,7 @@ from trafficmon.accounts.roles import Role
 from trafficmon.asgi import application
 from trafficmon.live import access, commands, consumers, publish
 from trafficmon.live.consumers import SIGNED_OUT, TOO_SLOW
+from trafficmon.live.reader import FrameReader
 from trafficmon.live.topics import camera_topic
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -476,6 +477,41 @@ async def test_database_failure_closes_with_try_again(viewer: Desk, monkeypatch:
 
         monkeypatch.setattr(consumers, "look_up_access", fail)
         assert await browser.closed_with() == consumers.TRY_AGAIN_LATER
+
+
+async def test_redis_failure_closes_with_try_again(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("connection_ack")
+
+        async def fail(_reader: FrameReader) -> str:
+            raise redis.ConnectionError
+
+        monkeypatch.setattr(FrameReader, "run_id", fail)
+        assert await browser.closed_with() == consumers.TRY_AGAIN_LATER
+
+
+async def test_page_catches_up_after_redis_was_restarted(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(viewer.camera)
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_status")
+
+        async def another(_reader: FrameReader) -> str:
+            return "another run"
+
+        monkeypatch.setattr(FrameReader, "run_id", another)
+        assert (await browser.wait_for("camera_status"))["cameraId"] == camera.pk
+
+
+async def test_failure_of_our_own_closes_and_is_not_hidden(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_session_key: str) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(consumers, "look_up_access", fail)
+    async with opened(viewer.session_key) as browser:
+        assert (await browser.wait_for("error"))["code"] == "failed"
+        assert await browser.closed_with() == consumers.FAILED
 
 
 def test_looking_up_access_takes_three_queries(viewer: Desk, django_assert_num_queries: Any) -> None:

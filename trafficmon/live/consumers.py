@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import parse_qs
 
+import redis
 import structlog
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError
@@ -38,10 +40,12 @@ from trafficmon.live.topics import FrameReady, MessageReady, camera_topic
 
 log = structlog.get_logger()
 
+# Close codes from 4000 are an application's own; daphne sends no others but 1000.
 SIGNED_OUT = 4401
 TOO_SLOW = 4408
-TOO_MANY = 4429
-TRY_AGAIN_LATER = 1013
+FAILED = 4500
+TRY_AGAIN_LATER = 4503
+_CODE_NAMES = {SIGNED_OUT: "signed_out", TOO_SLOW: "too_slow", FAILED: "failed", TRY_AGAIN_LATER: "try_again_later"}
 
 LOOK_AGAIN_SECONDS = 30.0
 """How long a person who lost a right may keep what the socket shows, at most."""
@@ -60,6 +64,17 @@ def _first_wish(query_string: bytes) -> SubscribeRequest:
 class LiveConsumer(AsyncWebsocketConsumer):
     """Refuses the anonymous, sends what the session's user may see, and ends with the session."""
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except redis.RedisError as error:
+            # Before the socket was accepted: there is no channel to listen to.
+            log.warning("live.redis_unavailable", error=str(error))
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+
+    async def dispatch(self, message: Any) -> None:
+        await self._supervise(super().dispatch(message))
+
     async def connect(self) -> None:
         # Accepted first: a browser can read why it was refused only from an open socket.
         await self.accept()
@@ -76,6 +91,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.pictures = self._wanted.pictures
         self._feed.tell(self._acknowledgement())
+        self._redis_run = await self._reader.run_id()
         await self._apply_access(access)
         self._start(self._feed.send_forever())
         self._start(self._look_again_forever())
@@ -92,8 +108,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for camera_id in self._access.cameras:
-            await self.channel_layer.group_discard(camera_topic(camera_id), self.channel_name)
+        try:
+            for camera_id in self._access.cameras:
+                await self.channel_layer.group_discard(camera_topic(camera_id), self.channel_name)
+        except redis.RedisError as error:
+            log.warning("live.topics_not_left", error=str(error))
         await self._open.aclose()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002  # Channels' signature; bytes are no message of ours
@@ -164,13 +183,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
         allowed = frozenset(self._access.cameras)
         wanted = allowed if self._wanted.camera_ids is None else allowed & frozenset(self._wanted.camera_ids)
         added = self._feed.watch(wanted)
-        if added:
-            standing = await database_sync_to_async(look_up_standing)(added)
+        unknown = wanted if anew else added
+        if unknown:
+            standing = await database_sync_to_async(look_up_standing)(unknown)
             for status in standing.statuses:
                 self._feed.tell_text(status.as_text(), f"status:{status.camera_id}")
             for alert in standing.alerts:
                 self._feed.tell_text(alert.as_text(), f"alert:{alert.alert_id}")
-        self._feed.show_anew(wanted if anew else added)
+        self._feed.show_anew(unknown)
 
     async def frame_ready(self, event: FrameReady) -> None:
         self._feed.show(event["camera_id"], event["frame_key"])
@@ -178,10 +198,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def message_ready(self, event: MessageReady) -> None:
         if self._ending or event["camera_id"] not in self._feed.watched:
             return
-        try:
-            self._feed.tell_text(event["text"], event.get("replaces"))
-        except TooSlowError:
-            await self._end(TOO_SLOW, _("This connection is too slow: reconnect and subscribe to fewer cameras."))
+        self._feed.tell_text(event["text"], event.get("replaces"))
 
     async def _look_again_forever(self) -> None:
         """The heartbeat: each time, whether the session still holds and which cameras it may see."""
@@ -193,7 +210,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 await self._end(SIGNED_OUT, _("Your session has ended. Sign in again."))
                 return
             await self._apply_access(access)
+            await self._catch_up()
             self._feed.tell_text(Heartbeat(server_time=spell(utc_now())).as_text(), "ping")
+
+    async def _catch_up(self) -> None:
+        """Redis forgets what it published while it was away: after a restart of it, everything is sent anew."""
+        run = await self._reader.run_id()
+        if run != self._redis_run:
+            self._redis_run = run
+            await self._watch(anew=True)
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(self._supervise(work))
@@ -201,17 +226,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
         task.add_done_callback(self._tasks.discard)
 
     async def _supervise(self, work: Any) -> None:
-        """The outermost frame of a task: a failure ends the connection, and the client comes back."""
+        """The outermost frame of all that is done here: a failure ends the connection, and the client comes back."""
         try:
             await work
+        except StopConsumer:
+            raise
         except TooSlowError:
             await self._end(TOO_SLOW, _("This connection is too slow: reconnect and subscribe to fewer cameras."))
-        except DatabaseError as error:
-            log.warning("live.database_unavailable", error=str(error))
+        except (DatabaseError, redis.RedisError) as error:
+            log.warning("live.store_unavailable", error=str(error))
             await self._end(TRY_AGAIN_LATER, _("The service is busy; reconnect in a moment."))
         except Exception:
             log.exception("live.failed", user_id=self._access.user_id)
-            await self._end(1011, _("The service failed; reconnect in a moment."))
+            await self._end(FAILED, _("The service failed; reconnect in a moment."))
 
     async def _post(self, message: str | bytes) -> None:
         if isinstance(message, str):
@@ -224,6 +251,5 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self._ending:
             return
         self._ending = True
-        name = {SIGNED_OUT: "signed_out", TOO_SLOW: "too_slow", TOO_MANY: "too_many"}.get(code, "failed")
-        await self._post(ErrorMessage(code=name, message=reason).as_text())
+        await self._post(ErrorMessage(code=_CODE_NAMES[code], message=reason).as_text())
         await self.close(code)

@@ -48,6 +48,13 @@ class FrameReader:
     async def _take_turn(self, name: str, seconds: int) -> bool:
         return bool(await self._client.set(f"live:turn:{name}", "1", nx=True, ex=seconds))
 
+    async def run_id(self) -> str:
+        """Which run of the Redis server answers; raises RedisError when none does."""
+        return await asyncio.shield(self._run(self._run_id()))
+
+    async def _run_id(self) -> str:
+        return str((await self._client.info("server"))["run_id"])
+
     async def rendered(self, camera_id: int, pictures: Pictures, frame_key: str) -> Rendered | None:
         """The camera's newest frame as a message, `frame_key` or one after it; None when it is gone already."""
         key, task = self._made.get((camera_id, pictures), ("", None))
