@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -110,7 +111,13 @@ class FrameStore:
 
     def forget(self, ref: FrameRef) -> None:
         """Free the pictures of a frame that was given up before its time."""
-        self._client.delete(*(f"frame:{key}" for key in {ref.frame_key, *ref.burst}))
+        self.forget_all({ref.frame_key, *ref.burst})
+
+    def forget_all(self, frame_keys: Iterable[str]) -> None:
+        """Free pictures that nobody will ask for any more."""
+        names = [f"frame:{key}" for key in frame_keys]
+        if names:
+            self._client.delete(*names)
 
     def offer(self, ref: FrameRef) -> Offer:
         """Let `ref` wait for detection; the newest replaces the one still waiting.

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = {
+    "gstreamer1.0-plugins-ugly": "/usr/lib/*/gstreamer-1.0/libgstx264.so",
     "chromium": "/usr/bin/chromium",
     "gir1.2-gst-rtsp-server-1.0": "/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib",
     "python3-gi": "/usr/lib/python3/dist-packages/gi",

@@ -8,9 +8,15 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trafficmon.settings")
 
 app = Celery("trafficmon", set_as_current=True)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"])
+
+
+@setup_logging.connect
+def keep_django_logging(**_: object) -> None:
+    """Workers log as every other process does: being connected here keeps Celery from configuring its own."""

@@ -73,9 +73,7 @@ def demo_processes(simulator_port: int) -> list[Process]:
         Process("detection", celery_worker([Queue.DETECT], name="detection", threads=2)),
         Process("assessment", celery_worker([Queue.ASSESS_URGENT, Queue.ASSESS], name="assessment", threads=8)),
         Process("results", celery_worker([Queue.RESULTS], name="results", threads=2)),
-        Process(
-            "beat", (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat", "--loglevel", "WARNING")
-        ),
+        Process("beat", (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat")),
         Process("capture", (*manage, "capture")),
         Process("web", (*web, "trafficmon.asgi:application"), after=await_fleet),
         Process("flower", _flower(), after=await_fleet),
@@ -84,4 +82,4 @@ def demo_processes(simulator_port: int) -> list[Process]:
 
 def _flower() -> tuple[str, ...]:
     flower = (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "flower")
-    return (*flower, "--address=127.0.0.1", f"--port={settings.ENVIRONMENT.flower_port}", "--logging=warning")
+    return (*flower, "--address=127.0.0.1", f"--port={settings.ENVIRONMENT.flower_port}")

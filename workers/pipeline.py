@@ -81,7 +81,9 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
     frame = _detect_and_track(picture, ref, zones=[zone_rule(zone) for zone in camera.zones.all()])
     for index, crop in crop_jpegs(picture, frame.groups).items():
         frame_store().put(f"{ref.frame_key}:{index}", crop)
-    return _record(frame, _gate(camera, frame))
+    wake_ups = _record(frame, _gate(camera, frame))
+    frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
+    return wake_ups
 
 
 def _detect_and_track(picture: Picture, ref: FrameRef, *, zones: Sequence[ZoneRule]) -> DetectedFrame:

@@ -6,6 +6,7 @@ import errno
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TextIO
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
+INTERRUPTED = 128 + signal.SIGINT
 LEAST_FREE_BYTES = 500_000_000
 
 
@@ -69,7 +71,7 @@ def celery_worker(queues: Iterable[str], *, name: str, threads: int) -> list[str
     return [
         *(sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "worker", "--queues", ",".join(queues)),
         *("--hostname", f"{name}@%h", "--pool", "threads", "--concurrency", str(threads), "--events"),
-        *("--loglevel", "WARNING", "--without-mingle", "--without-gossip"),
+        *("--without-mingle", "--without-gossip"),
     ]
 
 
@@ -89,7 +91,7 @@ class _ReadyPrinter(Printer):  # type: ignore[misc]  # honcho has no types
 
 
 def run_together(processes: Sequence[Process], environment: Mapping[str, str], *, ready: str) -> int:
-    """Run until one of them ends or Ctrl-C; then stop all of them. The exit status of the first that failed.
+    """Run until one of them ends or Ctrl-C; then stop all of them. The exit status: 0 after Ctrl-C, else the first's.
 
     `ready` is printed once the web side listens.
     """
@@ -97,4 +99,4 @@ def run_together(processes: Sequence[Process], environment: Mapping[str, str], *
     for process in processes:
         manager.add_process(process.name, process.shell_line(), env={**os.environ, **environment})
     manager.loop()
-    return int(manager.returncode or 0)
+    return 0 if manager.returncode in {None, INTERRUPTED} else int(manager.returncode)

@@ -59,6 +59,8 @@ def logging_settings(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "event"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
+            "celery": {"level": "WARNING"},
+            "kombu": {"level": "ERROR"},
             "daphne.http_protocol": {"level": "WARNING"},
             "daphne.ws_protocol": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
