@@ -145,7 +145,7 @@ def test_old_picture_is_never_shown_as_live(page: Page, operator: User, camera: 
     tile = page.locator(".tile")
     expect(tile).to_have_attribute("data-live", "stale")
     expect(tile.locator(".badge")).to_contain_text("stale since")
-    expect(tile.locator(".age")).to_contain_text("30 s ago")
+    expect(tile.locator(".age")).to_have_text(re.compile(r"^[34]\d s ago$"))
     assert (
         tile.locator("canvas").evaluate("(canvas) => getComputedStyle(canvas).filter")
         == "grayscale(1) brightness(0.55)"
@@ -194,6 +194,24 @@ def test_lost_connection_is_said_and_comes_back(
     expect(page.locator("#link")).to_have_text("Connected")
     expect(page.locator("#lost")).to_be_hidden()
     complaints.clear()
+
+
+def test_tile_out_of_sight_is_drawn_when_it_is_scrolled_to(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    group = operator.camera_groups.get()
+    for number in range(20):
+        make_camera(name=f"Filler {number:02}", group=group)
+    last = make_camera(name="Zebra crossing", group=group)
+    sign_in(operator)
+    connected(page)
+    canvas = page.locator(f"[data-camera='{last.pk}'] canvas")
+    show_frame(camera)
+    show_frame(last)
+    expect(page.locator(f"[data-camera='{last.pk}']")).to_have_attribute("data-live", "live")
+    expect(canvas).not_to_have_attribute("data-boxes", "2")
+    canvas.scroll_into_view_if_needed()
+    expect(canvas).to_have_attribute("data-boxes", "2")
 
 
 def test_tiles_and_alerts_are_reached_by_keyboard(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:

@@ -156,7 +156,7 @@ def test_pages_of_alerts_keep_the_filters() -> None:
     for number in range(27):
         raise_alert(camera, after_seconds=number)
     first = browser(user).get("/alerts/?level=high")
-    assert '<a rel="next" href="?level=high&amp;page=2">' in first.content.decode()
+    assert 'href="?level=high&amp;page=2"' in first.content.decode()
     assert len(browser(user).get("/alerts/?level=high&page=2").context["page"].object_list) == 2
 
 

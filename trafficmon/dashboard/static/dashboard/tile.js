@@ -25,12 +25,14 @@ export class Tile {
   #verdicts = new Verdicts();
   #trails = new Map();
   #linked = true;
+  #seen = true;
 
   constructor(element) {
     this.#element = element;
     this.#parts = Object.fromEntries([...element.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.#parts.enlarge.addEventListener("click", () => this.#enlarge());
     new ResizeObserver(() => this.#fit()).observe(this.#parts.canvas);
+    new IntersectionObserver(([{ isIntersecting }]) => this.#scrolled(isIntersecting), { rootMargin: "200px" }).observe(element);
   }
 
   get element() { return this.#element; }
@@ -41,18 +43,28 @@ export class Tile {
     this.#parts.canvas.setAttribute("aria-label", name);
   }
 
-  /** A newer frame: decoded off the main thread; while one is being decoded only the newest waits. */
-  async show(frame, jpeg) {
+  /** A newer frame: decoded off the main thread and only where it is seen; while one is decoded only the newest waits. */
+  show(frame, jpeg) {
     this.#next = { frame, jpeg };
+    this.#decode();
+  }
+
+  async #decode() {
     if (this.#decoding) return;
     this.#decoding = true;
-    while (this.#next) {
-      const { frame: shown, jpeg: picture } = this.#next;
+    while (this.#next && this.#seen) {
+      const { frame, jpeg } = this.#next;
       this.#next = null;
-      const bitmap = await createImageBitmap(picture).catch(() => null);
-      if (bitmap) this.#take(shown, bitmap);
+      const resizeWidth = Math.min(frame.imageWidth, this.#parts.canvas.width);
+      const bitmap = await createImageBitmap(jpeg, { resizeWidth, resizeQuality: "medium" }).catch(() => null);
+      if (bitmap) this.#take(frame, bitmap);
     }
     this.#decoding = false;
+  }
+
+  #scrolled(seen) {
+    this.#seen = seen;
+    this.#decode();
   }
 
   #take(frame, bitmap) {
@@ -95,13 +107,14 @@ export class Tile {
 
   /** Once a second: the age of the picture, and whether it may still be called live. */
   tick() {
-    const age = this.#frame ? secondsSince(this.#frame.timestamp) : null;
-    const [live, badge, note] = this.#liveness(age);
+    const newest = this.#next?.frame ?? this.#frame;
+    const age = newest ? secondsSince(newest.timestamp) : null;
+    const [live, badge, note] = this.#liveness(newest, age);
     this.#element.dataset.live = live;
     say(this.#parts.badge, badge);
     say(this.#parts.note, note);
     say(this.#parts.age, age === null ? "" : spellAge(age));
-    const [level, risk, words] = live === "live" ? this.#risk() : ["unknown", "–", ""];
+    const [level, risk, words] = live === "live" ? this.#risk(newest) : ["unknown", "–", ""];
     this.#element.dataset.risk = level;
     this.#parts.risk.dataset.level = level;
     say(this.#parts.risk, risk);
@@ -109,13 +122,13 @@ export class Tile {
     this.#parts.words.title = words;
   }
 
-  #liveness(age) {
+  #liveness(newest, age) {
     const { state, since, message } = this.#status ?? {};
     const patience = Math.max(LEAST_PATIENCE, 3 * Number(this.#element.dataset.interval) + 4);
     if (state === "stopped") return ["offline", gettext("stopped"), gettext("Stopped. An operator can start it.")];
     if (age === null) return DOWN.has(state) ? this.#offline(since, message) : ["waiting", gettext("waiting"), gettext("Waiting for the first picture…")];
-    if (age > patience && (DOWN.has(state) || age > OFFLINE_AFTER)) return this.#offline(since ?? this.#frame.timestamp, message);
-    const moment = spellMoment(this.#frame.timestamp);
+    if (age > patience && (DOWN.has(state) || age > OFFLINE_AFTER)) return this.#offline(since ?? newest.timestamp, message);
+    const moment = spellMoment(newest.timestamp);
     if (age > patience) return ["stale", interpolate(gettext("stale since %s"), [moment]), gettext("No new picture. This is an old one.")];
     if (!this.#linked) return ["stale", gettext("not connected"), gettext("Not connected to the service. This is an old picture.")];
     return ["live", gettext("live"), ""];
@@ -126,8 +139,8 @@ export class Tile {
     return ["offline", badge, message || gettext("No picture arrives from this camera.")];
   }
 
-  #risk() {
-    const own = this.#frame.assessmentStatus;
+  #risk(newest) {
+    const own = newest.assessmentStatus;
     const verdict = this.#verdict;
     const recent = verdict?.assessmentStatus === "done" && secondsSince(verdict.frameTimestamp) < VERDICT_SECONDS;
     if (recent) return [verdict.level, LEVEL_NAMES[verdict.level], verdict.words];
