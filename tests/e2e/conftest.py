@@ -107,7 +107,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(chromium: Browser, server: Server) -> Iterator[BrowserContext]:
-    with chromium.new_context(base_url=server.address, locale="en-GB", viewport={"width": 1280, "height": 900}) as made:
+    screen: Any = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "timezone_id": "Asia/Kolkata"}
+    with chromium.new_context(base_url=server.address, **screen) as made:
         yield made
 
 

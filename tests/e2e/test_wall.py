@@ -163,6 +163,15 @@ def test_camera_that_goes_down_says_so(page: Page, operator: User, camera: Camer
     expect(page.locator(".tile .picture-note")).to_have_text("No route to the camera.")
 
 
+def test_times_are_those_of_the_installation(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    since = utc_now() - timedelta(minutes=5)
+    Camera.objects.filter(pk=camera.pk).update(state=StreamState.OFFLINE, state_since=since)
+    sign_in(operator)
+    connected(page)
+    day = "" if since.date() == utc_now().date() else f"{since:%Y-%m-%d} "
+    expect(page.locator(".tile .badge")).to_have_text(f"offline since {day}{since:%H:%M:%S}")
+
+
 def test_camera_given_to_the_user_appears_without_reloading(page: Page, operator: User, sign_in: SignIn) -> None:
     sign_in(operator)
     connected(page)

@@ -22,13 +22,16 @@ export function secondsSince(moment) {
   return (serverNow() - Date.parse(moment)) / 1000;
 }
 
-const clockTime = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const dayAndTime = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+// Times are those of the installation, as on every other page, wherever the reader's computer thinks it is.
+const { lang, dataset: { timeZone } } = document.documentElement;
+const clockTime = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone });
+const day = new Intl.DateTimeFormat("en-CA", { dateStyle: "short", timeZone });
 
-/** A moment as people read it: the time of today, with the day when it was another. */
+/** A moment as people read it: the time, before it the day when that is not today. */
 export function spellMoment(moment) {
   const when = new Date(moment);
-  return when.toDateString() === new Date().toDateString() ? clockTime.format(when) : dayAndTime.format(when);
+  const time = clockTime.format(when);
+  return day.format(when) === day.format(serverNow()) ? time : `${day.format(when)} ${time}`;
 }
 
 /** An age in words: tenths below ten seconds, then seconds, minutes, hours. */
