@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from playwright.sync_api import Page, expect
 
 from assessment.alerts import apply_verdicts
@@ -55,7 +55,8 @@ def judge(row: FrameResult, level: RiskLevel, words: str) -> None:
         confidence=0.9,
     )
     assert close_frame(row.pk, now=utc_now())
-    changes = apply_verdicts(row.pk)
+    with transaction.atomic():
+        changes = apply_verdicts(row.pk)
     publish.publish_verdict(row.pk)
     for change in changes:
         publish.publish_alert(change.alert_id, change.change)

@@ -526,4 +526,4 @@ def test_looking_up_access_takes_three_queries(viewer: Desk, django_assert_num_q
 @pytest.fixture(autouse=True)
 def quiet_redis(redis_client: redis.Redis) -> Iterator[None]:
     yield
-    assert redis_client.pubsub_channels("live__group__*") == []
+    assert redis_client.pubsub_channels(publish.redis_channel("*")) == []

@@ -110,10 +110,12 @@ def _database(url: str) -> dict[str, Any]:
 DATABASES = {"default": _database(ENVIRONMENT.database_url or f"sqlite:///{RUN_DIR / 'trafficmon.sqlite3'}")}
 
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{RUN_DIR / 'redis.sock'}"
+# What Redis publishes is heard in all of its databases: the name keeps installations that share a server apart.
+_redis_database = REDIS_URL.rpartition("/")[2]
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "live"},
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"live{_redis_database if _redis_database.isdigit() else ''}"},
     }
 }
 
