@@ -34,7 +34,8 @@ def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], b
     """What the frame store still holds; raises PictureGone when the frame is gone."""
     whole = fetch(frame.frame_key)
     if whole is None:
-        raise PictureGone(f"The picture of frame {frame.frame_key} is no longer kept.")
+        message = f"The picture of frame {frame.frame_key} is no longer kept."
+        raise PictureGone(message)
     crop = fetch(f"{frame.frame_key}:{group_index}") if group_index != WHOLE_FRAME else None
     return Pictures(whole, crop)
 
