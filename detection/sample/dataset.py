@@ -76,29 +76,29 @@ def as_yolo(labels: Sequence[Label], width: float, height: float) -> str:
     return "\n".join(lines)
 
 
-def write_dataset(folder: Path, *, training: int, validation: int, workers: int = 1) -> Path:
+def write_dataset(folder: Path, *, training: int, validation: int, first_seed: int = 0, workers: int = 1) -> Path:
     """Write about that many pictures for training and for validation, from disjoint seeds; the path of its yaml file.
 
-    Pictures that are already there are kept, so that an interrupted run goes on where it stopped.
+    `first_seed` counts from the start of each range of seeds. Pictures that are already there are kept, so that an
+    interrupted run goes on where it stopped.
     """
     parts = [
-        *_parts(folder / "train", TRAINING_SEEDS, training, crops=True),
+        *_parts(folder / "train", TRAINING_SEEDS[first_seed:], training, crops=True),
         *_parts(folder / "val", VALIDATION_SEEDS, validation, crops=False),
     ]
     _write_parts(parts, workers)
-    description = folder / "street.yaml"
-    names = "\n".join(f"  {number}: {name}" for number, name in enumerate(CLASS_NAMES))
-    description.write_text(f"path: {folder.resolve()}\ntrain: train/images\nval: val/images\nnames:\n{names}\n")
-    return description
+    return _describe(folder, "street.yaml", ("train/images", "val/images"))
 
 
-def write_test_set(folder: Path, *, pictures: int, workers: int = 1) -> Path:
-    """Pictures from seeds that neither training nor validation has seen; the path of its yaml file."""
-    _write_parts(_parts(folder / "test", TEST_SEEDS, pictures, crops=False), workers)
-    description = folder / "street-test.yaml"
+def unseen_parts(pictures: int) -> list[Part]:
+    """Streets that neither training nor validation has seen, for about that many pictures."""
+    return _parts(Path(), TEST_SEEDS, pictures, crops=False)
+
+
+def _describe(folder: Path, name: str, images: tuple[str, str]) -> Path:
     names = "\n".join(f"  {number}: {name}" for number, name in enumerate(CLASS_NAMES))
-    path = f"path: {folder.resolve()}\ntrain: test/images\nval: test/images\nnames:\n{names}\n"
-    description.write_text(path)
+    description = folder / name
+    description.write_text(f"path: {folder.resolve()}\ntrain: {images[0]}\nval: {images[1]}\nnames:\n{names}\n")
     return description
 
 

@@ -13,7 +13,10 @@ import ctypes
 import os
 import shutil
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +25,46 @@ NAME = "trafficmon-sample"
 WORK = Path("var/sample-model")
 INPUT_SIZE = (384, 640)
 """Height and width of the exported model's input: a 16:9 picture, padded as little as strides of 32 allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """So many epochs on pictures of its own, from the learning rate down to a fiftieth of it."""
+
+    epochs: int
+    learning_rate: float
+
+
+STAGES = (Stage(9, 0.0025), Stage(9, 0.002))
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "batch": 8,
+        "nbs": 8,
+        "imgsz": INPUT_SIZE[1],
+        "rect": True,
+        "device": "cpu",
+        "workers": 0,
+        "seed": 1,
+        "deterministic": True,
+        "optimizer": "AdamW",
+        "lrf": 0.02,
+        "cos_lr": True,
+        "warmup_epochs": 1.0,
+        "weight_decay": 0.0005,
+        "scale": 0.25,
+        "translate": 0.08,
+        "fliplr": 0.5,
+        "hsv_h": 0.02,
+        "hsv_s": 0.5,
+        "hsv_v": 0.35,
+        "mosaic": 0.0,
+        "erasing": 0.0,
+        "plots": False,
+        "patience": 0,
+        "max_det": 200,
+    }
+)
+_SEEDS_PER_STAGE = 1000
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_CONFIG_DIR", str(WORK.resolve() / "ultralytics"))
@@ -71,51 +114,18 @@ def _in_float32(value: Any) -> Any:
     return type(value)(_in_float32(part) for part in value) if isinstance(value, list | tuple) else value
 
 
-def train(description: Path, *, epochs: int, batch: int, run: Path) -> Path:
-    """Train, or go on with the run in `run`; the path of the best checkpoint."""
-    weights = run / "weights"
-    last = weights / "last.pt"
-    settings: dict[str, Any] = {
-        "data": str(description),
-        "project": str(run.parent.resolve()),
-        "name": run.name,
-        "exist_ok": True,
-        "epochs": epochs,
-        "batch": batch,
-        "nbs": batch,
-        "imgsz": INPUT_SIZE[1],
-        "rect": True,
-        "device": "cpu",
-        "workers": 0,
-        "seed": 1,
-        "deterministic": True,
-        "pretrained": False,
-        "optimizer": "AdamW",
-        "lr0": 0.0025,
-        "lrf": 0.02,
-        "cos_lr": True,
-        "warmup_epochs": 1.0,
-        "weight_decay": 0.0005,
-        "scale": 0.25,
-        "translate": 0.08,
-        "fliplr": 0.5,
-        "hsv_h": 0.02,
-        "hsv_s": 0.5,
-        "hsv_v": 0.35,
-        "mosaic": 0.0,
-        "erasing": 0.0,
-        "plots": False,
-        "patience": 0,
-        "max_det": 200,
-    }
+def train(stage: Stage, description: Path, start: Path, run: Path) -> Path:
+    """Train from `start`, or go on with what is in `run`; the path of the best checkpoint."""
+    last = run / "weights" / "last.pt"
     keep_memory()
     if torch.cpu._is_avx512_bf16_supported():
         cast("Any", BaseModel).loss = loss_in_bfloat16
     if not last.exists():
-        YOLO(HERE / "sample.yaml").train(**settings)
+        places = {"data": str(description), "project": str(run.parent.resolve()), "name": run.name, "exist_ok": True}
+        YOLO(start).train(epochs=stage.epochs, lr0=stage.learning_rate, **SETTINGS, **places)
     elif _is_unfinished(last):
         YOLO(last).train(resume=True)
-    return weights / "best.pt"
+    return run / "weights" / "best.pt"
 
 
 def ship(checkpoint: Path, folder: Path = WEIGHTS) -> Path:
@@ -148,24 +158,23 @@ def _is_unfinished(checkpoint: Path) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the sample model on the synthetic street.")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--training-pictures", type=int, default=3000)
+    parser.add_argument("--pictures", type=int, default=3000, help="for training, in each stage")
     parser.add_argument("--validation-pictures", type=int, default=120)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw pictures")
     parser.add_argument("--work", type=Path, default=WORK, help="where pictures and checkpoints are kept")
-    parser.add_argument("--ship-only", action="store_true", help="ship the best checkpoint there is, without training")
+    parser.add_argument("--ship-only", type=Path, metavar="CHECKPOINT", help="ship this, without training")
     options = parser.parse_args()
-    run = options.work / "run"
-    best = run / "weights" / "best.pt"
-    if not options.ship_only:
+    best: Path = options.ship_only or HERE / "sample.yaml"
+    for number, stage in enumerate(() if options.ship_only else STAGES, start=1):
+        folder = options.work / f"stage-{number}"
         description = write_dataset(
-            options.work,
-            training=options.training_pictures,
+            folder,
+            training=options.pictures,
             validation=options.validation_pictures,
+            first_seed=(number - 1) * _SEEDS_PER_STAGE,
             workers=options.workers,
         )
-        best = train(description, epochs=options.epochs, batch=options.batch, run=run)
+        best = train(stage, description, best, folder / "run")
     sys.stdout.write(f"shipped {ship(best)}\n")
 
 

@@ -10,7 +10,7 @@ from detection.sample.dataset import (
     Label,
     as_yolo,
     labels_of,
-    write_test_set,
+    write_dataset,
 )
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
@@ -61,9 +61,10 @@ def test_seeds_of_training_validation_and_test_are_disjoint() -> None:
 
 
 def test_written_set_has_one_label_file_for_each_picture(tmp_path: Path) -> None:
-    description = write_test_set(tmp_path, pictures=1)
-    pictures = {one.stem for one in (tmp_path / "test" / "images").glob("*.jpg")}
-    labels = {one.stem for one in (tmp_path / "test" / "labels").glob("*.txt")}
-    assert pictures == labels
-    assert len(pictures) == 40
-    assert "  7: stop_sign" in description.read_text().splitlines()
+    description = write_dataset(tmp_path, training=1, validation=1)
+    for name in ("train", "val"):
+        pictures = {one.stem for one in (tmp_path / name / "images").glob("*.jpg")}
+        labels = {one.stem for one in (tmp_path / name / "labels").glob("*.txt")}
+        assert pictures == labels
+        assert len(pictures) == 40
+    assert description.read_text().splitlines()[-1] == "  7: stop_sign"
