@@ -74,18 +74,26 @@ class FrameReader:
         return Rendered(result.frame_key, await self._message(result, pictures))
 
     async def _message(self, result: DetectionResult, pictures: Pictures) -> str | bytes:
-        if pictures == "none":
-            return result.as_text()
-        if pictures == "url":
-            return result.model_copy(update={"frame": reverse("frame", args=[result.frame_key])}).as_text()
-        keys = [result.frame_key]
-        if pictures == "inline":
-            keys += [f"{result.frame_key}:{group.group_index}" for group in result.traffic_groups]
-        picture, *crops = cast("list[bytes | None]", await self._client.mget([f"frame:{key}" for key in keys]))
-        if pictures == "binary":
-            return pack_picture(result, picture or b"")
-        images = tuple(_image(group, crop) for group, crop in zip(result.traffic_groups, crops, strict=True) if crop)
-        return result.model_copy(update={"frame": _data_uri(picture), "group_images": images}).as_text()
+        match pictures:
+            case "none":
+                return result.as_text()
+            case "url":
+                return result.model_copy(update={"frame": reverse("frame", args=[result.frame_key])}).as_text()
+            case "binary":
+                [picture] = await self._pictures([result.frame_key])
+                return pack_picture(result, picture or b"")
+            case "inline":
+                return (await self._with_pictures(result)).as_text()
+
+    async def _with_pictures(self, result: DetectionResult) -> DetectionResult:
+        groups = result.traffic_groups
+        crop_keys = [f"{result.frame_key}:{group.group_index}" for group in groups]
+        picture, *crops = await self._pictures([result.frame_key, *crop_keys])
+        images = tuple(_image(group, crop) for group, crop in zip(groups, crops, strict=True) if crop)
+        return result.model_copy(update={"frame": _data_uri(picture), "group_images": images})
+
+    async def _pictures(self, keys: list[str]) -> list[bytes | None]:
+        return cast("list[bytes | None]", await self._client.mget([f"frame:{key}" for key in keys]))
 
 
 class Rendered:
