@@ -43,7 +43,8 @@ _FULL_WIDTH = (
 """Full-width quotes, colons and commas where JSON has its own; inside a text they stay."""
 
 _RESULT_KEYS = ("results", "dangerousdrivingresults", "result", "groups", "assessments", "data", "answer", "output")
-_ANSWER_KEYS = frozenset({"risklevel", "level", "maxrisklevel", "hasdangerousdriving", "confidence"})
+_VERDICT_KEYS = frozenset({"risklevel", "level", "confidence"})
+_ANSWER_KEYS = _VERDICT_KEYS | {"maxrisklevel", "hasdangerousdriving"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +124,23 @@ def _plain_keys(fields: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _results(answer: Fields) -> Iterator[Fields]:
     """The objects that judge a group each, wherever the answer keeps them."""
-    for key in _RESULT_KEYS:
-        held = answer.get(key)
-        if isinstance(held, str) and "{" in held:
-            held = _loaded(held)
-        if isinstance(held, dict):
-            yield from _results_in_object(held)
-            return
-        if isinstance(held, list) and held:
-            yield from (_plain_keys(each) for each in held if isinstance(each, dict))
-            return
-    if "risklevel" in answer or "level" in answer or "confidence" in answer:
+    candidates = (_held(answer.get(key)) for key in _RESULT_KEYS)
+    held = next((each for each in candidates if each is not None), None)
+    if isinstance(held, dict):
+        yield from _results_in_object(held)
+    elif isinstance(held, list):
+        yield from (_plain_keys(each) for each in held if isinstance(each, dict))
+    elif _VERDICT_KEYS & answer.keys():
         yield answer
+
+
+def _held(value: Any) -> dict[Any, Any] | list[Any] | None:
+    """What can hold results: an object or a list that is not empty, or either as text; None for anything else."""
+    if isinstance(value, str) and "{" in value:
+        value = _loaded(value)
+    if value == []:
+        return None
+    return value if isinstance(value, dict | list) else None
 
 
 def _results_in_object(held: Mapping[Any, Any]) -> Iterator[Fields]:
@@ -187,18 +193,22 @@ def _level(
     raised, and an answer that says it has no danger is then no more than `low`.
     """
     stated = level_named(words_of(fields.get("risklevel", fields.get("level")), MAX_PHRASE))
-    of_whole = whole.level if alone else None
     if stated is None and confidence is not None:
         derived = level_of_confidence(confidence, thresholds)
         return _milder(derived, RiskLevel.LOW) if whole.has_danger is False else derived
-    if stated is None and of_whole is None:
-        return RiskLevel.NONE if alone and whole.has_danger is False else None
-    at_least = RiskLevel.LOW if alone and whole.has_danger else RiskLevel.NONE
-    return highest(level for level in (stated, of_whole, at_least) if level)
+    return _level_of_only_result(stated, whole) if alone else stated
 
 
 def _milder(one: RiskLevel, other: RiskLevel) -> RiskLevel:
     return min(one, other, key=lambda level: level.severity)
+
+
+def _level_of_only_result(stated: RiskLevel | None, whole: _Whole) -> RiskLevel | None:
+    """The graver of what the result states and what the whole answer says; None where neither says anything."""
+    if stated is None and whole.level is None:
+        return RiskLevel.NONE if whole.has_danger is False else None
+    at_least = RiskLevel.LOW if whole.has_danger else RiskLevel.NONE
+    return highest(level for level in (stated, whole.level, at_least) if level)
 
 
 def _type(code: str, phrases: tuple[str, ...], description: str, level: RiskLevel) -> RiskType:
@@ -222,24 +232,29 @@ def _fallback_phrase(risk_type: RiskType, level: RiskLevel, description: str) ->
 def _assigned(
     found: Iterable[tuple[float | None, RiskVerdict | None]], asked: frozenset[int]
 ) -> tuple[RiskVerdict, ...]:
-    """Verdicts under the indices they were asked for, the graver of two for one index.
-
-    Those without a right index go, in order, to the indices left over where there are as many; where one index was
-    asked, the gravest of them is its verdict. Elsewhere whose they are is unknown, and they are left out.
-    """
+    """Verdicts under the indices they were asked for, the graver of two for one index, in the order of the indices."""
     readable = [(index, verdict) for index, verdict in found if verdict is not None]
     by_index: dict[int, RiskVerdict] = {}
     for index, verdict in readable:
         if index is not None and index in asked:
             _keep_graver(by_index, int(index), verdict)
-    left_over = sorted(asked - by_index.keys())
     strays = [verdict for index, verdict in readable if index not in asked]
+    _place_strays(by_index, strays, asked)
+    return tuple(by_index[index] for index in sorted(by_index))
+
+
+def _place_strays(by_index: dict[int, RiskVerdict], strays: list[RiskVerdict], asked: frozenset[int]) -> None:
+    """Verdicts without a right index go, in order, to the indices left over where there are as many.
+
+    Where one index was asked, the gravest of them is its verdict. Elsewhere whose they are is unknown, and they are
+    left out.
+    """
+    left_over = sorted(asked - by_index.keys())
     if len(asked) == 1:
         strays = sorted(strays, key=lambda verdict: -verdict.level.severity)[:1]
     if len(strays) == len(left_over):
         for index, verdict in zip(left_over, strays, strict=True):
             _keep_graver(by_index, index, verdict)
-    return tuple(by_index[index] for index in sorted(by_index))
 
 
 def _keep_graver(by_index: dict[int, RiskVerdict], index: int, verdict: RiskVerdict) -> None:

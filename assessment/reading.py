@@ -98,12 +98,20 @@ def ids_of(value: object, *, most: int) -> tuple[int, ...]:
 
 
 def _split(value: object, depth: int) -> Iterator[str]:
+    """The texts and numbers in a value as text, from lists and objects up to three deep."""
     if isinstance(value, str):
         yield from (part.strip(" []()'\"“”") for part in _SEPARATORS.split(value))
-    elif isinstance(value, list) and depth < 3:
-        for each in value[:100]:
-            yield from _split(each, depth + 1)
-    elif isinstance(value, dict) and depth < 3:
-        yield from _split(next((value[key] for key in ("id", "name", "type") if key in value), None), depth + 1)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield _plain(value)
+    elif depth < 3:
+        for part in _parts(value):
+            yield from _split(part, depth + 1)
+
+
+def _parts(value: object) -> list[object]:
+    """The elements of a list; of an object only what names it."""
+    if isinstance(value, list):
+        return value[:100]
+    if isinstance(value, dict):
+        return [value[key] for key in ("id", "name", "type") if key in value][:1]
+    return []

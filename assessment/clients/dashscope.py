@@ -147,10 +147,14 @@ def _answer(reply: Any, model: str, seconds: float) -> Answer:
 
 
 def _text_of(output: Any) -> str:
-    """The words of the first choice; content is a list of parts, or, from some models, one string."""
+    """The words of the first choice, "" where there are none."""
     choices = (output or {}).get("choices") or []
     message = (choices[0].get("message") if choices else None) or {}
-    content = message.get("content") or ""
+    return _joined(message.get("content") or "")
+
+
+def _joined(content: Any) -> str:
+    """The text of a message, which is a list of parts or, from some models, one string."""
     if isinstance(content, str):
         return content
     return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))

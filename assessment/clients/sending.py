@@ -187,20 +187,31 @@ def _failure(error: requests.RequestException, *, timed_out: bool) -> UnableToAs
 
 def _check_protocol(response: requests.Response) -> None:
     """Raises on the replies at which the SDK stumbles: what is no JSON object, and a refusal that comes with 200."""
+    reply = _json_object(response)
+    if response.status_code == HTTPStatus.OK and not isinstance(reply.get("output"), dict):
+        raise _refusal_with_200(reply)
+
+
+def _json_object(response: requests.Response) -> dict[str, Any]:
+    """The body; raises the failure that fits the status where it is no JSON object."""
     status = response.status_code
     try:
         reply = json.loads(response.content)
     except ValueError:
         reply = None
-    if not isinstance(reply, dict):
-        failure = ProviderFailed if status == HTTPStatus.OK else failure_of(status, "", "")
-        message = f"HTTP {status} with a body that is no JSON object."
-        raise failure(message, status=status)
-    if status == HTTPStatus.OK and not isinstance(reply.get("output"), dict):
-        code, message = str(reply.get("code") or ""), str(reply.get("message") or "")[:300]
-        raise failure_of(HTTPStatus.INTERNAL_SERVER_ERROR, code, message)(
-            message or "The reply has no output.",
-            status=status,
-            code=code,
-            request_id=str(reply.get("request_id") or ""),
-        )
+    if isinstance(reply, dict):
+        return reply
+    failure = ProviderFailed if status == HTTPStatus.OK else failure_of(status, "", "")
+    message = f"HTTP {status} with a body that is no JSON object."
+    raise failure(message, status=status)
+
+
+def _refusal_with_200(reply: dict[str, Any]) -> UnableToAssess:
+    code, message = str(reply.get("code") or ""), str(reply.get("message") or "")[:300]
+    failure = failure_of(HTTPStatus.INTERNAL_SERVER_ERROR, code, message)
+    return failure(
+        message or "The reply has no output.",
+        status=HTTPStatus.OK.value,
+        code=code,
+        request_id=str(reply.get("request_id") or ""),
+    )

@@ -86,18 +86,21 @@ def _find(scene: Scene, rng: random.Random) -> Finding:
     )
 
 
+_NEAR = 0.35
+_CONFLICT_LEVELS = ((0.7, 0.45, "high"), (0.55, 0.65, "medium"), (0.0, 0.85, "low"))
+"""Above which closeness, and for which share of such scenes, a conflict is given this level; the first that fits."""
+
+
 def _pedestrian_conflict(people: tuple[Seen, ...], vehicles: list[Seen], rng: random.Random) -> Finding | None:
-    pairs = ((closeness(person.box, vehicle.box), person, vehicle) for person in people for vehicle in vehicles)
-    nearest = max(pairs, key=lambda pair: pair[0], default=None)
-    if nearest is None or nearest[0] < 0.35:
+    pairs = itertools.product(people, vehicles)
+    measured = ((closeness(person.box, vehicle.box), person, vehicle) for person, vehicle in pairs)
+    nearest = max(measured, key=lambda pair: pair[0], default=None)
+    if nearest is None or nearest[0] < _NEAR:
         return None
     near, person, vehicle = nearest
     draw = rng.random()
-    if near > 0.7 and draw < 0.45:
-        return Finding("pedestrian_conflict", "high", (person, vehicle))
-    if near > 0.55 and draw < 0.65:
-        return Finding("pedestrian_conflict", "medium", (person, vehicle))
-    return Finding("pedestrian_conflict", "low", (person, vehicle)) if draw < 0.85 else None
+    level = next((level for above, share, level in _CONFLICT_LEVELS if near > above and draw < share), None)
+    return Finding("pedestrian_conflict", level, (person, vehicle)) if level else None
 
 
 def _tailgating(vehicles: list[Seen], rng: random.Random) -> Finding | None:

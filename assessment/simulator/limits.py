@@ -19,20 +19,25 @@ class KeyLimits:
     rps: int = 0
     rpm: int = 0
     tpm: int = 0
-    _times: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
-    _tokens: dict[str, deque[tuple[float, int]]] = field(default_factory=lambda: defaultdict(deque))
+    _admitted: dict[str, deque[tuple[float, int]]] = field(default_factory=lambda: defaultdict(deque))
+    """Moment and tokens of each key's requests in the last minute."""
 
     def admit(self, key: str, tokens: int, now: float) -> None:
         """Count a request of `tokens` at `now`, or raise the Refusal of the limit it is over."""
-        times, spent = self._times[key], self._tokens[key]
-        while times and times[0] <= now - MINUTE:
-            times.popleft()
-        while spent and spent[0][0] <= now - MINUTE:
-            spent.popleft()
-        in_last_second = sum(1 for _at in takewhile(lambda at: at > now - 1.0, reversed(times)))
-        if (self.rps and in_last_second >= self.rps) or (self.rpm and len(times) >= self.rpm):
+        admitted = self._of_last_minute(key, now)
+        in_last_second = sum(1 for _ in takewhile(lambda one: one[0] > now - 1.0, reversed(admitted)))
+        if _is_used_up(self.rps, in_last_second) or _is_used_up(self.rpm, len(admitted)):
             raise Refusal(*REFUSALS[FaultKind.RATE_LIMIT])
-        if self.tpm and sum(each for _at, each in spent) + tokens > self.tpm:
+        if self.tpm and sum(each for _at, each in admitted) + tokens > self.tpm:
             raise Refusal(*REFUSALS[FaultKind.TOKEN_LIMIT])
-        times.append(now)
-        spent.append((now, tokens))
+        admitted.append((now, tokens))
+
+    def _of_last_minute(self, key: str, now: float) -> deque[tuple[float, int]]:
+        admitted = self._admitted[key]
+        while admitted and admitted[0][0] <= now - MINUTE:
+            admitted.popleft()
+        return admitted
+
+
+def _is_used_up(limit: int, count: int) -> bool:
+    return limit != 0 and count >= limit
