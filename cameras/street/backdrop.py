@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -217,22 +219,9 @@ def _shadow_of(top: tuple[float, float, float], light: Light) -> Point:
 
 def _stand_up(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
     """Buildings, trees and lamps from the farthest to the nearest, each a screen for what moves behind it."""
-    eye = canvas.pinhole.position
-    standing: list[tuple[float, int, Building | Point | tuple[float, float, float]]] = []
-    for building in scene.buildings:
-        x1, y1, x2, y2 = building.footprint
-        nearest = (min(max(eye[0], x1), x2), min(max(eye[1], y1), y2))
-        standing.append((math.dist(nearest, eye[:2]), 0, building))
-    standing += [(math.dist(tree, eye[:2]), 1, tree) for tree in scene.trees]
-    standing += [(math.dist(lamp[:2], eye[:2]), 2, lamp) for lamp in scene.lamps]
-    for depth, _, thing in sorted(standing, key=lambda one: (-one[0], one[1])):
+    for depth, paint in sorted(_standing(canvas, scene, rng), key=lambda one: -one[0]):
         canvas.begin()
-        if isinstance(thing, Building):
-            _paint_building(canvas, thing, scene.light, rng)
-        elif len(thing) == 2:
-            _paint_tree(canvas, thing, rng)
-        else:
-            _paint_lamp(canvas, thing, night=scene.light.night)
+        paint()
         canvas.end(depth)
     for barrier in scene.barriers:
         _paint_barrier(canvas, barrier)
@@ -240,6 +229,19 @@ def _stand_up(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
         _paint_mast(canvas, head)
     for sign in scene.signs:
         _paint_post(canvas, sign.place, 3.0)
+
+
+def _standing(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> Iterator[tuple[float, Callable[[], None]]]:
+    """How far each thing is from the camera along the ground, in metres, and how to paint it."""
+    eye = canvas.pinhole.position[:2]
+    for building in scene.buildings:
+        x1, y1, x2, y2 = building.footprint
+        nearest = (min(max(eye[0], x1), x2), min(max(eye[1], y1), y2))
+        yield math.dist(nearest, eye), partial(_paint_building, canvas, building, scene.light, rng)
+    for tree in scene.trees:
+        yield math.dist(tree, eye), partial(_paint_tree, canvas, tree, rng)
+    for lamp in scene.lamps:
+        yield math.dist(lamp[:2], eye), partial(_paint_lamp, canvas, lamp, night=scene.light.night)
 
 
 def _paint_building(canvas: Canvas, building: Building, light: Light, rng: np.random.Generator) -> None:

@@ -211,14 +211,23 @@ def _head(own: _Direction) -> Head:
 
 
 def _trees(view: View) -> Iterable[Point]:
+    """Along both streets, but not on the camera's own corner nor close before it."""
     x = _WIDE + _PAVEMENT + 1.6
     y = _NARROW + _PAVEMENT + 1.6
-    spots = [(side * x, y + 4 + 11 * n) for side in (-1, 1) for n in range(7)]
-    spots += [(side * (x + 9 + 12 * n), y) for side in (-1, 1) for n in range(6)]
-    spots += [(-x if view.position[0] > 0 else x, -y - 12 - 11 * n) for n in range(5)]
     away = 1 if view.position[0] < 0 else -1
-    spots += [(away * (x + 12 + 12 * n), -y - 1) for n in range(4)]
-    return [spot for spot in spots if math.dist(spot, view.position[:2]) > 22]
+    rows = (
+        _row((-x, y + 4), (0, 11), 7),
+        _row((x, y + 4), (0, 11), 7),
+        _row((-x - 9, y), (-12, 0), 6),
+        _row((x + 9, y), (12, 0), 6),
+        _row((away * x, -y - 12), (0, -11), 5),
+        _row((away * (x + 12), -y - 1), (away * 12, 0), 4),
+    )
+    return [spot for row in rows for spot in row if math.dist(spot, view.position[:2]) > 22]
+
+
+def _row(start: Point, step: Point, count: int) -> list[Point]:
+    return [(start[0] + step[0] * n, start[1] + step[1] * n) for n in range(count)]
 
 
 def _lamps(view: View) -> Iterable[tuple[float, float, float]]:

@@ -238,13 +238,16 @@ class Traffic:
         if signal is None or vehicle.part.runs_signals:
             return None
         distance = self.network.lengths[vehicle.lane] - vehicle.metres - vehicle.length / 2
-        if distance > _LOOK_AHEAD_M or distance < -_OVER_THE_LINE_M or (distance < 0 and vehicle.speed > 2.0):
-            return None
-        aspect = self.plan.aspect(signal, now)
-        if aspect is Aspect.GREEN and not self._too_slow_to_clear(vehicle, signal, now):
+        if not _faces_line(vehicle, distance) or self._may_cross(vehicle, signal, now):
             return None
         can_stop = vehicle.speed * vehicle.speed / (2 * 3.2) <= distance
-        return distance if aspect is Aspect.RED or can_stop else None
+        return distance if can_stop or self.plan.aspect(signal, now) is Aspect.RED else None
+
+    def _may_cross(self, vehicle: Vehicle, signal: str, now: float) -> bool:
+        """It has green; cyclists do not start across at the end of it."""
+        if self.plan.aspect(signal, now) is not Aspect.GREEN:
+            return False
+        return vehicle.object_class is not ObjectClass.BICYCLE or self.plan.green_left(signal, now) >= 4.5
 
     def _way_given(self, vehicle: Vehicle) -> float | None:
         """Metres from the front to where bicycles cross the turn it takes; None when none is coming."""
@@ -269,13 +272,16 @@ class Traffic:
             for one in self._by_lane[before]
         )
 
-    def _too_slow_to_clear(self, vehicle: Vehicle, signal: str, now: float) -> bool:
-        """Cyclists do not start across at the end of green."""
-        return vehicle.object_class is ObjectClass.BICYCLE and self.plan.green_left(signal, now) < 4.5
-
 
 def _progress(vehicle: Vehicle) -> float:
     return vehicle.metres
+
+
+def _faces_line(vehicle: Vehicle, distance: float) -> bool:
+    """Whether a stop line `distance` metres before its front concerns it: near, and crossed by a creep at most."""
+    if distance < 0 and vehicle.speed > 2.0:
+        return False
+    return -_OVER_THE_LINE_M <= distance <= _LOOK_AHEAD_M
 
 
 def _free_road(vehicle: Vehicle, wanted: float) -> float:
