@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from django.utils.translation import gettext as _
 
 from cameras.models import Sampling
@@ -34,19 +35,7 @@ def look_at(path: Path, *, started_at: datetime | None) -> Recording:
         raise RecordingUnusableError(problem % {"path": path})
     try:
         with path.open("rb"), av.open(str(path.resolve()), "r") as container:
-            if not container.streams.video:
-                raise RecordingUnusableError(_("There is no video in %(path)s.") % {"path": path})
-            video = container.streams.video[0]
-            duration = float(container.duration or 0) / av.time_base
-            return Recording(
-                name=path.name,
-                width=video.codec_context.width,
-                height=video.codec_context.height,
-                codec=video.codec_context.name,
-                fps=float(video.average_rate or video.guessed_rate or 0),
-                duration_seconds=duration,
-                started_at=started_at or datetime.fromtimestamp(path.stat().st_mtime, UTC),
-            )
+            return _described(path, container, started_at)
     except PermissionError:
         raise RecordingUnusableError(_("You may not read %(path)s.") % {"path": path}) from None
     except (av.FFmpegError, OSError) as error:
@@ -54,6 +43,21 @@ def look_at(path: Path, *, started_at: datetime | None) -> Recording:
         raise RecordingUnusableError(
             _("%(path)s cannot be read: %(reason)s") % {"path": path, "reason": reason}
         ) from None
+
+
+def _described(path: Path, container: InputContainer, started_at: datetime | None) -> Recording:
+    if not container.streams.video:
+        raise RecordingUnusableError(_("There is no video in %(path)s.") % {"path": path})
+    video = container.streams.video[0]
+    return Recording(
+        name=path.name,
+        width=video.codec_context.width,
+        height=video.codec_context.height,
+        codec=video.codec_context.name,
+        fps=float(video.average_rate or video.guessed_rate or 0),
+        duration_seconds=float(container.duration or 0) / av.time_base,
+        started_at=started_at or datetime.fromtimestamp(path.stat().st_mtime, UTC),
+    )
 
 
 def default_interval(recording: Recording, *, frame_interval_seconds: float) -> float:

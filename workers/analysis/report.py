@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.template.loader import render_to_string
@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from assessment.judge import Judgement
 from assessment.risk import WHOLE_FRAME, AssessmentStatus, RiskLevel, highest
 from trafficmon.core.objects import ROAD_USERS, ObjectClass
 from workers.analysis import words
@@ -50,7 +51,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One assessment as the table shows it."""
+    """One assessment as the table shows it; the defaults are those of one without an answer."""
 
     time: str
     frame_number: int
@@ -58,14 +59,14 @@ class Row:
     group: str
     picture: str
     status_word: str
-    level: str
-    level_word: str
-    kind: str
-    words: str
     description: str
-    confidence: str
-    model: str
-    latency: str
+    level: str = UNANSWERED
+    level_word: str = ""
+    kind: str = ""
+    words: str = ""
+    confidence: str = "–"
+    model: str = "–"
+    latency: str = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,23 +262,30 @@ def shown_rows(assessed: tuple[Assessed, ...], *, most: int = MOST_ROWS) -> list
 
 
 def _row(each: Assessed, analysis: Analysis) -> Row:
-    verdict = each.judgement.verdict if each.judgement else None
-    answer = each.judgement.answer if each.judgement else None
-    return Row(
+    row = Row(
         time=clock(each.seconds, digits=1),
         frame_number=each.frame_number,
         has_card=each.frame_number in analysis.pictures,
         group=_("whole frame") if each.group_index == WHOLE_FRAME else str(each.group_index),
         picture=_data_uri(each.picture) if each.picture else "",
         status_word=words.of_status(each.status),
-        level=verdict.level.value if verdict else UNANSWERED,
-        level_word=words.of_level(verdict.level) if verdict else "",
-        kind=words.of_type(verdict.type) if verdict and verdict.level != RiskLevel.NONE else "",
-        words=", ".join(verdict.risk_types) if verdict else "",
-        description=verdict.description if verdict else words.of_reason(each.reason),
-        confidence=f"{verdict.confidence:.2f}" if verdict else "–",
-        model=answer.model if answer else "–",
-        latency=f"{answer.seconds:.2f} s" if answer else "–",
+        description=words.of_reason(each.reason),
+    )
+    return _answered(row, each.judgement) if each.judgement else row
+
+
+def _answered(row: Row, judgement: Judgement) -> Row:
+    verdict, answer = judgement.verdict, judgement.answer
+    return replace(
+        row,
+        level=verdict.level.value,
+        level_word=words.of_level(verdict.level),
+        kind=words.of_type(verdict.type) if verdict.level != RiskLevel.NONE else "",
+        words=", ".join(verdict.risk_types),
+        description=verdict.description,
+        confidence=f"{verdict.confidence:.2f}",
+        model=answer.model,
+        latency=f"{answer.seconds:.2f} s",
     )
 
 
