@@ -59,14 +59,19 @@ def judge(found: Sequence[Found], wanted: Sequence[Wanted]) -> list[Judged]:
     optional = [one.box for one in wanted if not one.required]
     judged = []
     for detection in sorted(found, key=lambda one: -one.confidence):
-        overlaps = [intersection_over_union(detection.box, one.box) for one in free]
-        best = int(np.argmax(overlaps)) if overlaps else -1
-        if best >= 0 and overlaps[best] >= OVERLAP:
-            free.pop(best)
+        best = _best_match(detection.box, free)
+        if best:
+            free.remove(best)
             judged.append((detection.confidence, True))
         elif all(intersection_over_union(detection.box, box) < OVERLAP for box in optional):
             judged.append((detection.confidence, False))
     return judged
+
+
+def _best_match(box: Box, wanted: Sequence[Wanted]) -> Wanted | None:
+    """The one that `box` overlaps most, where that is enough."""
+    best = max(wanted, key=lambda one: intersection_over_union(box, one.box), default=None)
+    return best if best and intersection_over_union(box, best.box) >= OVERLAP else None
 
 
 def average_precision(judged: Iterable[Judged], required: int) -> float:
