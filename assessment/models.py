@@ -48,6 +48,7 @@ def _known(field: str, choices: Sequence[tuple[str, object]], name: str) -> mode
 
 class FrameResultQuerySet(models.QuerySet["FrameResult"]):
     def undecided(self) -> Self:
+        """Those that still wait for answers or for their deadline."""
         return self.filter(status=AssessmentStatus.PENDING)
 
     def answered(self) -> Self:
@@ -103,6 +104,7 @@ class FrameResult(models.Model):
 
 class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def pending(self) -> Self:
+        """Those without an outcome yet, leased or not, overdue or not."""
         return self.filter(status=AssessmentStatus.PENDING)
 
     def claimable(self, now: datetime) -> Self:
@@ -111,6 +113,7 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         return self.pending().filter(free, next_at__lte=now, deadline_at__gt=now)
 
     def most_pressing_first(self) -> Self:
+        """The urgent before all others, then by nearness of the deadline."""
         return self.order_by("-urgent", "deadline_at", "pk")
 
 
@@ -216,6 +219,7 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.exclude(state=AlertState.CLOSED)
 
     def visible_to(self, user: User) -> Self:
+        """Those of the cameras that `user` may see."""
         return self.filter(camera__in=Camera.objects.visible_to(user))
 
 

@@ -146,6 +146,7 @@ def _asserted(text: str) -> str:
 
 
 def gravest_type(types: Iterable[RiskType]) -> RiskType:
+    """The one that comes first in the order of gravity; `other` where there is none."""
     named = frozenset(types)
     return next((risk_type for risk_type in _WORDS if risk_type in named), RiskType.OTHER)
 

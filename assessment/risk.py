@@ -17,6 +17,7 @@ class RiskLevel(StrEnum):
 
     @property
     def severity(self) -> int:
+        """From 0 for `none` to 3 for `high`."""
         return list(RiskLevel).index(self)
 
 

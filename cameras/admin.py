@@ -108,6 +108,7 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("since"), ordering="state_since", empty_value="–")
     def state_for(self, camera: Camera) -> str | None:
+        """How long it has been in its state."""
         return _age(camera.state_since)
 
     @admin.display(description=_("last picture"), ordering="last_frame_at", empty_value="–")
@@ -116,14 +117,17 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("source"))
     def where(self, camera: Camera) -> str:
+        """The source without its password."""
         return camera.masked_source
 
     @admin.action(description=_("Start the selected cameras"), permissions=["change"])
     def start(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        """Write that they are wanted; capture sees it and opens them."""
         self._say(request, cameras.update(wanted=Wanted.RUNNING))
 
     @admin.action(description=_("Stop the selected cameras"), permissions=["change"])
     def stop(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        """Write that they are not wanted; capture sees it and closes them."""
         self._say(request, cameras.update(wanted=Wanted.STOPPED))
 
     @admin.action(description=_("Switch detection on"), permissions=["change"])
@@ -139,6 +143,7 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, text % {"count": count}, messages.SUCCESS)
 
     def get_urls(self) -> list[URLPattern]:
+        """The test of a connection, for a camera not yet saved and for a kept one, before the usual pages."""
         test = self.admin_site.admin_view(self.test_view)
         return [
             path("test/", test, name="cameras_camera_test_new"),

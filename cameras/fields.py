@@ -14,6 +14,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # generic
     """Plain text in Python, a Fernet token in the database; it can therefore not be searched."""
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
+        """The plain text; raises UnreadableSecretError where it was encrypted under another key."""
         return decrypt(value, key=settings.FIELD_KEY) if value else value
 
     def get_prep_value(self, value: Any) -> Any:

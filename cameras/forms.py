@@ -42,6 +42,7 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
             self.initial["source"] = self.instance.masked_source
 
     def clean_source(self) -> str:
+        """The source as typed; the kept one where its masked form was left as it was."""
         return unmask(self.cleaned_data["source"], kept=self._kept_source)
 
     def _get_validation_exclusions(self) -> set[str]:

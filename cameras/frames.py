@@ -60,6 +60,7 @@ class FrameRef:
     burst: tuple[str, ...] = ()
 
     def to_json(self) -> str:
+        """What `from_json` reads; the moment is in ISO 8601."""
         return json.dumps(
             {
                 "camera_id": self.camera_id,
@@ -103,6 +104,7 @@ class FrameStore:
         self._finish = client.register_script(_FINISH)
 
     def put(self, frame_key: str, jpeg: bytes) -> None:
+        """Keep a JPEG for `keep_seconds`."""
         self._client.set(f"frame:{frame_key}", jpeg, px=self._keep_ms)
 
     def get(self, frame_key: str) -> bytes | None:
@@ -142,6 +144,7 @@ class FrameStore:
         return cast("bytes | None", self._client.get(f"camera:{camera_id}:tracks"))
 
     def save_tracks(self, camera_id: int, state: bytes) -> None:
+        """Keep the tracker's state for TRACKS_SECONDS: it is of no use to a frame much later."""
         self._client.set(f"camera:{camera_id}:tracks", state, ex=TRACKS_SECONDS)
 
     def pause(self, camera_id: int, seconds: float) -> None:

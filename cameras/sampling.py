@@ -42,6 +42,7 @@ class Schedule:
     due: float = float("-inf")
 
     def is_due(self, seconds: float) -> bool:
+        """Whether a sample should begin at `seconds`, on the same clock as `advance` and `hold`."""
         return seconds >= self.due
 
     def advance(self, seconds: float) -> None:
@@ -50,6 +51,7 @@ class Schedule:
         self.due = start + self.interval_seconds
 
     def hold(self, until_seconds: float) -> None:
+        """Begin no sample before `until_seconds`; what is due later stays so."""
         self.due = max(self.due, until_seconds)
 
 

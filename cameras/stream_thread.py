@@ -81,6 +81,7 @@ class StreamThread:
         return self.quiet_seconds() > 3 * terms.open_seconds + 2 * terms.read_seconds + 3 * terms.interval_seconds
 
     def is_dead(self) -> bool:
+        """Whether it has ended, be it told to or not."""
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -99,6 +100,7 @@ class StreamThread:
             self.stop.wait(wait_seconds)
 
     def was_online(self) -> bool:
+        """Whether its latest report is of an open stream; a stale one is open too."""
         return self.report.state in {StreamState.ONLINE, StreamState.STALE}
 
     def _attempt(self) -> str:

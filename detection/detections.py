@@ -49,6 +49,7 @@ class DetectedFrame:
     tracking_enabled: bool = False
 
     def members_of(self, group: TrafficGroup) -> tuple[Detection, ...]:
+        """The detections that `group` names, in its order."""
         return tuple(self.detections[index] for index in group.members)
 
 
@@ -58,4 +59,5 @@ def road_users(detections: Sequence[Detection]) -> tuple[Detection, ...]:
 
 
 def count_by_class(detections: Sequence[Detection]) -> dict[ObjectClass, int]:
+    """How many there are of each class that is there at all."""
     return dict(Counter(each.object_class for each in detections))

@@ -67,6 +67,7 @@ class Motion:
 
     @property
     def box(self) -> Box:
+        """In pixels, at least 1 wide and high."""
         half_width, half_height = max(self.width.position, 1.0) / 2, max(self.height.position, 1.0) / 2
         x, y = self.x.position, self.y.position
         return Box(x - half_width, y - half_height, x + half_width, y + half_height)

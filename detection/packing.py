@@ -18,6 +18,7 @@ def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
 
 
 def unpack_detections(rows: Sequence[Sequence[Any]]) -> tuple[Detection, ...]:
+    """What `pack_detections` packed, to its precision; raises ValueError for an unknown class."""
     return tuple(Detection(box_from(row[2:6]), ObjectClass(row[0]), row[1], row[6]) for row in rows)
 
 
@@ -37,6 +38,7 @@ def pack_groups(groups: Sequence[TrafficGroup]) -> list[list[Any]]:
 
 
 def unpack_groups(rows: Sequence[Sequence[Any]]) -> tuple[TrafficGroup, ...]:
+    """What `pack_groups` packed, to its precision; raises ValueError for an unknown class."""
     return tuple(
         TrafficGroup(index, tuple(members), box_from(box), box_from(crop), confidence, tuple(map(ObjectClass, classes)))
         for index, members, box, crop, confidence, classes in rows

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 @task_prerun.connect
 def begin_task(task_id: str, task: Any, **_: Any) -> None:
+    """Name the task in all log lines up to its end, and count its message under the queue it came from."""
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
     routing = (task.request.delivery_info or {}).get("routing_key", "")
     metrics.queue_messages_received.labels(routing).inc()
@@ -24,12 +25,14 @@ def begin_task(task_id: str, task: Any, **_: Any) -> None:
 
 @task_postrun.connect
 def end_task(task: Any, state: str, **_: Any) -> None:
+    """Count the task under the state it ended in."""
     metrics.tasks_processed.labels(task.name, str(state).lower()).inc()
     structlog.contextvars.clear_contextvars()
 
 
 @task_failure.connect
 def count_failure(sender: Any, **_: Any) -> None:
+    """Count an exception that got out of a task."""
     metrics.pipeline_errors.labels(sender.name).inc()
 
 

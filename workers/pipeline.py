@@ -53,6 +53,7 @@ class WakeUp:
 
 @functools.cache
 def frame_store() -> FrameStore:
+    """The store that all threads of this process share."""
     return FrameStore(connect_redis())
 
 

@@ -34,6 +34,7 @@ class Process:
     after: Sequence[str] = ()
 
     def shell_line(self) -> str:
+        """What a POSIX shell runs: `after`, and where that succeeds the command in the shell's place."""
         waiting = f"{shlex.join(self.after)} && " if self.after else ""
         return f"{waiting}exec {shlex.join(self.command)}"
 

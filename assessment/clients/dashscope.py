@@ -62,6 +62,7 @@ class DashScopeClient:
         return _answer(reply, question.model, time.monotonic() - started)
 
     def close(self) -> None:
+        """Give its pooled connections back."""
         self._session.close()
 
 
@@ -90,6 +91,7 @@ def messages_of(question: Question) -> list[dict[str, Any]]:
 
 
 def data_uri(picture: bytes) -> str:
+    """A PNG or JPEG as text that a message can hold; whatever is no PNG is called a JPEG."""
     kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 

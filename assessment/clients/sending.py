@@ -48,6 +48,7 @@ class _RawUntil(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
+        """What comes next; raises TimeoutError once the deadline is past, OSError over MAX_REPLY_BYTES."""
         self._sock.settimeout(_time_left(self._deadline))
         count = self._source.raw.readinto(buffer) or 0
         self._received += count
@@ -80,6 +81,7 @@ class _Timed(HTTPConnection):
     """A connection whose timeout covers headers and body together, not each wait by itself."""
 
     def connect(self) -> None:
+        """Connect within CONNECT_SECONDS, or what is allowed in all where that is less."""
         allowed = self.timeout or CONNECT_SECONDS
         self.timeout = min(CONNECT_SECONDS, allowed)
         super().connect()

@@ -74,6 +74,7 @@ class Latency(BaseModel):
     sigma: float = Field(default=0.0, ge=0, le=3)
 
     def draw(self, rng: random.Random) -> float:
+        """Seconds for one answer."""
         return self.median_seconds * math.exp(rng.gauss(0.0, self.sigma)) if self.sigma else self.median_seconds
 
 
@@ -121,6 +122,7 @@ class Faults:
     _in_force: list[_InForce] = field(default_factory=list)
 
     def apply(self, control: Control) -> None:
+        """Put an order in force: first its reset, then its latency, then its faults after those already there."""
         if control.reset:
             self._in_force.clear()
         if control.latency:

@@ -203,4 +203,5 @@ def reply_body(asked: Asked, answer: str) -> dict[str, Any]:
 
 
 def refusal_body(refusal: Refusal) -> dict[str, str]:
+    """The JSON object that is sent with the refusal's status, under a new request id."""
     return {"code": refusal.code, "message": refusal.message, "request_id": str(uuid.uuid4())}

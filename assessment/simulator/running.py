@@ -35,6 +35,7 @@ class RunningSimulator:
 
     @property
     def base_url(self) -> str:
+        """What DashScopeClient takes: the origin with `/api/v1`."""
         return f"{self.origin}/api/v1"
 
     @property
@@ -43,11 +44,13 @@ class RunningSimulator:
         return self._simulator.captured
 
     def start(self) -> None:
+        """Return once it listens, on `port`; raises TimeoutError after START_SECONDS."""
         self._thread.start()
         if not self._started.wait(START_SECONDS):
             raise TimeoutError("the simulator did not start")
 
     def stop(self) -> None:
+        """End it and wait for that, START_SECONDS at most."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(START_SECONDS)
@@ -58,6 +61,7 @@ class RunningSimulator:
         response.raise_for_status()
 
     def stats(self) -> dict[str, Any]:
+        """What `GET /_stats` tells, without asking over HTTP."""
         return self._simulator.counts.told()
 
     def _die(self) -> None:

@@ -75,10 +75,12 @@ class Counts:
     by_key: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def end(self, key: str, outcome: str) -> None:
+        """Count a request by what became of it."""
         self.outcomes[outcome] += 1
         self.by_key[f"…{key[-6:]}"][outcome] += 1
 
     def told(self) -> dict[str, Any]:
+        """The counts as JSON can hold them."""
         return {
             "requests": self.requests,
             "in_flight": self.in_flight,
@@ -103,6 +105,7 @@ class Simulator:
         self._limits = KeyLimits(options.rps, options.rpm, options.tpm)
 
     def application(self) -> web.Application:
+        """The provider's call, `/_control` and `/_stats`, as one aiohttp application."""
         application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_post(PATH, self._generate)
         application.router.add_post("/_control", self._control)

@@ -42,6 +42,7 @@ class Backdrop:
 
 
 def paint_backdrop(scene: Scene, pinhole: Pinhole, rng: np.random.Generator) -> Backdrop:
+    """All that stands still in the scene; the same for the same state of `rng`, which is drawn from."""
     canvas = Canvas(pinhole)
     _paint_sky(canvas, scene.light, rng)
     _paint_ground(canvas, scene)

@@ -43,6 +43,7 @@ class Canvas:
         self._mask = np.zeros(self.image.shape[:2], np.uint8)
 
     def end(self, depth: float) -> None:
+        """What was painted since `begin`, if any of it is in the picture, is a screen `depth` metres away."""
         mask, self._mask = self._mask, None
         if mask is None:
             return

@@ -58,9 +58,11 @@ class _Direction:
 
     @property
     def stop(self) -> float:
+        """Metres from the junction's middle to the stop line."""
         return self.crossing_half + _STOP
 
     def spot(self, along: float, right: float) -> Point:
+        """The place so many metres ahead of the junction's middle and to the right of it."""
         (ax, ay), (rx, ry) = self.ahead, self.right
         return along * ax + right * rx, along * ay + right * ry
 

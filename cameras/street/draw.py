@@ -35,6 +35,7 @@ class Painter:
         self._sun = sun / np.linalg.norm(sun)
 
     def paint(self, figures: Sequence[Figure], caption: str) -> Image:
+        """A picture (height, width, 3), blue-green-red; `figures` in any order, `caption` in a corner."""
         image = self._backdrop.image.copy()
         for figure in figures:
             if figure.object_class in ROAD_USERS:

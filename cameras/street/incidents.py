@@ -47,13 +47,16 @@ class Occurrence:
 
     @property
     def first_number(self) -> int:
+        """The number of the first of its cast; those of the others follow."""
         return _FIRST_SCRIPTED + self.index * _NUMBERS_PER_INCIDENT
 
     @property
     def quiet_until(self) -> float:
+        """Nobody else comes onto its first lane from `quiet_from` up to this moment."""
         return self.leaves_at if self.slot.kind is Incident.WRONG_WAY else self.enters_at + 1.5
 
     def described(self) -> ScriptedIncident:
+        """What the street tells of it as truth."""
         return ScriptedIncident(self.slot.kind, self.starts_at, self.ends_at)
 
 

@@ -57,6 +57,7 @@ class SignalPlan:
     amber: float = 2.5
 
     def aspect(self, signal: str, seconds: float) -> Aspect:
+        """What `signal` shows; raises KeyError for one that the plan does not know."""
         start, end = self.green[signal]
         moment = (seconds - start) % self.cycle
         if moment < end - start:
@@ -102,6 +103,8 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Building:
+    """A block with a flat roof; its `footprint` on the ground and its `height` are in metres."""
+
     footprint: Rect
     height: float
 

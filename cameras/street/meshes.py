@@ -91,6 +91,7 @@ class Draft:
     block: int = 0
 
     def face(self, corners: Sequence[Corner], material: Material) -> None:
+        """A flat patch; which way its corners turn does not matter, since `done` finds the outside."""
         start = len(self.vertices)
         self.vertices.extend(corners)
         self.swing.extend([(0.0, 0.0, 0.0)] * len(corners))
@@ -119,6 +120,7 @@ class Draft:
         self.face([(x, -w - 0.01, z) for x, z, w in reversed(outline)], material)
 
     def wheel(self, x: float, radius: float, half_width: float) -> None:
+        """Tyre and rim on both sides, standing on the ground at `x`; metres."""
         self.both_sides(disc(x, radius, radius, half_width), Material.TYRE)
         self.both_sides(disc(x, radius, radius * 0.55, half_width + 0.005), Material.RIM)
 
@@ -132,6 +134,7 @@ class Draft:
             self.face(corners if not front else corners[::-1], material)
 
     def done(self) -> Shape:
+        """The finished shape; every face looks away from the middle of its block."""
         vertices = np.array(self.vertices, dtype=np.float64).reshape(-1, 3)
         middles = [vertices[face.start : face.stop].mean(axis=0) for face in self.faces]
         blocks = [self._middle_of(block, vertices) for block in range(self.block + 1)]
@@ -161,6 +164,7 @@ class Draft:
 
 
 def disc(x: float, z: float, radius: float, half_width: float, corners: int = 12) -> list[Corner]:
+    """A polygon of (x, z, half width) about (`x`, `z`), for `both_sides`."""
     turns = [math.tau * n / corners for n in range(corners)]
     return [(x + radius * math.cos(t), z + radius * math.sin(t), half_width) for t in turns]
 

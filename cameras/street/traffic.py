@@ -127,6 +127,7 @@ class Traffic:
         self._by_lane: dict[str, list[Vehicle]] = {name: [] for name in network.lanes}
 
     def add(self, vehicle: Vehicle) -> None:
+        """Put a vehicle on its lane, with the length and pull of its class."""
         build = BUILDS[vehicle.object_class]
         vehicle.length, vehicle.pull = build.length, build.pull
         self.vehicles.append(vehicle)
@@ -142,6 +143,7 @@ class Traffic:
         return math.inf if last is None else last.speed
 
     def step(self, now: float) -> None:
+        """All decide by where the others are at `now`, then all move; who has come to the end of its route is gone."""
         for queue in self._by_lane.values():
             queue.sort(key=_progress)
         for vehicle in self.vehicles:

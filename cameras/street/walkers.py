@@ -38,6 +38,7 @@ class Walkers:
         self.walkers: list[Walker] = []
 
     def step(self, now: float, seconds: float) -> None:
+        """Who has come to the end of the footway is gone."""
         for walker in self.walkers:
             walker.moving = self._speed(walker, now)
             walker.metres += walker.moving * seconds

@@ -20,6 +20,7 @@ class Candidates:
     labels: Indices
 
     def chosen(self, which: Indices | NDArray[np.bool_]) -> Candidates:
+        """Those at these places, in this order, or those where a mask is true."""
         return Candidates(self.boxes[which], self.scores[which], self.labels[which])
 
 

@@ -67,6 +67,7 @@ class Cooldown:
     asked_at: float = float("-inf")
 
     def take_turn(self, at: float) -> bool:
+        """Whether the frame at `at` seconds may be asked about; if so, those within `seconds` after it may not."""
         if at - self.asked_at < self.seconds:
             return False
         self.asked_at = at
@@ -128,6 +129,7 @@ class Analyst:
         return _rank_settled(replace(frame, assessed=tuple(filter(None, ended))))
 
     def progress(self, seconds: float) -> Progress:
+        """How far it is, having come to `seconds` of the recording."""
         asked, answered = self._asker.counts if self._asker else (0, 0)
         failures = self._asker.failures if self._asker else frozenset()
         return Progress(seconds, len(self._frames), asked, answered, frozenset(failures))

@@ -60,6 +60,7 @@ class _Frame:
         return self.height - AXIS
 
     def x(self, seconds: float) -> float:
+        """Where a moment is drawn, in the chart's units from the left; what lies beyond the end is drawn there."""
         return LEFT + INSET + (WIDTH - LEFT - INSET - RIGHT) * min(seconds / self.seconds, 1.0)
 
 

@@ -77,6 +77,7 @@ class AnalysedFrame:
 
     @property
     def outcome(self) -> Outcome:
+        """What its answers come to together; `skipped` where nothing was asked."""
         if not self.assessed:
             return Outcome(AssessmentStatus.SKIPPED, RiskLevel.NONE, partial=False)
         return join([(each.status, each.level) for each in self.assessed])
@@ -122,8 +123,10 @@ class Analysis:
 
     @property
     def assessed(self) -> tuple[Assessed, ...]:
+        """Every question of every frame, in order of time."""
         return tuple(each for frame in self.frames for each in frame.assessed)
 
     @property
     def analysed_seconds(self) -> float:
+        """The last sampled frame's place in the recording, 0 when there is none."""
         return self.frames[-1].seconds if self.frames else 0.0

@@ -20,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, default=120.0, help="give up after this long")
 
     def handle(self, *_args: Any, seconds: float, **_options: Any) -> None:
+        """Raises CommandError, naming the queues that nobody consumes, when the time is over."""
         until = time.monotonic() + seconds
         while missing := set(Queue) - _consumed():
             if time.monotonic() > until:
