@@ -256,3 +256,38 @@ def test_publishing_from_many_threads_reaches_the_browser(
         thread.join()
     newest = rows[-1].captured_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     expect(page.locator("canvas")).to_have_attribute("data-frame", newest)
+
+
+LABELS = """() => {
+  window.labels = [];
+  const fill = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    window.labels.push(text);
+    return fill.call(this, text, ...rest);
+  };
+}"""
+
+
+def labels_of_next_frame(page: Page, camera: Camera) -> list[str]:
+    """What is written over the picture of a frame that has no verdict of its own yet."""
+    page.evaluate("() => { window.labels = []; }")
+    row = show_frame(camera)
+    moment = row.captured_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    expect(page.locator("canvas")).to_have_attribute("data-frame", moment)
+    written: list[str] = page.evaluate("() => window.labels")
+    return [text for text in written if not text.startswith("car")]
+
+
+def test_danger_stays_marked_on_newer_frames_until_judged_otherwise(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    page.evaluate(LABELS)
+    assert labels_of_next_frame(page, camera) == ["assessing…"]
+    judge(FrameResult.objects.latest("captured_at"), RiskLevel.HIGH, "A car passes at red.")
+    expect(page.locator(".tile")).to_have_attribute("data-risk", "high")
+    assert labels_of_next_frame(page, camera) == ["High risk · red light"]
+    judge(FrameResult.objects.latest("captured_at"), RiskLevel.NONE, "Nothing.")
+    expect(page.locator(".tile")).to_have_attribute("data-risk", "none")
+    assert labels_of_next_frame(page, camera) == ["assessing…"]

@@ -46,22 +46,26 @@ export class Verdicts {
     return frame.trafficGroups.map((group) => ({ ...group, shown: this.#shown(frame, group) }));
   }
 
+  // A judgement takes the place of every earlier one about the same road users, also when it found no danger.
   #noteDanger(frame, group) {
-    if (!group.riskLevel || group.riskLevel === "none") return;
+    if (!group.riskLevel) return;
     const members = new Set(trackIds(frame, group));
-    this.#dangers = this.#dangers.filter((danger) => danger.timestamp !== frame.timestamp || danger.index !== group.groupIndex);
-    this.#dangers.push({ timestamp: frame.timestamp, index: group.groupIndex, bbox: group.bbox, members, level: group.riskLevel, words: label(group) });
+    this.#dangers = this.#dangers.filter((danger) => danger.timestamp > frame.timestamp || !isSame(danger, group.bbox, members));
+    if (group.riskLevel === "none") return;
+    this.#dangers.push({ timestamp: frame.timestamp, bbox: group.bbox, members, level: group.riskLevel, words: label(group) });
   }
 
   #shown(frame, group) {
     if (group.riskLevel) return { level: group.riskLevel, words: group.riskLevel === "none" ? "" : label(group), earlier: false };
-    const members = trackIds(frame, group);
-    const earlier = this.#dangers.findLast(
-      (danger) => danger.timestamp < frame.timestamp && (members.some((id) => danger.members.has(id)) || overlap(danger.bbox, group.bbox) > SAME_PLACE),
-    );
+    const members = new Set(trackIds(frame, group));
+    const earlier = this.#dangers.findLast((danger) => danger.timestamp < frame.timestamp && isSame(danger, group.bbox, members));
     if (earlier) return { level: earlier.level, words: earlier.words, earlier: true };
     return { level: "unknown", words: STATUS_WORDS[group.assessmentStatus] ?? "", earlier: false };
   }
+}
+
+function isSame(danger, bbox, members) {
+  return [...members].some((id) => danger.members.has(id)) || overlap(danger.bbox, bbox) > SAME_PLACE;
 }
 
 function label(group) {
