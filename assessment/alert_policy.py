@@ -22,6 +22,15 @@ class AlertPolicy:
     reach: float = 1.5
     """Two sightings are one danger while their centres are within this many of the larger group's diagonals."""
 
+    @classmethod
+    def for_rhythm(cls, *, frame_seconds: float, cooldown_seconds: float, display_seconds: float) -> AlertPolicy:
+        """For a camera that is judged once in `cooldown_seconds`, on its next frame.
+
+        An alert stays displayed as continuing for `display_seconds` beyond the moment when the next verdict was due.
+        """
+        stale = timedelta(seconds=frame_seconds + cooldown_seconds + display_seconds)
+        return cls(stale_after=stale, close_after=max(timedelta(seconds=60), 4 * stale))
+
 
 DEFAULT_POLICY = AlertPolicy()
 

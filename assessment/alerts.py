@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import F
 
-from assessment.alert_policy import (
-    DEFAULT_POLICY,
-    AlertPolicy,
-    LiveAlert,
-    Match,
-    Sighting,
-    match_sightings,
-    sighting_of,
-)
+from assessment.alert_policy import AlertPolicy, LiveAlert, Match, Sighting, is_over, match_sightings, sighting_of
 from assessment.models import Alert, AlertState, Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType, highest
@@ -35,7 +28,17 @@ class AlertChange:
     level: RiskLevel
 
 
-def apply_verdicts(frame_result_id: int, *, policy: AlertPolicy = DEFAULT_POLICY) -> list[AlertChange]:
+def policy_of(camera: Camera) -> AlertPolicy:
+    """How long the camera's alerts continue: as its rhythm of frames and questions asks."""
+    environment = settings.ENVIRONMENT
+    return AlertPolicy.for_rhythm(
+        frame_seconds=camera.frame_interval or environment.frame_interval,
+        cooldown_seconds=settings.MODEL_FILE.llm.cooldown_seconds,
+        display_seconds=environment.alert_pause_seconds,
+    )
+
+
+def apply_verdicts(frame_result_id: int) -> list[AlertChange]:
     """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it."""
     row = FrameResult.objects.get(pk=frame_result_id)
     done = row.assessments.filter(status=AssessmentStatus.DONE).exclude(risk_level=RiskLevel.NONE)
@@ -43,11 +46,11 @@ def apply_verdicts(frame_result_id: int, *, policy: AlertPolicy = DEFAULT_POLICY
     if not verdicts:
         return []
     # One frame of a camera at a time, or two could open the same alert twice.
-    Camera.objects.select_for_update().get(pk=row.camera_id)
+    camera = Camera.objects.select_for_update().get(pk=row.camera_id)
     frame = detected_frame(row)
     sightings = [_sighting(verdict, frame) for verdict in verdicts.values()]
     live = [_live_alert(alert) for alert in Alert.objects.live().filter(camera=row.camera_id)]
-    matches = match_sightings(live, sightings, policy)
+    matches = match_sightings(live, sightings, policy_of(camera))
     return [_apply(match, verdicts[match.sighting.assessment_id], row.camera_id) for match in matches]
 
 
@@ -116,9 +119,10 @@ def acknowledge(alert_id: int, *, by: User, now: datetime) -> bool:
     return bool(opened.update(state=AlertState.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=now))
 
 
-def close_unseen(*, now: datetime, policy: AlertPolicy = DEFAULT_POLICY) -> list[AlertChange]:
-    """Close the alerts whose danger has not been seen for the policy's time."""
-    over = Alert.objects.live().filter(last_seen_at__lte=now - policy.close_after)
+def close_unseen(*, now: datetime) -> list[AlertChange]:
+    """Close the alerts whose danger has not been seen for their camera's time."""
+    live = Alert.objects.live().select_related("camera")
+    over = [alert for alert in live if is_over(alert.last_seen_at, now, policy_of(alert.camera))]
     return [
         AlertChange(alert.pk, "closed", RiskLevel(alert.risk_level))
         for alert in over

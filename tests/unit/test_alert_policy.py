@@ -80,6 +80,12 @@ def test_alert_goes_stale_then_counts_down_to_its_end() -> None:
     assert [seconds_left(NOON, NOON + timedelta(seconds=s), policy) for s in (0, 45, 90)] == [60.0, 15.0, 0.0]
 
 
+@pytest.mark.parametrize(("frame_seconds", "stale", "over"), [(1.8, 7.8, 60.0), (30.0, 36.0, 144.0)])
+def test_alert_outlasts_the_rhythm_of_its_camera(frame_seconds: float, stale: float, over: float) -> None:
+    policy = AlertPolicy.for_rhythm(frame_seconds=frame_seconds, cooldown_seconds=3, display_seconds=3)
+    assert (policy.stale_after.total_seconds(), policy.close_after.total_seconds()) == (stale, over)
+
+
 sightings = st.builds(
     sight,
     number=st.integers(1, 1000),

@@ -254,7 +254,7 @@ def test_alert_is_spelled_exactly() -> None:
             "openedAt": "2026-05-04T12:00:00.000Z",
             "lastSeenAt": "2026-05-04T12:00:04.000Z",
             "continues": True,
-            "staleAt": "2026-05-04T12:00:14.000Z",
+            "staleAt": "2026-05-04T12:00:11.800Z",
             "closesAt": "2026-05-04T12:01:04.000Z",
             "secondsLeft": 58.0,
             "acknowledgedAt": "2026-05-04T12:00:05.000Z",

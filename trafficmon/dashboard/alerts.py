@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from assessment.alert_policy import is_stale
-from assessment.alerts import acknowledge
+from assessment.alerts import acknowledge, policy_of
 from assessment.models import LEVEL_CHOICES, Alert, AlertState, Evidence, EvidenceKind
 from assessment.results import detected_frame
 from assessment.risk import RiskLevel
@@ -102,7 +102,7 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
         "judged": box_from(alert.place) if frame and alert.place else None,
         "crop": pictures.get(EvidenceKind.CROP),
         "whole": pictures.get(EvidenceKind.FRAME),
-        "stale": is_stale(alert.last_seen_at, utc_now()),
+        "stale": is_stale(alert.last_seen_at, utc_now(), policy_of(alert.camera)),
         "may_operate": user.may(Role.OPERATOR),
     }
     return render(request, "dashboard/alert.html", context)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from assessment.alert_policy import AlertPolicy, is_stale, seconds_left
+from assessment.alert_policy import is_stale, seconds_left
+from assessment.alerts import policy_of
 from assessment.models import Alert, Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
@@ -26,7 +27,6 @@ from trafficmon.live.messages import (
 )
 
 LONGEST_RAW_TEXT = 4000
-_POLICY = AlertPolicy()
 
 
 def detection_result(
@@ -120,10 +120,9 @@ def _result(assessment: Assessment) -> DangerousDrivingResult:
     )
 
 
-def alert_message(
-    alert: Alert, *, change: AlertChange, now: datetime, replayed: bool = False, policy: AlertPolicy = _POLICY
-) -> AlertMessage:
+def alert_message(alert: Alert, *, change: AlertChange, now: datetime, replayed: bool = False) -> AlertMessage:
     """Where the alert stands; `alert.camera` and `alert.acknowledged_by` should be loaded."""
+    policy = policy_of(alert.camera)
     return AlertMessage(
         alert_id=alert.pk,
         change=change,
