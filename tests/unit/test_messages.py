@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from assessment.judge import facts_of
 from assessment.models import Alert, AlertState, Assessment, FrameResult
+from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera, StreamState
 from detection.packing import pack_detections, pack_groups
@@ -138,13 +140,14 @@ DETECTED = {
     "imageWidth": 1280,
     "imageHeight": 720,
     "detectedObjects": [
-        {"class": "car", "confidence": 0.9, "bbox": [100.0, 200.0, 140.0, 230.0], "trackId": 1},
-        {"class": "car", "confidence": 0.9, "bbox": [150.0, 200.0, 190.0, 230.0], "trackId": 2},
+        {"id": 1, "class": "car", "confidence": 0.9, "bbox": [100.0, 200.0, 140.0, 230.0], "trackId": 1},
+        {"id": 2, "class": "car", "confidence": 0.9, "bbox": [150.0, 200.0, 190.0, 230.0], "trackId": 2},
     ],
     "trafficGroups": [PENDING_GROUP],
     "groupImages": [],
     "assessmentStatus": "pending",
     "partial": False,
+    "assessmentReason": "",
     "processTime": 0.0412,
     "modelType": "sample",
     "supportedClasses": ["car", "person"],
@@ -191,6 +194,7 @@ def test_own_verdict_fills_the_groups_of_the_frame() -> None:
         "trafficGroups": [PENDING_GROUP | RISK],
         "assessmentStatus": "done",
         "verdictStatus": "done",
+        "verdictPartial": False,
     }
 
 
@@ -200,7 +204,8 @@ def test_earlier_verdict_is_carried_with_the_moment_of_its_own_frame() -> None:
     later = frame_row()
     later.captured_at = NOON + timedelta(seconds=2)
     merged = shown(later, asked(later)).with_verdict(verdict).as_dict()
-    assert merged == DETECTED | VERDICT | {"timestamp": "2026-05-04T12:00:02.000Z", "verdictStatus": "done"}
+    own = {"timestamp": "2026-05-04T12:00:02.000Z", "verdictStatus": "done", "verdictPartial": False}
+    assert merged == DETECTED | VERDICT | own
 
 
 def test_older_verdict_never_replaces_a_newer_one() -> None:
@@ -209,6 +214,29 @@ def test_older_verdict_never_replaces_a_newer_one() -> None:
     older = newer.model_copy(update={"frame_timestamp": "2026-05-04T11:59:00.000Z", "llm_model": "older"})
     merged = shown(row, asked(row)).with_verdict(newer)
     assert merged.with_verdict(older) == merged
+
+
+def test_partial_verdict_stays_partial_where_a_later_frame_carries_it() -> None:
+    row = frame_row(status=AssessmentStatus.EXPIRED)
+    row.partial = True
+    verdict = compose.assessment_result(row, [asked(row, status=AssessmentStatus.EXPIRED)])
+    later = frame_row()
+    later.captured_at = NOON + timedelta(seconds=2)
+    merged = shown(later, asked(later)).with_verdict(verdict)
+    assert (merged.partial, merged.verdict_partial) == (False, True)
+
+
+def test_ids_of_objects_are_those_that_the_model_is_told() -> None:
+    row = frame_row(status=AssessmentStatus.DONE, level=RiskLevel.HIGH)
+    told = facts_of(detected_frame(row), 1, cropped=False)
+    shown_objects = shown(row, judged(row)).detected_objects
+    assert [(each.id, each.bbox) for each in shown_objects] == [(each.id, each.box.rounded()) for each in told.objects]
+
+
+def test_frame_that_nothing_is_asked_of_says_why() -> None:
+    row = frame_row(status=AssessmentStatus.SKIPPED)
+    row.reason = "fewer than two road users"
+    assert shown(row).assessment_reason == "fewer than two road users"
 
 
 def test_group_that_was_not_asked_about_is_skipped() -> None:

@@ -41,10 +41,11 @@ def detection_result(
         frame_key=frame.frame_key,
         image_width=frame.width,
         image_height=frame.height,
-        detected_objects=tuple(_object(each) for each in frame.detections),
+        detected_objects=tuple(_object(number, each) for number, each in enumerate(frame.detections, 1)),
         traffic_groups=tuple(_group(each, frame, asked.get(each.index)) for each in frame.groups),
         assessment_status=AssessmentStatus(row.status),
         partial=row.partial,
+        assessment_reason=row.reason,
         process_time=round(frame.process_seconds, 4),
         model_type=frame.model,
         supported_classes=supported,
@@ -52,8 +53,9 @@ def detection_result(
     )
 
 
-def _object(detection: Detection) -> DetectedObject:
+def _object(number: int, detection: Detection) -> DetectedObject:
     return DetectedObject(
+        id=number,
         object_class=detection.object_class,
         confidence=round(detection.confidence, 4),
         bbox=detection.box.rounded(),

@@ -46,6 +46,8 @@ class Outgoing(Part):
 
 
 class DetectedObject(Part):
+    id: int
+    """Its place in `detected_objects`, from 1: what `trigger_object_ids` name. `member_indices` count from 0."""
     object_class: ObjectClass = Field(alias="class")
     confidence: float
     bbox: Corners
@@ -130,8 +132,12 @@ class DetectionResult(FrameVerdict):
     group_images: tuple[GroupImage, ...] = ()
     assessment_status: AssessmentStatus
     partial: bool = False
+    assessment_reason: str = ""
+    """Why nothing is asked of this frame, where nothing is."""
     verdict_status: AssessmentStatus | None = None
     """The assessment status of the frame that the verdict belongs to."""
+    verdict_partial: bool | None = None
+    """Whether some questions of that frame have no answer."""
     process_time: float
     model_type: str
     supported_classes: tuple[ObjectClass, ...]
@@ -143,7 +149,7 @@ class DetectionResult(FrameVerdict):
         if verdict is None or (self.frame_timestamp or "") > (verdict.frame_timestamp or ""):
             return self
         carried: dict[str, object] = {name: getattr(verdict, name) for name in FrameVerdict.model_fields}
-        carried["verdict_status"] = verdict.assessment_status
+        carried |= {"verdict_status": verdict.assessment_status, "verdict_partial": verdict.partial}
         if verdict.frame_timestamp == self.timestamp:
             carried |= {"assessment_status": verdict.assessment_status, "partial": verdict.partial}
             carried["traffic_groups"] = self._judged_groups({each.group_index: each for each in verdict.traffic_groups})
@@ -159,19 +165,21 @@ class DetectionResult(FrameVerdict):
 class AlertChange(StrEnum):
     OPENED = "opened"
     UPDATED = "updated"
+    ESCALATED = "escalated"
+    """More dangerous than before: open again, also where it was acknowledged."""
     ACKNOWLEDGED = "acknowledged"
     CLOSED = "closed"
 
 
 class AlertMessage(Outgoing):
-    """An alert that was opened, updated, acknowledged or closed (`change`), and where it stands now."""
+    """What happened to an alert (`change`), and where it stands now."""
 
     type_name: ClassVar[str] = "alert"
 
     alert_id: int
     change: AlertChange
     replayed: bool = False
-    """Sent to a page that has just opened: nothing changed at this moment."""
+    """Told again, to a page that has just opened or at a heartbeat: nothing changed at this moment."""
     camera_id: int
     camera_name: str
     state: str
@@ -192,6 +200,14 @@ class AlertMessage(Outgoing):
     acknowledged_at: str | None = None
     acknowledged_by: str | None = None
     closed_at: str | None = None
+
+
+class AlertList(Outgoing):
+    """Every live alert of the cameras that the client watches: what is not in it has ended."""
+
+    type_name: ClassVar[str] = "alert_list"
+
+    alerts: tuple[AlertMessage, ...]
 
 
 class CameraStatus(Outgoing):

@@ -65,7 +65,7 @@ def publish_verdict(frame_result_id: int) -> None:
 
 @_best_effort
 def publish_alert(alert_id: int, change: str) -> None:
-    """An alert was opened, updated, acknowledged or closed."""
+    """An alert was opened, updated, escalated, acknowledged or closed."""
     alert = Alert.objects.select_related("camera", "acknowledged_by").get(pk=alert_id)
     message = compose.alert_message(alert, change=AlertChange(change), now=utc_now())
     client = connect_redis()
