@@ -70,6 +70,20 @@ def test_moment_without_a_time_zone_is_refused() -> None:
     ("text", "masked"),
     [
         ("open rtsp://admin:p%40ss@10.0.0.5/ch1 failed", "open rtsp://***@10.0.0.5/ch1 failed"),
+        ("open rtsp://admin:p@ss:w@rd@10.0.0.5/ch1 failed", "open rtsp://***@10.0.0.5/ch1 failed"),
+        ("open rtsp://p@ss@10.0.0.5:554/ch1?a=b@c", "open rtsp://***@10.0.0.5:554/ch1?a=b@c"),
+        (
+            "from rtsp://a:b@10.0.0.5/1 to rtsp://c:d@e@10.0.0.6/2",
+            "from rtsp://***@10.0.0.5/1 to rtsp://***@10.0.0.6/2",
+        ),
+        (
+            "GET http://10.0.0.5/v.cgi?user=admin&pwd=geheim&ch=1 failed",
+            "GET http://10.0.0.5/v.cgi?user=***&pwd=***&ch=1 failed",
+        ),
+        ("http://10.0.0.5/a?Password=x#b token=y, ok", "http://10.0.0.5/a?Password=***#b token=*** ok"),
+        ("http://10.0.0.5/a?secret=x&key=y&access_token=z", "http://10.0.0.5/a?secret=***&key=***&access_token=***"),
+        ("rtsp://10.0.0.5/user=admin/password=geheim/ch1", "rtsp://10.0.0.5/user=***/password=***/ch1"),
+        ("http://10.0.0.5/a?monkey=1&frame_key=2", "http://10.0.0.5/a?monkey=1&frame_key=2"),
         ("key sk-0123456789abcdef refused", "key sk-*** refused"),
         ("data:image/jpeg;base64,/9j/4AAQSkZJRg== end", "data:image/*** end"),
         ("http://example.org/plain", "http://example.org/plain"),

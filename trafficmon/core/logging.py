@@ -11,7 +11,16 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRETS = (
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@"), r"\1***@"),
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^/?#\s]*@", re.IGNORECASE), r"\1***@"),
+    # As cameras.addresses masks them: cameras take passwords in their addresses too.
+    (
+        re.compile(
+            r"((?<![\w-])(?:user(?:name)?|login|pass(?:word|wd)?|pwd|(?:access_?)?token|auth|(?:api_?)?key"
+            r"|secret|sig(?:nature)?)=)(?!\s)[^&#/?\s'\"]+",
+            re.IGNORECASE,
+        ),
+        r"\1***",
+    ),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{6,}"), "sk-***"),
     (re.compile(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+"), "data:image/***"),
 )
