@@ -43,28 +43,30 @@ def record_frame(camera_id: int, *, at: datetime) -> None:
 
 
 def mark_stale(now: datetime) -> list[int]:
-    """Call stale the cameras whose pictures stopped while nobody said so, as when capture itself died; their ids.
+    """Write what became of cameras whose pictures stopped while nobody said so, as when capture itself died; their ids.
 
-    The wait is longer than capture's own by what the last write may lag behind.
+    Those that are to run are stale, those that are to stop have stopped. The wait is longer than capture's own by what
+    the last write may lag behind.
     """
-    online = Camera.objects.wanted_running().filter(state=StreamState.ONLINE)
-    return [
-        camera_id
-        for camera_id, interval, last_frame_at, since in online.values_list(
-            "pk", "frame_interval", "last_frame_at", "state_since"
-        )
-        if _is_silent(max(filter(None, (last_frame_at, since)), default=None), interval, now)
-        and _mark_stale(camera_id, last_frame_at, now)
-    ]
+    unsettled = Q(wanted=Wanted.RUNNING, state=StreamState.ONLINE) | Q(
+        wanted=Wanted.STOPPED, state__in=(StreamState.CONNECTING, StreamState.ONLINE, StreamState.STALE)
+    )
+    cameras = Camera.objects.filter(unsettled).defer("source")
+    return [camera.pk for camera in cameras if _is_silent(camera, now) and _end(camera, now)]
 
 
-def _is_silent(last_sign_at: datetime | None, interval: float | None, now: datetime) -> bool:
-    borne = silence_seconds(interval or settings.ENVIRONMENT.frame_interval) + 2 * FRAME_WRITE_SECONDS
+def _is_silent(camera: Camera, now: datetime) -> bool:
+    interval = camera.frame_interval or settings.ENVIRONMENT.frame_interval
+    last_sign_at = max(filter(None, (camera.last_frame_at, camera.state_since)), default=None)
+    borne = silence_seconds(interval) + 2 * FRAME_WRITE_SECONDS
     return last_sign_at is None or now - last_sign_at > timedelta(seconds=borne)
 
 
-def _mark_stale(camera_id: int, last_frame_at: datetime | None, now: datetime) -> bool:
+def _end(camera: Camera, now: datetime) -> bool:
+    """Whether the camera was still as it was read, and is stale or stopped from now on."""
     unchanged = Camera.objects.filter(
-        pk=camera_id, wanted=Wanted.RUNNING, state=StreamState.ONLINE, last_frame_at=last_frame_at
+        pk=camera.pk, wanted=camera.wanted, state=camera.state, last_frame_at=camera.last_frame_at
     )
+    if camera.wanted == Wanted.STOPPED:
+        return bool(unchanged.update(state=StreamState.STOPPED, state_since=now, last_error=""))
     return bool(unchanged.update(state=StreamState.STALE, state_since=now, last_error=_("No new picture comes.")))

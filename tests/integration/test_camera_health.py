@@ -102,12 +102,21 @@ def test_camera_whose_pictures_stopped_is_marked_stale_once() -> None:
     silent = camera("silent", last_frame_at=after(60), **online)
     camera("lively", last_frame_at=after(70), **online)
     camera("slow", last_frame_at=after(60), **{**online, "frame_interval": 30.0})
-    camera("stopped", last_frame_at=NOON, **{**online, "wanted": Wanted.STOPPED})
     camera("just begun", last_frame_at=after(-3600), **{**online, "state_since": after(70)})
     assert mark_stale(after(75.9)) == []
     assert mark_stale(after(76.1)) == [silent.pk]
     assert mark_stale(after(76.2)) == []
     assert seen(silent.pk) == (StreamState.STALE, after(76.1), "No new picture comes.")
+
+
+@pytest.mark.parametrize("state", [StreamState.CONNECTING, StreamState.ONLINE, StreamState.STALE])
+def test_camera_stopped_while_capture_is_dead_becomes_stopped(state: StreamState) -> None:
+    number = camera(state=state, state_since=NOON, last_frame_at=after(60), wanted=Wanted.STOPPED, last_error="x").pk
+    assert mark_stale(after(75)) == []
+    assert seen(number) == (state, NOON, "x")
+    assert mark_stale(after(76)) == [number]
+    assert mark_stale(after(77)) == []
+    assert seen(number) == (StreamState.STOPPED, after(76), "")
 
 
 def test_mark_stale_writes_nothing_while_all_is_well(django_assert_num_queries: DjangoAssertNumQueries) -> None:
