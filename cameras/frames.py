@@ -96,7 +96,7 @@ class Offer:
 class FrameStore:
     """Frames by key, and of each camera the newest frame waiting for detection. Every step is one atomic command."""
 
-    def __init__(self, client: redis.Redis, *, keep_seconds: float = 120) -> None:
+    def __init__(self, client: redis.Redis, *, keep_seconds: float = 75) -> None:
         self._client = client
         self._keep_ms = round(keep_seconds * 1000)
         self._offer = client.register_script(_OFFER)
@@ -138,6 +138,10 @@ class FrameStore:
     def finish(self, camera_id: int) -> bool:
         """Whether another frame waits, so that the caller sends the next wake-up; else the next offer asks for it."""
         return bool(self._finish(keys=_keys(camera_id), args=(WAKE_SECONDS * 1000,)))
+
+    def release(self, camera_id: int) -> None:
+        """Let the next offer ask for a wake-up, whatever became of the last one."""
+        self._client.delete(_keys(camera_id)[1])
 
     def load_tracks(self, camera_id: int) -> bytes | None:
         """The tracker's state as it was last saved, or None when that is too long ago."""

@@ -39,6 +39,14 @@ def test_store_keeps_a_jpeg_for_its_time_only(redis_client: redis.Redis) -> None
     assert 7_000 < redis_client.pttl("frame:one") <= 7_500
 
 
+def test_store_keeps_a_jpeg_beyond_the_deadline_of_its_assessment_and_no_longer(
+    store: FrameStore, redis_client: redis.Redis
+) -> None:
+    store.put("one", b"jpeg")
+    deadline_seconds = settings.ENVIRONMENT.assessment_deadline_seconds
+    assert (deadline_seconds + 14) * 1000 < redis_client.pttl("frame:one") <= (deadline_seconds + 15) * 1000
+
+
 def test_store_forgets_every_picture_of_a_burst(store: FrameStore, redis_client: redis.Redis) -> None:
     for key in ("a", "b", "c"):
         store.put(key, b"jpeg")
