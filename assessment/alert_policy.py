@@ -88,24 +88,33 @@ def match_sightings(
 ) -> tuple[Match, ...]:
     """Each alerting sighting with the alert it continues: of the same kind, not over, and the same place or tracks.
 
-    An alert is continued by one sighting of a frame at most; the most severe sightings choose first.
+    An alert is continued by one sighting of a frame at most: the pair that shares most tracks goes first, then the one
+    that overlaps most, then the nearest.
     """
-    free = list(live)
-    matches = []
-    for sighting in sorted(sightings, key=lambda each: (-each.level.severity, each.assessment_id)):
-        if sighting.level not in ALERTING:
-            continue
-        found = next((alert for alert in free if _continues(alert, sighting, policy)), None)
-        if found:
-            free.remove(found)
-        matches.append(Match(sighting, found))
-    return tuple(matches)
+    alerting = sorted(
+        (each for each in sightings if each.level in ALERTING),
+        key=lambda each: (-each.level.severity, each.assessment_id),
+    )
+    pairs = [(alert, each) for each in alerting for alert in live if _continues(alert, each, policy)]
+    continued: dict[int, LiveAlert] = {}
+    for alert, each in sorted(pairs, key=lambda pair: _closeness(*pair), reverse=True):
+        if each.assessment_id not in continued and alert not in continued.values():
+            continued[each.assessment_id] = alert
+    return tuple(Match(each, continued.get(each.assessment_id)) for each in alerting)
 
 
 def _continues(alert: LiveAlert, sighting: Sighting, policy: AlertPolicy) -> bool:
     if alert.risk_type != sighting.risk_type or is_over(alert.last_seen_at, sighting.seen_at, policy):
         return False
     return bool(alert.track_ids & sighting.track_ids) or _same_place(alert.place, sighting.place, policy.reach)
+
+
+def _closeness(alert: LiveAlert, sighting: Sighting) -> tuple[int, float, float]:
+    return (
+        len(alert.track_ids & sighting.track_ids),
+        intersection_over_union(alert.place, sighting.place),
+        -distance(alert.place.centre, sighting.place.centre),
+    )
 
 
 def _same_place(a: Box, b: Box, reach: float) -> bool:

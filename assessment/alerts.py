@@ -11,7 +11,7 @@ from django.db.models import F
 from assessment.alert_policy import AlertPolicy, LiveAlert, Match, Sighting, is_over, match_sightings, sighting_of
 from assessment.models import Alert, AlertState, Assessment, FrameResult
 from assessment.results import detected_frame
-from assessment.risk import AssessmentStatus, RiskLevel, RiskType, highest
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera
 from detection.detections import DetectedFrame
 from trafficmon.accounts.models import User
@@ -21,7 +21,7 @@ from trafficmon.core.geometry import box_from
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What happened to an alert: `opened`, `updated` or `closed`."""
+    """What happened to an alert: `opened`, `updated`, `escalated` or `closed`; `level` is what was just seen of it."""
 
     alert_id: int
     change: str
@@ -46,7 +46,7 @@ def apply_verdicts(frame_result_id: int) -> list[AlertChange]:
     if not verdicts:
         return []
     # One frame of a camera at a time, or two could open the same alert twice.
-    camera = Camera.objects.select_for_update().get(pk=row.camera_id)
+    camera = Camera.objects.select_for_update(no_key=True).get(pk=row.camera_id)
     frame = detected_frame(row)
     sightings = [_sighting(verdict, frame) for verdict in verdicts.values()]
     live = [_live_alert(alert) for alert in Alert.objects.live().filter(camera=row.camera_id)]
@@ -76,47 +76,67 @@ def _live_alert(alert: Alert) -> LiveAlert:
 
 
 def _apply(match: Match, verdict: Assessment, camera_id: int) -> AlertChange:
-    if match.alert:
-        return _continue(match.alert, match.sighting, verdict)
-    return _open(match.sighting, verdict, camera_id)
+    continued = match.alert and _continue(match.alert, match.sighting, verdict)
+    return continued or _open(match.sighting, verdict, camera_id)
 
 
 def _open(sighting: Sighting, verdict: Assessment, camera_id: int) -> AlertChange:
     alert = Alert.objects.create(
         camera_id=camera_id,
         opened_at=sighting.seen_at,
+        last_seen_at=sighting.seen_at,
         risk_level=sighting.level,
         risk_type=sighting.risk_type,
-        **_latest(sighting, verdict, sighting.seen_at),
+        **_words(verdict),
+        **_whereabouts(sighting),
     )
     metrics.risk_alerts.labels(sighting.level).inc()
     return AlertChange(alert.pk, "opened", sighting.level)
 
 
-def _continue(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> AlertChange:
-    level = highest([alert.level, sighting.level])
-    last_seen_at = max(alert.last_seen_at, sighting.seen_at)
-    Alert.objects.filter(pk=alert.alert_id).update(
-        risk_level=level, times_seen=F("times_seen") + 1, **_latest(sighting, verdict, last_seen_at)
-    )
-    return AlertChange(alert.alert_id, "updated", level)
+def _continue(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> AlertChange | None:
+    """Add the sighting to the alert; None when time has closed it meanwhile.
+
+    An alert shows its gravest moment and follows its latest place. One that gets worse is open again.
+    """
+    rising = sighting.level.severity > alert.level.severity
+    newer = sighting.seen_at >= alert.last_seen_at
+    changes: dict[str, object] = {"times_seen": F("times_seen") + 1}
+    if newer:
+        changes |= {"last_seen_at": sighting.seen_at, **_whereabouts(sighting)}
+    if rising or (newer and sighting.level == alert.level):
+        changes |= _words(verdict)
+    if rising:
+        changes |= {
+            "risk_level": sighting.level,
+            "state": AlertState.OPEN,
+            "acknowledged_by": None,
+            "acknowledged_at": None,
+        }
+    if not Alert.objects.live().filter(pk=alert.alert_id).update(**changes):
+        return None
+    if rising:
+        metrics.risk_alerts.labels(sighting.level).inc()
+    return AlertChange(alert.alert_id, "escalated" if rising else "updated", sighting.level)
 
 
-def _latest(sighting: Sighting, verdict: Assessment, last_seen_at: datetime) -> dict[str, object]:
-    return {
-        "assessment": verdict,
-        "description": verdict.description,
-        "risk_types": verdict.risk_types,
-        "place": list(sighting.place.rounded()),
-        "track_ids": sorted(sighting.track_ids),
-        "last_seen_at": last_seen_at,
-    }
+def _words(verdict: Assessment) -> dict[str, object]:
+    return {"assessment": verdict, "description": verdict.description, "risk_types": verdict.risk_types}
+
+
+def _whereabouts(sighting: Sighting) -> dict[str, object]:
+    return {"place": list(sighting.place.rounded()), "track_ids": sorted(sighting.track_ids)}
 
 
 def acknowledge(alert_id: int, *, by: User, now: datetime) -> bool:
     """Say that somebody has seen it; False when it was not open."""
     opened = Alert.objects.filter(pk=alert_id, state=AlertState.OPEN)
     return bool(opened.update(state=AlertState.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=now))
+
+
+def forget_alerts(*, before: datetime) -> int:
+    """Delete the alerts closed before a moment; how many went."""
+    return Alert.objects.filter(closed_at__lt=before).delete()[0]
 
 
 def close_unseen(*, now: datetime) -> list[AlertChange]:

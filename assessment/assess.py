@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from assessment.clients import UnableToAssess
 from assessment.judge import Judgement
 from assessment.models import Assessment, AssessmentQuerySet
@@ -13,7 +15,8 @@ from assessment.risk import AssessmentStatus
 from trafficmon.core import metrics
 from trafficmon.core.ids import new_token
 
-CLAIM_TRIES = 8
+STORING = timedelta(seconds=5)
+"""By which a lease outlives its call, for storing the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Claim:
     group_index: int
     attempts: int
     token: str
+    call_seconds: float
+    """How long the call may take, so that its answer can still arrive in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +45,22 @@ class RetryPolicy:
         return timedelta(seconds=roll * min(self.longest_seconds, self.first_seconds * 2**attempts))
 
 
-def claim_next(*, now: datetime, lease: timedelta) -> Claim | None:
+def claim_next(*, now: datetime, call_seconds: float) -> Claim | None:
     """Take the most pressing question that nobody holds; None when there is none.
 
-    Several workers may look at the same row: the conditional UPDATE lets one of them have it.
+    A call may take `call_seconds`, or what is left to the deadline. Workers that claim at the same time pass over
+    each other's rows (PostgreSQL) or wait their turn (SQLite).
     """
-    for _try in range(CLAIM_TRIES):
-        row = Assessment.objects.claimable(now).most_pressing_first().first()
+    with transaction.atomic():
+        row = Assessment.objects.claimable(now).most_pressing_first().skipping_locked().first()
         if row is None:
             return None
-        token = new_token()
-        held = Assessment.objects.claimable(now).filter(pk=row.pk, lease_token=row.lease_token)
-        if held.update(lease_token=token, lease_until=now + lease, attempts=row.attempts + 1):
-            return Claim(row.pk, row.frame_result_id, row.group_index, row.attempts + 1, token)
-    return None
+        call = timedelta(seconds=min(call_seconds, (row.deadline_at - now).total_seconds()))
+        token, attempts = new_token(), row.attempts + 1
+        held = Assessment.objects.claimable(now).filter(pk=row.pk)
+        if not held.update(lease_token=token, lease_until=now + call + STORING, attempts=attempts):
+            return None
+    return Claim(row.pk, row.frame_result_id, row.group_index, attempts, token, call.total_seconds())
 
 
 def store_verdict(claim: Claim, judgement: Judgement, *, now: datetime) -> bool:

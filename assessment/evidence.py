@@ -5,14 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
 from assessment.clients import UnableToAssess
 from assessment.models import Evidence, EvidenceKind
 from assessment.risk import WHOLE_FRAME
+from detection.detect import cut_jpeg, read_picture
 from detection.detections import DetectedFrame
+from trafficmon.core.clock import utc_now
+from trafficmon.core.geometry import Box
+
+FOLDER = "evidence"
+"""Below the media storage, then year, month and day."""
 
 
 class PictureGone(UnableToAssess):
@@ -24,10 +31,17 @@ class PictureGone(UnableToAssess):
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """JPEG bytes of a frame and, for a question about a group, of the group's crop."""
+    """JPEG bytes of a frame and, for a question about a group, of the group's crop; `earlier` is the same place before.
+
+    The model is shown the burst in time order, the operator what was judged.
+    """
 
     frame: bytes
     crop: bytes | None
+    earlier: tuple[bytes, ...] = ()
+
+    def in_time_order(self) -> tuple[bytes, ...]:
+        return *self.earlier, self.crop or self.frame
 
 
 def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], bytes | None]) -> Pictures:
@@ -37,7 +51,13 @@ def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], b
         message = f"The picture of frame {frame.frame_key} is no longer kept."
         raise PictureGone(message)
     crop = fetch(f"{frame.frame_key}:{group_index}") if group_index != WHOLE_FRAME else None
-    return Pictures(whole, crop)
+    before = (fetch(key) for key in frame.burst if key != frame.frame_key)
+    place = next((each.crop for each in frame.groups if crop and each.index == group_index), None)
+    return Pictures(whole, crop, tuple(_cut(jpeg, place) for jpeg in before if jpeg))
+
+
+def _cut(jpeg: bytes, place: Box | None) -> bytes:
+    return cut_jpeg(read_picture(jpeg), place) if place else jpeg
 
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
@@ -45,13 +65,29 @@ def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
     for kind, jpeg in ((EvidenceKind.FRAME, pictures.frame), (EvidenceKind.CROP, pictures.crop)):
         if jpeg and not Evidence.objects.filter(assessment_id=assessment_id, kind=kind).exists():
             row = Evidence(assessment_id=assessment_id, kind=kind, sha256=hashlib.sha256(jpeg).hexdigest())
-            row.picture.save(f"{assessment_id}-{kind}.jpg", ContentFile(jpeg), save=True)
+            day = utc_now().strftime("%Y/%m/%d")
+            row.picture.save(f"{FOLDER}/{day}/{assessment_id}-{kind}.jpg", ContentFile(jpeg), save=True)
 
 
-def forget_evidence(*, before: datetime, most: int = 5000) -> int:
-    """Delete up to `most` pictures kept before a moment, files and rows; how many went."""
-    old = list(Evidence.objects.filter(created_at__lt=before).order_by("created_at")[:most])
-    for row in old:
-        row.picture.delete(save=False)
-    Evidence.objects.filter(pk__in=[row.pk for row in old]).delete()
-    return len(old)
+def forget_pictures(*, before: datetime) -> int:
+    """Delete the files of the days before a moment, whether or not a row still names them; how many went."""
+    last = before.astimezone(UTC).strftime("%Y/%m/%d")
+    gone = 0
+    for day in _days():
+        if day < last:
+            folder = f"{FOLDER}/{day}"
+            names = default_storage.listdir(folder)[1]
+            for name in names:
+                default_storage.delete(f"{folder}/{name}")
+            default_storage.delete(folder)
+            gone += len(names)
+    return gone
+
+
+def _days() -> list[str]:
+    """The days of which there is a folder, `2026/05/04`."""
+    if not default_storage.exists(FOLDER):
+        return []
+    years = default_storage.listdir(FOLDER)[0]
+    months = [f"{year}/{month}" for year in years for month in default_storage.listdir(f"{FOLDER}/{year}")[0]]
+    return [f"{month}/{day}" for month in months for day in default_storage.listdir(f"{FOLDER}/{month}")[0]]

@@ -33,13 +33,11 @@ def model_client() -> ModelClient:
     return load_client("dashscope", base_url=settings.ENVIRONMENT.llm_base_url)
 
 
-def ask_under_lease(question: Question) -> Answer:
+def ask_under_lease(question: Question, *, timeout_seconds: float) -> Answer:
     """One request under one lease, counted whatever becomes of it."""
     with take_lease() as lease, metrics.llm_concurrent.track_inprogress():
         try:
-            answer = model_client().ask(
-                question, api_key=lease.secret, timeout_seconds=settings.ENVIRONMENT.llm_timeout
-            )
+            answer = model_client().ask(question, api_key=lease.secret, timeout_seconds=timeout_seconds)
         except UnableToAssess as error:
             metrics.llm_requests.labels(question.model, lease.key_id, error.reason).inc()
             raise
@@ -55,13 +53,13 @@ def judge(
     group_index: int,
     pictures: Pictures,
     *,
-    ask: Callable[[Question], Answer] = ask_under_lease,
+    ask: Callable[[Question], Answer],
 ) -> Judgement:
-    """Ask the model about one group (0: the whole frame); raises UnableToAssess."""
+    """Have the model asked about one group (0: the whole frame); raises UnableToAssess."""
     environment, configuration = settings.ENVIRONMENT, settings.MODEL_FILE.llm
     question = build_question(
         facts_of(frame, group_index, cropped=pictures.crop is not None),
-        [pictures.crop or pictures.frame],
+        pictures.in_time_order(),
         model=environment.llm_model,
         language=environment.language,
         template=configuration.prompt_template,

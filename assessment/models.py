@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
@@ -72,6 +72,9 @@ class FrameResult(models.Model):
     process_seconds = models.FloatField(_("detection took"))
     model = models.CharField(_("detector"), max_length=200)
     tracking_enabled = models.BooleanField(_("tracking"), default=False)
+    burst = models.JSONField(
+        _("burst"), default=list, help_text=_("Frames sampled with it, where a question needs them.")
+    )
     status = models.CharField(_("assessment"), max_length=16, choices=STATUS_CHOICES)
     reason = models.CharField(_("reason"), max_length=100, blank=True)
     max_risk_level = models.CharField(_("risk"), max_length=8, choices=LEVEL_CHOICES, default=RiskLevel.NONE.value)
@@ -111,6 +114,12 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those a worker may take now: due, within their deadline, and leased to nobody alive."""
         free = Q(lease_token="") | Q(lease_until__lte=now)
         return self.pending().filter(free, next_at__lte=now, deadline_at__gt=now)
+
+    def skipping_locked(self) -> Self:
+        """Without the rows that another transaction is just claiming, where the database can tell."""
+        if connections[self.db].features.has_select_for_update_skip_locked:
+            return self.select_for_update(skip_locked=True)
+        return self
 
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then by nearness of the deadline."""
@@ -189,7 +198,7 @@ class Evidence(models.Model):
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="evidence", verbose_name=_("assessment"))
     kind = models.CharField(_("kind"), max_length=8, choices=EvidenceKind.choices)
-    picture = models.FileField(_("picture"), upload_to="evidence/%Y/%m/%d/", max_length=200)
+    picture = models.FileField(_("picture"), max_length=200)
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     created_at = models.DateTimeField(_("kept"), auto_now_add=True)
 

@@ -91,7 +91,7 @@ def _loaded(text: str) -> Any:
         bare = pattern.sub(replacement, bare)
     try:
         return json_repair.loads(bare)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, AssertionError):  # the library asserts on a fence within a text
         raise UnreadableAnswer("The answer is not JSON, nor can it be repaired into any.") from None
 
 

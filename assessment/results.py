@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from assessment.gate import Gated
-from assessment.models import Assessment, FrameResult
+from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel, highest
 from detection.detections import DetectedFrame
 from detection.packing import pack_detections, pack_groups, unpack_detections, unpack_groups
@@ -41,6 +42,7 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
         process_seconds=frame.process_seconds,
         model=frame.model,
         tracking_enabled=frame.tracking_enabled,
+        burst=list(frame.burst) if pending else [],
         status=AssessmentStatus.PENDING if pending else AssessmentStatus.SKIPPED,
         reason=gated.reason,
     )
@@ -81,15 +83,19 @@ def detected_frame(row: FrameResult) -> DetectedFrame:
         process_seconds=row.process_seconds,
         model=row.model,
         tracking_enabled=row.tracking_enabled,
+        burst=tuple(row.burst),
     )
 
 
 def join(answers: list[tuple[AssessmentStatus, RiskLevel | None]]) -> Outcome:
-    """The most severe answer wins, whatever order they came in; a question without an answer never lowers it."""
-    levels = [level for status, level in answers if status == AssessmentStatus.DONE and level]
-    unanswered = [status for status, _level in answers if status != AssessmentStatus.DONE]
-    if levels:
-        return Outcome(AssessmentStatus.DONE, highest(levels), partial=bool(unanswered))
+    """The most severe answer wins, whatever order they came in.
+
+    A frame is safe (`done` and `none`) only when every question was answered so: what is not known is not safe.
+    """
+    level = highest(level for status, level in answers if status == AssessmentStatus.DONE and level)
+    unanswered = {status for status, _level in answers if status != AssessmentStatus.DONE}
+    if level != RiskLevel.NONE or not unanswered:
+        return Outcome(AssessmentStatus.DONE, level, partial=bool(unanswered))
     failed = AssessmentStatus.FAILED in unanswered
     return Outcome(AssessmentStatus.FAILED if failed else AssessmentStatus.EXPIRED, RiskLevel.NONE, partial=True)
 
@@ -118,13 +124,17 @@ def close_frame(frame_result_id: int, *, now: datetime) -> bool:
     )
 
 
-def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 5000) -> int:
+def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 1000) -> int:
     """Delete up to `most` old frames, those that showed a risk only when older still; how many went."""
-    calm = FrameResult.objects.filter(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE)
-    risky = FrameResult.objects.filter(captured_at__lt=risky_before).exclude(max_risk_level=RiskLevel.NONE)
-    gone = 0
-    for old in (calm, risky):
-        keys = list(old.order_by("captured_at").values_list("pk", flat=True)[:most])
-        FrameResult.objects.filter(pk__in=keys).delete()
-        gone += len(keys)
-    return gone
+    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE)
+    old = FrameResult.objects.filter(calm | Q(captured_at__lt=risky_before)).order_by("captured_at")
+    keys = list(old.values_list("pk", flat=True)[:most])
+    questions = Assessment.objects.filter(frame_result__in=keys)
+    with transaction.atomic():
+        Alert.objects.filter(assessment__in=questions).update(assessment=None)
+        Evidence.objects.filter(assessment__in=questions).delete()
+        # What hangs on these rows is gone by now; delete() would load each of them to look.
+        questions._raw_delete(questions.db)
+        frames = FrameResult.objects.filter(pk__in=keys)
+        frames._raw_delete(frames.db)
+    return len(keys)

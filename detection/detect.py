@@ -34,6 +34,8 @@ class FrameIdentity(Protocol):
     def frame_key(self) -> str: ...
     @property
     def captured_at(self) -> datetime: ...
+    @property
+    def burst(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def detect_frame(
         process_seconds=perf_counter() - started,
         model=pipeline.detector.model,
         tracking_enabled=configuration.tracking.enabled,
+        burst=frame.burst,
     )
     return detected, state
 

@@ -47,6 +47,8 @@ class DetectedFrame:
     process_seconds: float
     model: str
     tracking_enabled: bool = False
+    burst: tuple[str, ...] = ()
+    """Keys of all frames sampled with this one, in time order."""
 
     def members_of(self, group: TrafficGroup) -> tuple[Detection, ...]:
         """The detections that `group` names, in its order."""

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import structlog
-from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun
+from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun, task_revoked
 
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
@@ -28,6 +28,12 @@ def end_task(task: Any, state: str, **_: Any) -> None:
     """Count the task under the state it ended in."""
     metrics.tasks_processed.labels(task.name, str(state).lower()).inc()
     structlog.contextvars.clear_contextvars()
+
+
+@task_revoked.connect
+def count_expired(sender: Any, **_: Any) -> None:
+    """A message that waited too long is dropped unread; its work is woken again where it still matters."""
+    metrics.tasks_processed.labels(sender.name, "expired").inc()
 
 
 @task_failure.connect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -16,9 +17,9 @@ from assessment import alerts, results
 from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, store_verdict
 from assessment.clients import UnableToAssess
 from assessment.cooldown import take_turn
-from assessment.evidence import keep_evidence, pictures_of
+from assessment.evidence import Pictures, keep_evidence, pictures_of
 from assessment.gate import Gated, gate
-from assessment.judge import judge
+from assessment.judge import ask_under_lease, judge
 from assessment.models import Assessment, FrameResult
 from assessment.risk import RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
@@ -39,8 +40,8 @@ log = structlog.get_logger()
 
 FRESH = timedelta(seconds=10)
 """A frame older than this is not worth detecting: a newer one is on its way."""
-CLAIM_MARGIN_SECONDS = 30.0
-"""A lease outlives the call by this much, for storing the answer."""
+KEEP_MARGIN_SECONDS = 15.0
+"""A picture outlives the deadline of the question about it by this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class WakeUp:
 @functools.cache
 def frame_store() -> FrameStore:
     """The store that all threads of this process share."""
-    return FrameStore(connect_redis())
+    keep_seconds = settings.ENVIRONMENT.assessment_deadline_seconds + KEEP_MARGIN_SECONDS
+    return FrameStore(connect_redis(), keep_seconds=keep_seconds)
 
 
 @functools.cache
@@ -67,11 +69,12 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
     """Detect the camera's newest waiting frame, store and show it; what to wake next."""
     store = frame_store()
     ref = store.take(camera_id)
-    try:
+    with ExitStack() as on_failure:
+        # The next frame must not wait for the wake-up that this failure keeps from being sent.
+        on_failure.callback(store.release, camera_id)
         wake_ups = _detect(ref) if ref else []
-    finally:
-        another_waits = store.finish(camera_id)
-    return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if another_waits else wake_ups
+        on_failure.pop_all()
+    return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(camera_id) else wake_ups
 
 
 def _detect(ref: FrameRef) -> list[WakeUp]:
@@ -83,7 +86,8 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
     for index, crop in crop_jpegs(picture, frame.groups).items():
         frame_store().put(f"{ref.frame_key}:{index}", crop)
     wake_ups = _record(frame, _gate(camera, frame))
-    frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
+    if not wake_ups:
+        frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
     return wake_ups
 
 
@@ -119,6 +123,7 @@ def _picture_of(ref: FrameRef, *, now: datetime) -> Picture | None:
     """The frame's picture; None, counted with its reason, when it is not worth or not possible to detect."""
     if now - ref.captured_at > FRESH:
         metrics.frames_dropped.labels("stale").inc()
+        frame_store().forget(ref)
         return None
     jpeg = frame_store().get(ref.frame_key)
     if jpeg is None:
@@ -162,8 +167,7 @@ def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
 
 def assess_most_pressing() -> int | None:
     """Answer the most pressing question; the frame it belongs to when the question has ended."""
-    lease = timedelta(seconds=settings.ENVIRONMENT.llm_timeout + CLAIM_MARGIN_SECONDS)
-    claim = claim_next(now=utc_now(), lease=lease)
+    claim = claim_next(now=utc_now(), call_seconds=settings.ENVIRONMENT.llm_timeout)
     if claim is None:
         return None
     structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
@@ -179,13 +183,24 @@ def assess_most_pressing() -> int | None:
 def _answer(claim: Claim) -> bool:
     frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
     pictures = pictures_of(frame, claim.group_index, frame_store().get)
-    judgement = judge(frame, claim.group_index, pictures)
+    ask = functools.partial(ask_under_lease, timeout_seconds=claim.call_seconds)
+    judgement = judge(frame, claim.group_index, pictures, ask=ask)
+    if judgement.verdict.level != RiskLevel.NONE:
+        _keep(claim, pictures)
     if not store_verdict(claim, judgement, now=utc_now()):
         log.warning("assessment.claim_lost")
         return False
-    if judgement.verdict.level != RiskLevel.NONE:
-        keep_evidence(claim.assessment_id, pictures)
     return True
+
+
+def _keep(claim: Claim, pictures: Pictures) -> None:
+    """Keep the evidence before the verdict, which a crash in between would leave unexplained."""
+    try:
+        keep_evidence(claim.assessment_id, pictures)
+    except OSError as error:
+        # A full disk must not silence the verdict.
+        metrics.pipeline_errors.labels("evidence").inc()
+        log.warning("evidence.not_kept", error=str(error))
 
 
 def close(frame_result_id: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import redis
 import structlog
 from celery import Task
 from kombu.exceptions import OperationalError
 
+from cameras.frames import connect_redis
 from trafficmon.core import metrics
 
 log = structlog.get_logger()
@@ -22,11 +24,26 @@ class Queue(StrEnum):
     RESULTS = "results"
 
 
+MOST_WAITING = 5000
+"""Messages on a queue that nobody consumes; more would only fill the broker."""
+
+
+def waiting_on(queue: Queue) -> int:
+    """How many messages wait on `queue`."""
+    return int(connect_redis().llen(queue))
+
+
 def send(task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, **arguments: int) -> bool:
-    """Put a wake-up on `queue`. A broker that is away loses nothing: the row is there and the sweeper sends again."""
+    """Put a wake-up on `queue`; False when it could not be sent, or enough wait there already.
+
+    Either loses nothing: the row is there, and the sweeper sends again.
+    """
     try:
+        if waiting_on(queue) >= MOST_WAITING:
+            metrics.queue_send_errors.labels(queue).inc()
+            return False
         task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False)
-    except OperationalError as error:
+    except (OperationalError, redis.RedisError) as error:
         metrics.queue_send_errors.labels(queue).inc()
         log.warning("queue.unreachable", queue=queue, error=str(error))
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from cameras.frames import WAKE_SECONDS
 from workers import pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
@@ -52,7 +53,7 @@ def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
     """Put what comes next on its queue."""
     match wake_up.queue:
         case Queue.DETECT:
-            return send(detect_frame, Queue.DETECT, expires_seconds=60, camera_id=wake_up.subject)
+            return send(detect_frame, Queue.DETECT, expires_seconds=WAKE_SECONDS, camera_id=wake_up.subject)
         case Queue.ASSESS | Queue.ASSESS_URGENT:
             return send(assess_group, wake_up.queue, expires_seconds=60, assessment_id=wake_up.subject)
         case Queue.RESULTS:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
+from django.core.management import call_command
 
 from assessment import alerts, evidence, results
 from assessment.models import Assessment, FrameResult
-from cameras.frames import connect_redis
 from cameras.health import mark_stale
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers.pipeline import WakeUp
-from workers.queues import Queue
+from workers.queues import Queue, waiting_on
 
 log = structlog.get_logger()
 
 MOST_WAKE_UPS = 100
+FORGETTING_SECONDS = 30.0
+"""Of each minute at the most; what is left goes in the next."""
 WAKE_AFTER = timedelta(seconds=3)
 """A question this old should have been taken: its wake-up may be lost."""
 
@@ -38,30 +41,37 @@ def sweep_unfinished() -> list[WakeUp]:
 
 
 def _forgotten_questions() -> list[WakeUp]:
-    """Questions that should have been taken by now, none while messages still wait for a worker."""
-    if any(connect_redis().llen(queue) for queue in (Queue.ASSESS, Queue.ASSESS_URGENT)):
-        return []
+    """The questions that should have been taken by now and for which no message waits."""
     now = utc_now()
+    messages = sum(waiting_on(queue) for queue in (Queue.ASSESS, Queue.ASSESS_URGENT))
     waiting = Assessment.objects.claimable(now).filter(created_at__lte=now - WAKE_AFTER).most_pressing_first()
-    chosen = waiting.values_list("pk", "urgent")[:MOST_WAKE_UPS]
+    missing = max(0, waiting.count() - messages)
+    chosen = waiting.values_list("pk", "urgent")[: min(missing, MOST_WAKE_UPS)]
     return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in chosen]
 
 
 def measure_waiting() -> None:
     """Set the gauges of what waits on each queue and for how long."""
     for queue in Queue:
-        metrics.task_queue_size.labels(queue).set(connect_redis().llen(queue))
+        metrics.task_queue_size.labels(queue).set(waiting_on(queue))
     oldest = Assessment.objects.pending().order_by("created_at").values_list("created_at", flat=True).first()
     lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
+    metrics.api_key_pool_size.set(bool(settings.ENVIRONMENT.dashscope_api_key.get_secret_value()))
 
 
 def forget_old_frames() -> None:
-    """Keep the tables small: calm frames go first, risky ones and their evidence later."""
-    now = utc_now()
-    risky_before = now - timedelta(days=settings.ENVIRONMENT.risk_retention_days)
-    calm_before = now - timedelta(hours=settings.ENVIRONMENT.frame_retention_hours)
-    pictures = evidence.forget_evidence(before=risky_before)
-    frames = results.forget_frames(calm_before=calm_before, risky_before=risky_before)
-    if frames or pictures:
-        log.info("retention.forgotten", frames=frames, pictures=pictures)
+    """Keep the tables small: calm frames go first, risky ones and their evidence later, alerts last."""
+    environment, now = settings.ENVIRONMENT, utc_now()
+    risky_before = now - timedelta(days=environment.risk_retention_days)
+    calm_before = now - timedelta(hours=environment.frame_retention_hours)
+    frames, until = 0, time.monotonic() + FORGETTING_SECONDS
+    while gone := results.forget_frames(calm_before=calm_before, risky_before=risky_before):
+        frames += gone
+        if time.monotonic() > until:
+            break
+    # A day later than the rows, so that no page still names a picture that is gone.
+    pictures = evidence.forget_pictures(before=risky_before - timedelta(days=1))
+    alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
+    call_command("clearsessions")
+    log.info("retention.done", frames=frames, pictures=pictures, alerts=alerts_gone)

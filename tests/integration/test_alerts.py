@@ -39,7 +39,7 @@ def test_high_verdict_opens_an_alert_and_the_next_continues_it() -> None:
     camera = make_camera()
     [opened] = apply_verdicts(judged(camera, MEDIUM).pk)
     [updated] = apply_verdicts(judged(camera, HIGH, after_seconds=4).pk)
-    assert (opened.change, updated) == ("opened", AlertChange(opened.alert_id, "updated", HIGH))
+    assert (opened.change, updated) == ("opened", AlertChange(opened.alert_id, "escalated", HIGH))
     alert = Alert.objects.get()
     assert (alert.times_seen, alert.risk_level, alert.opened_at, alert.last_seen_at) == (2, HIGH, at(0), at(4))
     assert alert.description == "high danger"
@@ -50,6 +50,32 @@ def test_alert_never_loses_the_highest_level_it_had() -> None:
     for seconds, level in enumerate([HIGH, MEDIUM]):
         apply_verdicts(judged(camera, level, after_seconds=seconds).pk)
     assert Alert.objects.get().risk_level == HIGH
+
+
+def test_alert_shows_its_gravest_moment_and_what_was_just_seen_is_said() -> None:
+    camera = make_camera()
+    grave = judged(camera, HIGH)
+    apply_verdicts(grave.pk)
+    [updated] = apply_verdicts(judged(camera, MEDIUM, after_seconds=4).pk)
+    alert = Alert.objects.get()
+    assert (alert.risk_level, alert.description, alert.assessment) == (HIGH, "high danger", grave.assessments.get())
+    assert (updated.change, updated.level, alert.last_seen_at) == ("updated", MEDIUM, at(4))
+
+
+def test_acknowledged_alert_that_gets_worse_is_open_again() -> None:
+    camera = make_camera()
+    [opened] = apply_verdicts(judged(camera, MEDIUM).pk)
+    acknowledge(opened.alert_id, by=User.objects.create(username="olga"), now=at(1))
+    [escalated] = apply_verdicts(judged(camera, HIGH, after_seconds=4).pk)
+    alert = Alert.objects.get()
+    assert (escalated.change, alert.state, alert.acknowledged_by) == ("escalated", "open", None)
+
+
+def test_camera_that_is_seldom_judged_continues_its_alert() -> None:
+    camera = make_camera(frame_interval=60.0)
+    for number in range(4):
+        apply_verdicts(judged(camera, HIGH, after_seconds=60 * number).pk)
+    assert Alert.objects.get().times_seen == 4
 
 
 def test_alerts_of_two_cameras_stay_apart() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
 from cameras.models import Camera
-from detection.detect import FramePipeline
+from detection.detect import FramePipeline, read_picture
 from detection.detections import Detection
 from tests.factories import detect, make_camera
 from tests.fakes import FakeDetector
@@ -48,7 +49,7 @@ def camera() -> Camera:
 
 @pytest.fixture
 def simulator(settings: Settings) -> Iterator[RunningSimulator]:
-    with running_simulator(latency=Latency(median_seconds=0), seed=SEED) as running:
+    with running_simulator(latency=Latency(median_seconds=0), seed=SEED, keep_requests=10) as running:
         told = {"llm_base_url": running.base_url, "dashscope_api_key": SecretStr("sk-of-the-tests")}
         settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
         judge.model_client.cache_clear()
@@ -119,6 +120,31 @@ def test_frame_that_waited_too_long_is_dropped(store: FrameStore, camera: Camera
     offer(store, camera, "frame-a", age_seconds=11)
     assert pipeline.detect_newest(camera.pk) == []
     assert FrameResult.objects.count() == 0
+
+
+def test_failed_detection_does_not_blind_the_camera(
+    store: FrameStore, camera: Camera, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(store, camera, "frame-a")
+    monkeypatch.setattr(pipeline, "frame_pipeline", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pipeline.detect_newest(camera.pk)
+    assert store.offer(FrameRef(camera.pk, "frame-b", utc_now())).wake is True
+
+
+def test_model_is_shown_the_burst_in_time_order(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any
+) -> None:
+    seen(*CONFLICT)
+    for shade, key in enumerate(("early", "middle", "late")):
+        store.put(key, cv2.imencode(".jpg", np.full((720, 1280, 3), 60 * shade, np.uint8))[1].tobytes())
+    store.offer(FrameRef(camera.pk, "late", utc_now(), burst=("early", "middle", "late")))
+    pipeline.detect_newest(camera.pk)
+    answer_everything()
+    [request] = simulator.captured
+    images = [part["image"] for part in request.body["input"]["messages"][1]["content"] if "image" in part]
+    shades = [read_picture(b64decode(each.split(",")[1])).mean() for each in images]
+    assert [round(shade) for shade in shades] == [0, 60, 120]
 
 
 def test_frame_that_arrives_meanwhile_is_woken_for_next(

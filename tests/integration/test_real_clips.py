@@ -27,6 +27,7 @@ class Frame:
     captured_at: datetime
     frame_key: str
     camera_id: int = 1
+    burst: tuple[str, ...] = ()
 
 
 def detected_frames(clip: Path, *, fps: float, every: int = 1) -> list[DetectedFrame]:

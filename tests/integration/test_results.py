@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assessment.gate import Gated
 from assessment.models import Assessment, FrameResult
-from assessment.results import close_frame, detected_frame, expire_overdue, forget_frames, join, record_frame
+from assessment.results import close_frame, detected_frame, expire_overdue, join, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, highest
 from tests.factories import NOON, PATIENCE, make_camera, make_frame, record
 
@@ -80,21 +80,21 @@ def test_frame_without_an_answer_is_never_called_safe(
     assert (row.status, row.partial) == (status, True)
 
 
+@pytest.mark.parametrize("end", [FAILED, EXPIRED])
+def test_frame_with_one_unanswered_group_is_never_called_safe(end: AssessmentStatus) -> None:
+    row = record(make_camera(), groups=2)
+    answer(row, 1, DONE, RiskLevel.NONE)
+    answer(row, 2, end)
+    assert close_frame(row.pk, now=LATER) is True
+    row.refresh_from_db()
+    assert (row.status, row.max_risk_level, row.partial) == (end, RiskLevel.NONE, True)
+
+
 @pytest.mark.parametrize(("status", "level"), [(FAILED, "none"), (DONE, "")])
 def test_database_refuses_a_level_without_an_answer_and_the_reverse(status: str, level: str) -> None:
     row = record(make_camera())
     with pytest.raises(IntegrityError):
         Assessment.objects.filter(frame_result=row).update(status=status, risk_level=level)
-
-
-def test_calm_frames_are_forgotten_before_risky_ones() -> None:
-    camera = make_camera()
-    _calm, risky, recent = (record(camera, captured_at=NOON + timedelta(hours=hours)) for hours in (0, 0, 50))
-    FrameResult.objects.filter(pk=risky.pk).update(max_risk_level=RiskLevel.HIGH)
-    gone = forget_frames(calm_before=NOON + timedelta(hours=24), risky_before=NOON - timedelta(hours=1))
-    assert gone == 1
-    assert set(FrameResult.objects.values_list("pk", flat=True)) == {risky.pk, recent.pk}
-    assert forget_frames(calm_before=NOON, risky_before=NOON + timedelta(hours=1)) == 1
 
 
 ANSWERS = st.one_of(
@@ -111,4 +111,5 @@ def test_join_takes_the_highest_level_in_any_order(
     assert join(shuffled) == outcome
     assert outcome.level == highest(level for _status, level in answers if level)
     assert outcome.partial == any(status != DONE for status, _level in answers)
-    assert (outcome.status == DONE) == any(status == DONE for status, _level in answers)
+    safe = outcome.status == DONE and outcome.level == RiskLevel.NONE
+    assert safe == all(answer == (DONE, RiskLevel.NONE) for answer in answers)

@@ -10,17 +10,25 @@ import pytest
 import redis
 from django.test import Client
 from kombu.exceptions import OperationalError
+from pytest_django import Settings
 
-from assessment.evidence import Pictures, forget_evidence, keep_evidence
-from assessment.models import Assessment, Evidence, FrameResult
+from assessment.alerts import apply_verdicts
+from assessment.evidence import Pictures, forget_pictures, keep_evidence
+from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.results import forget_frames
 from tests.factories import make_camera, record
 from trafficmon.core.clock import utc_now
-from workers import upkeep
+from workers import queues, upkeep
 from workers.pipeline import WakeUp
 from workers.queues import Queue, send
 from workers.tasks import detect_frame, send_wake_up
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def own_media(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
 
 
 class UnreachableTask:
@@ -32,18 +40,41 @@ class UnreachableTask:
         raise OperationalError("nobody there")
 
 
-def test_old_calm_frames_go_and_evidence_goes_with_its_file() -> None:
-    camera = make_camera()
-    calm, risky = (record(camera, captured_at=utc_now() - timedelta(days=2)) for _ in range(2))
-    FrameResult.objects.filter(pk=risky.pk).update(max_risk_level="high")
-    keep_evidence(Assessment.objects.get(frame_result=risky).pk, Pictures(b"frame", b"crop"))
+def test_old_frames_go_calm_ones_first_and_alerts_outlive_their_evidence() -> None:
+    calm, risky, ancient = (
+        make_risky(days_ago=days, level=level) for days, level in ((2, "none"), (2, "high"), (40, "high"))
+    )
+    [change] = apply_verdicts(ancient.pk)
     upkeep.forget_old_frames()
-    assert [row.pk for row in FrameResult.objects.all()] == [risky.pk]
+    assert list(FrameResult.objects.values_list("pk", flat=True)) == [risky.pk]
+    assert Alert.objects.get(pk=change.alert_id).assessment is None
+    assert not Assessment.objects.filter(frame_result__in=[calm.pk, ancient.pk]).exists()
+
+
+def make_risky(*, days_ago: float, level: str) -> FrameResult:
+    row = record(make_camera(), captured_at=utc_now() - timedelta(days=days_ago))
+    Assessment.objects.filter(frame_result=row).update(status="done", risk_level=level, risk_type="collision")
+    FrameResult.objects.filter(pk=row.pk).update(max_risk_level=level, status="done", closed_at=utc_now())
+    return row
+
+
+def test_retention_goes_on_until_nothing_old_is_left() -> None:
+    camera = make_camera()
+    for _ in range(5):
+        record(camera, captured_at=utc_now() - timedelta(days=2))
+    long_ago = utc_now() - timedelta(days=1)
+    assert [forget_frames(calm_before=long_ago, risky_before=long_ago, most=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_files_of_old_days_go_even_when_no_row_names_them() -> None:
+    question = Assessment.objects.get(frame_result=record(make_camera()))
+    keep_evidence(question.pk, Pictures(b"frame", b"crop"))
     files = [Path(row.picture.path) for row in Evidence.objects.all()]
-    assert [file.read_bytes() for file in sorted(files)] == [b"crop", b"frame"]
-    assert forget_evidence(before=utc_now()) == 2
+    assert sorted(file.read_bytes() for file in files) == [b"crop", b"frame"]
+    Evidence.objects.all().delete()
+    assert forget_pictures(before=utc_now()) == 0
+    assert forget_pictures(before=utc_now() + timedelta(days=1)) == 2
     assert [file.exists() for file in files] == [False, False]
-    assert not FrameResult.objects.filter(pk=calm.pk).exists()
 
 
 def test_evidence_is_kept_once_for_each_kind() -> None:
@@ -56,6 +87,12 @@ def test_evidence_is_kept_once_for_each_kind() -> None:
 
 def test_message_to_an_unreachable_broker_is_counted_and_not_raised() -> None:
     assert send(UnreachableTask(), Queue.ASSESS, assessment_id=1) is False  # type: ignore[arg-type]  # a stand-in
+
+
+def test_queue_that_nobody_consumes_stops_growing(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "MOST_WAITING", 3)
+    assert [send_wake_up(WakeUp(Queue.ASSESS, number)) for number in range(5)] == [True, True, True, False, False]
+    assert redis_client.llen("assess") == 3
 
 
 def test_wake_up_arrives_on_its_queue_with_ids_only(redis_client: redis.Redis) -> None:

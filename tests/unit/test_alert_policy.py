@@ -86,6 +86,15 @@ def test_alert_outlasts_the_rhythm_of_its_camera(frame_seconds: float, stale: fl
     assert (policy.stale_after.total_seconds(), policy.close_after.total_seconds()) == (stale, over)
 
 
+def test_neighbouring_alerts_keep_their_own_tracks() -> None:
+    left = LiveAlert(1, RiskType.RED_LIGHT, RiskLevel.HIGH, HERE, frozenset({3, 4}), NOON)
+    right = LiveAlert(2, RiskType.RED_LIGHT, RiskLevel.HIGH, HERE, frozenset({1, 2}), NOON)
+    matches = match_sightings(
+        [left, right], [sight(number=1, tracks=frozenset({1, 2})), sight(number=2, tracks=frozenset({3, 4}))]
+    )
+    assert [match.alert for match in matches] == [right, left]
+
+
 sightings = st.builds(
     sight,
     number=st.integers(1, 1000),

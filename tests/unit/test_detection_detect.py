@@ -35,6 +35,7 @@ class Frame:
     captured_at: datetime = NOON
     camera_id: int = 7
     frame_key: str = "7-1"
+    burst: tuple[str, ...] = ()
 
 
 class FakeDetector:

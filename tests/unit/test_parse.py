@@ -317,6 +317,7 @@ def is_within_the_closed_sets(verdict: RiskVerdict, asked: frozenset[int]) -> bo
     ),
     asked=st.frozensets(st.integers(0, 4), min_size=1, max_size=3),
 )
+@example(text='{"```json {"a":1} ```', asked=frozenset({1}))
 @example(text="{'" * MAX_CHARACTERS, asked=frozenset({1}))
 @example(text='{"confidence": 1' + "0" * 5000 + "}", asked=frozenset({1}))
 def test_any_text_is_verdicts_in_the_closed_sets_or_unreadable(text: str, asked: frozenset[int]) -> None:

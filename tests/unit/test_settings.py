@@ -80,6 +80,18 @@ def test_missing_secrets_are_named_with_what_to_do() -> None:
     assert str(refused.value).count("openssl rand -hex 32") == 2
 
 
+def test_misspelt_setting_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {**SECRETS, "ALGO_FRAME_INTERVALL": "2"}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text("ALGO_XYZZY=1")
+    with pytest.raises(ConfigurationError) as refused:
+        read_environment()
+    assert str(refused.value).splitlines() == [
+        "ALGO_FRAME_INTERVALL is not a setting: did you mean ALGO_FRAME_INTERVAL?",
+        "ALGO_XYZZY is not a setting: remove it",
+    ]
+
+
 def test_demo_makes_its_secrets_once_and_keeps_them_private(tmp_path: Path) -> None:
     made = demo_secrets(tmp_path / "run")
     assert demo_secrets(tmp_path / "run") == made
@@ -99,6 +111,7 @@ def test_shipped_model_file_spells_out_the_defaults() -> None:
         ("model: {confidence: 0.3}", ["model.confidence"]),
         ("model: {confidence_threshold: 1.5, image_size: 641}", ["model.confidence_threshold", "model.image_size"]),
         ("llm: {risk_threshold: {low: 0.9}}", ["llm.risk_threshold"]),
+        ("llm: {prompt_template: nope}", ["llm.prompt_template"]),
         ("classes: {include: [car, tractor]}", ["classes.include.1"]),
         (
             "tracking: {tracker: sort}\npost_processing: {min_group_size: 1}",

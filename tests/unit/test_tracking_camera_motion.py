@@ -59,6 +59,7 @@ class Frame:
     captured_at: datetime
     camera_id: int = 1
     frame_key: str = "key"
+    burst: tuple[str, ...] = ()
 
 
 class PanningDetector:

@@ -53,7 +53,7 @@ def find_redis_server() -> str:
 def start_redis(folder: Path, *, executable: str | None = None, seconds: float = 10.0) -> RedisServer:
     """Start a server in `folder` and wait until it answers; raises RedisUnavailableError with its own words otherwise.
 
-    It listens on `folder`/redis.sock alone (mode 700) and keeps an append-only file there.
+    It listens on `folder`/redis.sock alone (mode 700) and keeps nothing on disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     socket = (folder / "redis.sock").resolve()
@@ -62,7 +62,8 @@ def start_redis(folder: Path, *, executable: str | None = None, seconds: float =
         "unixsocket": str(socket),
         "unixsocketperm": "700",
         "dir": str(folder.resolve()),
-        "appendonly": "yes",
+        # Pictures pass through it; what must not be lost is in the database, and the sweeper wakes it again.
+        "appendonly": "no",
         "save": "",
         "daemonize": "no",
     }

@@ -21,7 +21,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 try:
     ENVIRONMENT = read_environment()
-    MODEL_FILE = read_model_file(ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes)
+    MODEL_FILE = read_model_file(
+        ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes, language=ENVIRONMENT.language
+    )
 except ConfigurationError as error:
     sys.exit(f"The configuration is wrong:\n{error}")
 
@@ -149,8 +151,8 @@ CELERY_BEAT_SCHEDULE = {
     "measure-queues": {"task": "measure_queues", "schedule": 5.0, "options": {"queue": "results", "expires": 10}},
     "forget-old-frames": {
         "task": "forget_old_frames",
-        "schedule": 300.0,
-        "options": {"queue": "results", "expires": 300},
+        "schedule": 60.0,
+        "options": {"queue": "results", "expires": 60},
     },
 }
 

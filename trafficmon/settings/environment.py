@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -36,6 +39,7 @@ class Environment(BaseSettings):
     secret_key: SecretStr = SecretStr("")
     field_key: SecretStr = SecretStr("")
     camera_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
+    camera_tls_verify: bool = True
     weights_dir: Path = Path("weights")
     media_root: Path = Path("media")
     run_dir: Path = Path("var")
@@ -52,6 +56,9 @@ class Environment(BaseSettings):
     assessment_deadline_seconds: float = Field(default=60, gt=0, le=3600)
     frame_retention_hours: float = Field(default=24, gt=0)
     risk_retention_days: float = Field(default=30, gt=0)
+    alert_retention_days: float = Field(default=365, gt=0)
+    jwt_secret: SecretStr = SecretStr("")
+    jwt_header: str = "Authorization"
     flower_port: int = Field(default=5555, ge=1, le=65535)
     """Of the embedded mode's task monitoring, on the loopback address."""
     demo: bool = False
@@ -101,10 +108,22 @@ def read_environment() -> Environment:
     except ValidationError as error:
         lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
         raise ConfigurationError("\n".join(lines)) from None
-    missing = [] if environment.demo else _missing_secrets(environment)
-    if missing:
-        raise ConfigurationError("\n".join(missing))
+    mistakes = _unknown_names() + ([] if environment.demo else _missing_secrets(environment))
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
     return environment
+
+
+def _unknown_names() -> list[str]:
+    """What is set under our prefix, here or in `.env`, and means nothing: most likely misspelt."""
+    known = {variable_of(field) for field in Environment.model_fields}
+    given = {name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith("ALGO_")}
+    return [f"{name} is not a setting{_suggestion(name, known)}" for name in sorted(given - known)]
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]}?" if near else ": remove it"
 
 
 def _missing_secrets(environment: Environment) -> list[str]:

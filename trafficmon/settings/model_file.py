@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from assessment.configuration import LlmConfiguration
+from assessment.prompt import UnusablePrompt, load_template
 from detection.configuration import ClassesConfiguration, DetectionConfiguration
 from trafficmon.core.objects import ObjectClass
 from trafficmon.settings.environment import ConfigurationError, explain
@@ -20,7 +21,9 @@ class ModelFile(DetectionConfiguration):
     llm: LlmConfiguration = LlmConfiguration()
 
 
-def read_model_file(path: Path, *, allowed: Sequence[ObjectClass] = tuple(ObjectClass)) -> ModelFile:
+def read_model_file(
+    path: Path, *, allowed: Sequence[ObjectClass] = tuple(ObjectClass), language: str = "en"
+) -> ModelFile:
     """The configuration in `path`, only `allowed` classes kept; raises ConfigurationError when it is wrong."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -34,6 +37,11 @@ def read_model_file(path: Path, *, allowed: Sequence[ObjectClass] = tuple(Object
         read = ModelFile.model_validate(content)
     except ValidationError as error:
         raise ConfigurationError("\n".join(explain(error, where=f"{path}: "))) from None
+    try:
+        load_template(read.llm.prompt_template, language)
+    except UnusablePrompt as error:
+        message = f"{path}: llm.prompt_template: {error}"
+        raise ConfigurationError(message) from None
     kept = tuple(each for each in read.classes.include if each in allowed)
     if not kept:
         message = f"{path}: classes.include and ALGO_ALLOWED_CLASSES have no class in common"

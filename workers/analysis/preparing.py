@@ -84,7 +84,7 @@ def _asking(wishes: Wishes, *, asks: bool) -> Iterator[Ask | None]:
         return
     load_template(settings.MODEL_FILE.llm.prompt_template, settings.ENVIRONMENT.language)
     if not wishes.simulate:
-        yield ask_under_lease
+        yield functools.partial(ask_under_lease, timeout_seconds=settings.ENVIRONMENT.llm_timeout)
         return
     with running_simulator() as simulator:
         client = load_client("dashscope", base_url=simulator.base_url)
