@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,13 +15,17 @@ import pytest_asyncio
 import redis
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from channels_redis.pubsub import RedisPubSubLoopLayer
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connections
 from django.http import HttpRequest
+from django.utils.translation import get_language
 
+from assessment.models import Alert, AlertState
+from assessment.risk import RiskLevel, RiskType
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, CameraGroup, Wanted
 from cameras.sources import Probe, UnableToOpen
@@ -30,6 +35,8 @@ from trafficmon.accounts.roles import Role
 from trafficmon.asgi import application
 from trafficmon.live import access, commands, consumers, publish
 from trafficmon.live.consumers import SIGNED_OUT, TOO_SLOW
+from trafficmon.live.feed import ClientFeed
+from trafficmon.live.messages import AlertList
 from trafficmon.live.reader import FrameReader
 from trafficmon.live.topics import camera_topic
 
@@ -109,9 +116,9 @@ class Browser:
 
 @asynccontextmanager
 async def opened(
-    session_key: str | None, *, path: str = "/ws", origin: str = f"http://{HOST}"
+    session_key: str | None, *, path: str = "/ws", origin: str = f"http://{HOST}", language: str = "en"
 ) -> AsyncIterator[Browser]:
-    headers = [(b"host", HOST.encode()), (b"origin", origin.encode())]
+    headers = [(b"host", HOST.encode()), (b"origin", origin.encode()), (b"accept-language", language.encode())]
     if session_key:
         headers.append((b"cookie", f"sessionid={session_key}".encode()))
     socket = WebsocketCommunicator(application, path, headers=headers)
@@ -239,7 +246,7 @@ async def test_lost_right_ends_what_is_sent(viewer: Desk, monkeypatch: pytest.Mo
         kinds = [(await browser.read())["type"]]
         while kinds[-1] != "pong":
             kinds.append((await browser.read())["type"])
-    assert set(kinds) <= {"ping", "pong"}
+    assert set(kinds) <= {"alert_list", "ping", "pong"}
 
 
 async def test_new_right_brings_the_camera_and_its_last_frame(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,6 +472,123 @@ async def test_client_that_falls_too_far_behind_is_told_and_closed(
         for _ in range(600):
             publish.send(connect_redis(), camera.pk, event)
         assert await browser.closed_with() == TOO_SLOW
+
+
+async def raised(desk: Desk) -> Alert:
+    """An alert that was committed and never published."""
+    alert: Alert = await in_thread(raise_alert, await in_thread(desk.camera))
+    return alert
+
+
+def raise_alert(camera: Camera) -> Alert:
+    return Alert.objects.create(
+        camera=camera,
+        risk_type=RiskType.RED_LIGHT,
+        risk_level=RiskLevel.HIGH,
+        place=[1.0, 2.0, 3.0, 4.0],
+        opened_at=NOON,
+        last_seen_at=NOON,
+    )
+
+
+def close_alert(alert: Alert) -> None:
+    Alert.objects.filter(pk=alert.pk).update(state=AlertState.CLOSED, closed_at=NOON)
+
+
+async def test_alert_whose_publication_was_lost_is_told_at_the_next_heartbeat(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
+    async with opened(viewer.session_key) as browser:
+        assert await browser.wait_for("alert_list") == {"alerts": []}
+        alert = await raised(viewer)
+        await in_thread(raise_alert, await in_thread(make_camera))
+        while not (listed := (await browser.wait_for("alert_list"))["alerts"]):
+            pass
+        await in_thread(close_alert, alert)
+        while (await browser.wait_for("alert_list"))["alerts"]:
+            pass
+    assert [(each["alertId"], each["change"], each["replayed"]) for each in listed] == [(alert.pk, "opened", True)]
+
+
+async def test_alert_list_never_takes_back_what_was_told_while_it_was_read(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = await raised(viewer)
+    reads: list[int] = []
+
+    def slowly(camera_ids: frozenset[int]) -> AlertList:
+        read = access.look_up_alerts(camera_ids)
+        reads.append(len(read.alerts))
+        if len(reads) == 1:
+            close_alert(alert)
+            publish.publish_alert(alert.pk, "closed")
+            time.sleep(0.3)
+        return read
+
+    monkeypatch.setattr(consumers, "look_up_alerts", slowly)
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
+    async with opened(viewer.session_key) as browser:
+        assert (await browser.wait_for("alert"))["change"] == "opened"
+        assert (await browser.wait_for("alert"))["change"] == "closed"
+        assert await browser.wait_for("alert_list") == {"alerts": []}
+    assert reads[:2] == [1, 0]
+
+
+def test_live_alerts_are_read_in_one_query(viewer: Desk, django_assert_num_queries: Any) -> None:
+    cameras = [viewer.camera(), viewer.camera()]
+    for camera in cameras:
+        raise_alert(camera)
+    with django_assert_num_queries(1):
+        listed = access.look_up_alerts(frozenset(each.pk for each in cameras))
+    assert len(listed.alerts) == 2
+
+
+@pytest.mark.parametrize(("demo", "spoken"), [(True, "zh-hans"), (False, "en")])
+async def test_socket_of_the_demo_speaks_the_browsers_language(
+    demo: bool, spoken: str, viewer: Desk, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DEMO = demo
+    heard: list[str | None] = []
+
+    def listen(session_key: str) -> access.Access | None:
+        heard.append(get_language())
+        return access.look_up_access(session_key)
+
+    monkeypatch.setattr(consumers, "look_up_access", listen)
+    async with opened(viewer.session_key, language="zh-CN,zh;q=0.9") as browser:
+        await browser.wait_for("camera_list")
+    assert heard == [spoken]
+
+
+async def test_socket_ends_though_a_cancellation_is_swallowed(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    swallowed = asyncio.Event()
+
+    async def swallow(_feed: ClientFeed) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ClientFeed, "send_forever", swallow)
+    camera = await in_thread(viewer.camera)
+    async with opened(viewer.session_key):
+        await subscribed(camera)
+    assert swallowed.is_set()
+
+
+async def test_socket_ends_though_leaving_fails(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = await in_thread(viewer.camera)
+
+    async def fail(_layer: object, name: str, *_args: object) -> None:
+        raise RuntimeError(name)
+
+    async with opened(viewer.session_key):
+        await subscribed(camera)
+        monkeypatch.setattr(RedisPubSubLoopLayer, "group_discard", fail)
+    monkeypatch.undo()
+    connect_redis().client_kill_filter(_type="pubsub")
 
 
 async def test_database_failure_closes_with_try_again(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.live import compose
-from trafficmon.live.messages import AlertChange, AlertMessage, CameraList, CameraStatus, ListedCamera
+from trafficmon.live.messages import AlertChange, AlertList, AlertMessage, CameraList, CameraStatus, ListedCamera
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,16 @@ def _listed(camera: Camera) -> ListedCamera:
 def look_up_standing(camera_ids: frozenset[int]) -> Standing:
     """The state of these cameras and their live alerts, oldest alert first."""
     cameras = Camera.objects.filter(pk__in=camera_ids)
-    alerts = Alert.objects.live().filter(camera__in=camera_ids).select_related("camera", "acknowledged_by")
     return Standing(
         statuses=tuple(compose.camera_status(each) for each in cameras),
-        alerts=tuple(_replayed(each) for each in alerts.order_by("opened_at", "pk")),
+        alerts=look_up_alerts(camera_ids).alerts,
     )
+
+
+def look_up_alerts(camera_ids: frozenset[int]) -> AlertList:
+    """The live alerts of these cameras, oldest first; one query."""
+    alerts = Alert.objects.live().filter(camera__in=camera_ids).select_related("camera", "acknowledged_by")
+    return AlertList(alerts=tuple(_replayed(each) for each in alerts.order_by("opened_at", "pk")))
 
 
 def _replayed(alert: Alert) -> AlertMessage:

@@ -14,14 +14,16 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError
+from django.utils import translation
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from trafficmon.core.clock import spell, utc_now
-from trafficmon.live.access import Access, look_up_access, look_up_standing
+from trafficmon.live.access import Access, look_up_access, look_up_alerts, look_up_standing
 from trafficmon.live.commands import Command, RefusedError, carry_out
 from trafficmon.live.feed import ClientFeed
 from trafficmon.live.flow import flow_of
+from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
 from trafficmon.live.messages import (
     ConnectionAck,
@@ -50,6 +52,7 @@ _CODE_NAMES = {SIGNED_OUT: "signed_out", TOO_SLOW: "too_slow", FAILED: "failed",
 LOOK_AGAIN_SECONDS = 30.0
 """How long a person who lost a right may keep what the socket shows, at most."""
 COMMANDS_AT_ONCE = 4
+CANCEL_AGAIN_SECONDS = 0.2
 
 
 def _first_wish(query_string: bytes) -> SubscribeRequest:
@@ -61,12 +64,22 @@ def _first_wish(query_string: bytes) -> SubscribeRequest:
         return SubscribeRequest()
 
 
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    """End the tasks. Cancelled anew until they have ended: a library may swallow a cancellation."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _ended, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
 class LiveConsumer(AsyncWebsocketConsumer):
     """Refuses the anonymous, sends what the session's user may see, and ends with the session."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            with translation.override(language_of(scope)):
+                await super().__call__(scope, receive, send)
         except redis.RedisError as error:
             # Before the socket was accepted: there is no channel to listen to.
             log.warning("live.redis_unavailable", error=str(error))
@@ -74,6 +87,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def dispatch(self, message: Any) -> None:
         await self._supervise(super().dispatch(message))
+        if message["type"] == "websocket.disconnect":
+            # Whatever failed while leaving: nobody is there any more, and no further message would end this.
+            raise StopConsumer
 
     async def connect(self) -> None:
         # Accepted first: a browser can read why it was refused only from an open socket.
@@ -91,6 +107,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.pictures = self._wanted.pictures
         self._feed.tell(self._acknowledgement())
+        self._alerts_heard = 0
         self._redis_run = await self._reader.run_id()
         await self._apply_access(access)
         self._start(self._feed.send_forever())
@@ -105,15 +122,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         log.debug("live.disconnected", code=code, user_id=self._access.user_id)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ending = True
+        await _cancel(self._tasks)
         try:
             for camera_id in self._access.cameras:
                 await self.channel_layer.group_discard(camera_topic(camera_id), self.channel_name)
         except redis.RedisError as error:
             log.warning("live.topics_not_left", error=str(error))
-        await self._open.aclose()
+        finally:
+            await self._open.aclose()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:  # noqa: ARG002  # Channels' signature; bytes are no message of ours
         if not self._access.user_id:
@@ -198,6 +215,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def message_ready(self, event: MessageReady) -> None:
         if self._ending or event["camera_id"] not in self._feed.watched:
             return
+        if event.get("about") == "alert":
+            self._alerts_heard += 1
+            self._feed.take_back("alert_list")
         self._feed.tell_text(event["text"], event.get("replaces"))
 
     async def _look_again_forever(self) -> None:
@@ -211,6 +231,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 return
             await self._apply_access(access)
             await self._catch_up()
+            await self._tell_alerts()
             self._feed.tell_text(Heartbeat(server_time=spell(utc_now())).as_text(), "ping")
 
     async def _catch_up(self) -> None:
@@ -219,6 +240,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if run != self._redis_run:
             self._redis_run = run
             await self._watch(anew=True)
+
+    async def _tell_alerts(self) -> None:
+        """What a lost publication left out, and an end of what nobody will end: published messages may be lost."""
+        for _attempt in range(3):
+            heard = self._alerts_heard
+            listed = await database_sync_to_async(look_up_alerts)(self._feed.watched)
+            # What was told of an alert meanwhile may be newer than this list, which would take it back.
+            if heard == self._alerts_heard:
+                self._feed.tell_text(listed.as_text(), "alert_list")
+                return
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(self._supervise(work))

@@ -59,6 +59,10 @@ class ClientFeed:
         else:
             self._mailbox.replace(replaces, text)
 
+    def take_back(self, replaces: str) -> None:
+        """Leave out the message told with `replaces` if it still waits."""
+        self._mailbox.drop(replaces)
+
     def show(self, camera_id: int, frame_key: str) -> None:
         """A newer frame of the camera exists."""
         if camera_id in self.watched:

@@ -20,6 +20,7 @@ class MessageReady(TypedDict):
     camera_id: int
     text: str
     replaces: NotRequired[str]
+    about: NotRequired[Literal["alert"]]
 
 
 Event = FrameReady | MessageReady
