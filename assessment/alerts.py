@@ -95,29 +95,28 @@ def _open(sighting: Sighting, verdict: Assessment, camera_id: int) -> AlertChang
 
 
 def _continue(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> AlertChange | None:
-    """Add the sighting to the alert; None when time has closed it meanwhile.
-
-    An alert shows its gravest moment and follows its latest place. One that gets worse is open again.
-    """
+    """Add the sighting to the alert; None when time has closed it meanwhile."""
     rising = sighting.level.severity > alert.level.severity
-    newer = sighting.seen_at >= alert.last_seen_at
-    changes: dict[str, object] = {"times_seen": F("times_seen") + 1}
-    if newer:
+    changes = _risen(sighting, verdict) if rising else _repeated(alert, sighting, verdict)
+    if sighting.seen_at >= alert.last_seen_at:
         changes |= {"last_seen_at": sighting.seen_at, **_whereabouts(sighting)}
-    if rising or (newer and sighting.level == alert.level):
-        changes |= _words(verdict)
-    if rising:
-        changes |= {
-            "risk_level": sighting.level,
-            "state": AlertState.OPEN,
-            "acknowledged_by": None,
-            "acknowledged_at": None,
-        }
-    if not Alert.objects.live().filter(pk=alert.alert_id).update(**changes):
+    if not Alert.objects.live().filter(pk=alert.alert_id).update(times_seen=F("times_seen") + 1, **changes):
         return None
     if rising:
         metrics.risk_alerts.labels(sighting.level).inc()
     return AlertChange(alert.alert_id, "escalated" if rising else "updated", sighting.level)
+
+
+def _risen(sighting: Sighting, verdict: Assessment) -> dict[str, object]:
+    """An alert that gets worse is open again, whoever acknowledged it."""
+    reopened = {"state": AlertState.OPEN, "acknowledged_by": None, "acknowledged_at": None}
+    return {"risk_level": sighting.level, **reopened, **_words(verdict)}
+
+
+def _repeated(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> dict[str, object]:
+    """An alert goes on showing its gravest moment, of equals the latest."""
+    newer = sighting.seen_at >= alert.last_seen_at
+    return _words(verdict) if newer and sighting.level == alert.level else {}
 
 
 def _words(verdict: Assessment) -> dict[str, object]:
