@@ -58,19 +58,32 @@ _NETWORK_SCHEMES = {
     "http": SourceKind.HTTP,
     "https": SourceKind.HTTP,
 }
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a camera is reached, and the name that its certificate has to bear where it speaks TLS."""
+
+    address: Address
+    port: int
+    name: str
+    tls: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedSource:
     """A source that passed the check, as it is to be opened.
 
-    `url` names the checked address itself in place of the host where the protocol permits, so that a name server that
-    answers differently a moment later changes nothing; `host` is what the camera knows itself by.
+    `url` names the checked address itself in place of the host, so that a name server that answers differently a moment
+    later changes nothing; `host` is what the camera knows itself by.
     """
 
     kind: SourceKind
     url: str
     host: str = ""
+    endpoint: Endpoint | None = None
+    """Of a source in the network."""
 
 
 def mask_credentials(source: str) -> str:
@@ -127,13 +140,12 @@ def _allow_network(parts: SplitResult, kind: SourceKind) -> AllowedSource:
     addresses = resolve_host(host)
     for address in addresses:
         check_address(address, host=host)
-    # Over TLS the certificate is checked against the name, so the name has to stay.
-    opened = host if scheme in {"https", "rtsps"} else str(addresses[0])
+    endpoint = Endpoint(addresses[0], parts.port or _PORTS[scheme], host, tls=scheme in {"https", "rtsps"})
     credentials, at, _rest = parts.netloc.rpartition("@")
     port = f":{parts.port}" if parts.port else ""
-    authority = f"{credentials}{at}{_bracketed(opened)}{port}"
+    authority = f"{credentials}{at}{_bracketed(str(endpoint.address))}{port}"
     query = f"?{parts.query}" if parts.query else ""
-    return AllowedSource(kind, f"{scheme}://{authority}{parts.path}{query}", f"{_bracketed(host)}{port}")
+    return AllowedSource(kind, f"{scheme}://{authority}{parts.path}{query}", f"{_bracketed(host)}{port}", endpoint)
 
 
 def _bracketed(host: str) -> str:

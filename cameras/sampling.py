@@ -18,6 +18,8 @@ Picture = NDArray[np.uint8]
 BURST_SPREAD_SECONDS = 0.25
 """Between the pictures of a burst: close enough that a road user at 50 km/h overlaps its own box."""
 TORN_BURST_SECONDS = 2.0
+MOST_PIXELS = 40_000_000
+"""Of a picture: more than cameras have, and no more than the memory bears from many of them."""
 _LONGEST_BACKLOG = 500
 _SLACK = 0.1
 """Of the interval: so much too early a key frame still will do, as clocks and networks are not exact."""
@@ -64,10 +66,14 @@ def offsets_of_burst(sampling: Sampling, interval_seconds: float) -> tuple[float
 
 
 def prepare_decoder(stream: av.VideoStream) -> None:
-    """One thread and no delay: many cameras share the machine, and a frame is wanted as soon as its packet is here."""
+    """One thread and no delay: many cameras share the machine, and a frame is wanted as soon as its packet is here.
+
+    A frame of more than MOST_PIXELS is refused before there is memory taken for it, and its size then reads 0.
+    """
     context = stream.codec_context
     context.thread_type = "NONE"
     context.thread_count = 1
+    context.options = {"max_pixels": str(MOST_PIXELS)}
     context.flags |= Flags.low_delay | Flags.copy_opaque
 
 

@@ -6,38 +6,68 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
 from django.utils.translation import gettext as _
 
 from cameras.addresses import AllowedSource, SourceKind
-from cameras.sampling import Burst, Sampler, prepare_decoder
+from cameras.sampling import MOST_PIXELS, Burst, Sampler, prepare_decoder
 from cameras.sources.errors import UnableToOpen, UnableToRead, explain
+from cameras.sources.relay import Relay
 from cameras.sources.streams import Format, Terms
 from trafficmon.core.clock import utc_now
 
 # Formats that refer to further addresses (playlists, concat scripts) are left out: those would escape the check.
 _FORMATS = "mov,matroska,mpegts,mpeg,flv,avi,mpjpeg,mjpeg,jpeg_pipe,h264,hevc,asf,ogg,ivf,m4v"
-_PROTOCOLS = {
-    "rtsp": "rtsp,rtp,tcp",
-    "rtsps": "rtsp,rtp,tls,tcp",
-    "http": "http,tcp",
-    "https": "https,tls,tcp",
-    "file": "file",
-}
+_PROTOCOLS = {SourceKind.RTSP: "rtsp,rtp,tcp", SourceKind.HTTP: "http,tcp", SourceKind.FILE: "file"}
+"""None with TLS, which is the relay's."""
+_PROBING: Any = [{"max_pixels": str(MOST_PIXELS)}] * 8
+"""For the first streams of a source: FFmpeg decodes some of each to learn what it is. PyAV's stub takes it for text."""
 _BROKEN_READS = 50
 """So many failures in a row to take a stream's data apart mean that it will not get better."""
 _SHORTEST_PASS_SECONDS = 1.0
 
 
-def open_container(source: AllowedSource, terms: Terms) -> InputContainer:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open container, and the relay it is read through, if any."""
+
+    container: InputContainer
+    relay: Relay | None = None
+
+    def close(self) -> None:
+        self.container.close()
+        if self.relay:
+            self.relay.close()
+
+
+def open_container(source: AllowedSource, terms: Terms) -> Opened:
     """Open a checked source; raises UnableToOpen."""
-    scheme = source.url.partition("://")[0] if source.kind is not SourceKind.FILE else "file"
-    options = {"protocol_whitelist": _PROTOCOLS[scheme], "analyzeduration": "2000000"}
+    began = time.monotonic()
+    relay = None
+    try:
+        if source.endpoint and (source.kind is SourceKind.RTSP or source.endpoint.tls):
+            rtsp = source.kind is SourceKind.RTSP
+            relay = Relay(source.endpoint, rtsp=rtsp, timeout_seconds=min(terms.open_seconds, terms.read_seconds / 2))
+        return Opened(_open(source, terms, relay), relay)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if relay:
+            relay.close()
+        if relay and relay.refusal:
+            raise UnableToOpen(relay.refusal) from None
+        # Over RTSP a silence is reported as data that makes no sense: only the clock tells.
+        silent = time.monotonic() - began > 0.9 * min(terms.open_seconds, terms.read_seconds / 2)
+        raise UnableToOpen(explain(TimeoutError() if silent else error)) from None
+
+
+def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputContainer:
+    options = {"protocol_whitelist": _PROTOCOLS[source.kind], "analyzeduration": "2000000"}
     # After a timeout FFmpeg first hands out what it still holds, and only the next one ends the stream.
     microseconds = str(round(terms.read_seconds / 2 * 1_000_000))
     forced = None
@@ -47,16 +77,19 @@ def open_container(source: AllowedSource, terms: Terms) -> InputContainer:
     else:
         options["format_whitelist"] = _FORMATS
     if source.kind is SourceKind.HTTP:
-        options |= {"rw_timeout": microseconds, "max_redirects": "0", "headers": f"Host: {source.host}\r\n"}
-    began = time.monotonic()
-    try:
-        return av.open(
-            source.url, "r", format=forced, options=options, timeout=(terms.open_seconds, terms.read_seconds)
-        )
-    except (av.FFmpegError, OSError, ValueError) as error:
-        # Over RTSP a silence is reported as data that makes no sense: only the clock tells.
-        silent = time.monotonic() - began > 0.9 * min(terms.open_seconds, terms.read_seconds / 2)
-        raise UnableToOpen(explain(TimeoutError() if silent else error)) from None
+        # A proxy would be asked for an address that was checked from here.
+        options |= {"rw_timeout": microseconds, "max_redirects": "0", "http_proxy": ""}
+        options["headers"] = f"Host: {source.host}\r\n"
+    url = _through(relay, source) if relay else source.url
+    patience = (terms.open_seconds, terms.read_seconds)
+    return av.open(url, "r", format=forced, options=options, stream_options=_PROBING, timeout=patience)
+
+
+def _through(relay: Relay, source: AllowedSource) -> str:
+    """The source's address by way of the relay. An RTSP camera is asked by this name, as through a forwarded port."""
+    parts = urlsplit(source.url)
+    credentials, at, _host = parts.netloc.rpartition("@")
+    return parts._replace(scheme=str(source.kind), netloc=f"{credentials}{at}127.0.0.1:{relay.port}").geturl()
 
 
 class Pace:
@@ -83,20 +116,21 @@ class ContainerStream:
     """A stream of packets, sampled; a recording is played in real time and starts over at its end."""
 
     def __init__(self, source: AllowedSource, terms: Terms) -> None:
-        self._open: Callable[[], InputContainer] = lambda: open_container(source, terms)
+        self._open: Callable[[], Opened] = lambda: open_container(source, terms)
         self._terms = terms
         self.sampler = Sampler(interval_seconds=terms.interval_seconds, sampling=terms.sampling)
-        self._container = self._open()
+        self._opened = self._open()
         self._video = self._start()
-        self._recorded = source.kind is not SourceKind.RTSP and bool(self._container.duration)
+        self._recorded = source.kind is not SourceKind.RTSP and bool(self._opened.container.duration)
         rate = self._video.average_rate or self._video.guessed_rate
         self.format = Format(self._video.codec_context.name, float(rate or 0))
 
     def _start(self) -> av.VideoStream:
-        if not self._container.streams.video:
-            self._container.close()
-            raise UnableToOpen(_("There is no video at this address."))
-        video = self._container.streams.video[0]
+        found = self._opened.container.streams.video
+        video = found[0] if found else None
+        if video is None or video.codec_context.width * video.codec_context.height > MOST_PIXELS:
+            self._opened.close()
+            raise UnableToOpen(_too_large() if video else _("There is no video at this address."))
         prepare_decoder(video)
         return video
 
@@ -115,9 +149,17 @@ class ContainerStream:
         for packet in self.packets():
             if stop.is_set() or (self._recorded and not pace.wait(packet)):
                 return
-            burst = self.sampler.push(packet, arrived_at=utc_now(), seconds=time.monotonic())
+            burst = self.sample(packet, arrived_at=utc_now(), seconds=time.monotonic())
             if burst:
                 yield burst
+
+    def sample(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
+        """As the sampler's `push`; raises UnableToRead where the pictures are too large."""
+        corrupt_count = self.sampler.corrupt_count
+        burst = self.sampler.push(packet, arrived_at=arrived_at, seconds=seconds)
+        if self.sampler.corrupt_count > corrupt_count and not self._video.codec_context.width:
+            raise UnableToRead(_too_large())
+        return burst
 
     def packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """The video's packets up to its end; data that cannot be taken apart is counted and left behind."""
@@ -140,7 +182,7 @@ class ContainerStream:
     def _heard_packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """All streams are read, so that sound that goes on cannot hide a picture that stands still."""
         heard = time.monotonic()
-        for packet in self._container.demux():
+        for packet in self._opened.container.demux():
             if packet.stream_index == self._video.index and packet.size:
                 yield cast("av.Packet[av.VideoStream]", packet)
                 heard = time.monotonic()
@@ -148,9 +190,9 @@ class ContainerStream:
                 raise UnableToRead(_("The camera sends no pictures."))
 
     def _start_over(self) -> None:
-        self._container.close()
+        self._opened.close()
         try:
-            self._container = self._open()
+            self._opened = self._open()
             self._video = self._start()
         except UnableToOpen as error:
             raise UnableToRead(str(error)) from None
@@ -163,7 +205,11 @@ class ContainerStream:
         return self.sampler.corrupt_count
 
     def close(self) -> None:
-        self._container.close()
+        self._opened.close()
+
+
+def _too_large() -> str:
+    return _("The pictures cannot be decoded or are larger than 40 megapixels; let the camera send smaller ones.")
 
 
 def _silence(error: BaseException) -> str:
@@ -185,6 +231,6 @@ def read_recording(path: Path, terms: Terms) -> Iterator[tuple[float, Burst]]:
             # Sampled in the order of reading, as a camera is, but dated by when it is shown, which is another order.
             read = read if packet.dts is None else float(packet.dts * packet.time_base)
             shown = read if packet.pts is None else float(packet.pts * packet.time_base)
-            burst = stream.sampler.push(packet, arrived_at=began_at + timedelta(seconds=shown), seconds=read)
+            burst = stream.sample(packet, arrived_at=began_at + timedelta(seconds=shown), seconds=read)
             if burst:
                 yield (burst.captured_at - began_at).total_seconds(), burst

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 
 import av
 from django.utils.translation import gettext as _
@@ -23,6 +24,14 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (av.HTTPNotFoundError, gettext_noop("The camera has no stream under this path.")),
     (av.HTTPError, gettext_noop("The camera answered with an error, or leads to another address.")),
     (av.HTTPClientError, gettext_noop("The camera answered with an error, or leads to another address.")),
+    (
+        ssl.SSLCertVerificationError,
+        gettext_noop(
+            "The camera's certificate is not trusted: give the name it was made out to, let the system trust its"
+            " issuer, or set ALGO_CAMERA_TLS_VERIFY to false."
+        ),
+    ),
+    (ssl.SSLError, gettext_noop("The camera speaks no TLS at this port: use rtsp or http.")),
     (ConnectionRefusedError, gettext_noop("Nothing listens at this address and port.")),
     (ConnectionError, gettext_noop("The camera broke the connection.")),
     (TimeoutError, gettext_noop("The camera did not answer in time.")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import ipaddress
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -199,6 +201,77 @@ def test_file_that_names_other_files_is_refused(videos: Path, name: str, content
     (videos / name).write_text(content.format(clip=clip))
     with pytest.raises(UnableToOpen, match=r"^What is there is not video in a form that is allowed\.$"):
         open_stream(name, Terms(1))
+
+
+def vast_jpeg(side_px: int) -> bytes:
+    """A grey square as a small JPEG: each block of it is the two codes that say "as the one before"."""
+    _done, encoded = cv2.imencode(".jpg", np.full((8, 8), 128, np.uint8))
+    small = bytearray(encoded.tobytes())
+    size_at, scan_at = small.find(b"\xff\xc0") + 5, small.find(b"\xff\xda") + 2
+    small[size_at : size_at + 4] = side_px.to_bytes(2, "big") * 2
+    head = bytes(small[: scan_at + int.from_bytes(small[scan_at : scan_at + 2], "big")])
+    return head + b"\x28\xa2\x8a" * (side_px * side_px // 64 // 4 + 1) + b"\xff\xd9"
+
+
+def memory_of(program: str, *arguments: str) -> tuple[str, int]:
+    """What a program of its own process wrote, and the most memory it took, in MiB."""
+    program += (
+        "\nimport resource, sys; sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip(), int(done.stderr.split()[-1])
+
+
+READ_ALL = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import django
+django.setup()
+from pathlib import Path
+from cameras.models import Sampling
+from cameras.sources import Terms, read_recording, UnableToOpen, UnableToRead
+try:
+    for _position, burst in read_recording(Path(sys.argv[1]), Terms(0.01, Sampling.EVERY_FRAME)):
+        print(burst.pictures[0].shape)
+except (UnableToOpen, UnableToRead) as error:
+    print(error)
+"""
+TOO_LARGE = "The pictures cannot be decoded or are larger than 40 megapixels; let the camera send smaller ones."
+
+
+def test_vast_pictures_are_refused_before_memory_is_taken_for_them(videos: Path) -> None:
+    clip = videos / "vast.mjpeg"
+    clip.write_bytes(encode_jpeg(numbered_picture(1)))
+    says, usual_mib = memory_of(READ_ALL, str(clip))
+    assert says == "(240, 320, 3)"
+    clip.write_bytes(vast_jpeg(16_000) * 2)
+    says, mib = memory_of(READ_ALL, str(clip))
+    assert says == TOO_LARGE
+    assert mib < usual_mib + 60
+
+
+def test_pictures_that_grow_vast_are_refused(videos: Path) -> None:
+    clip = videos / "growing.mjpeg"
+    clip.write_bytes(encode_jpeg(numbered_picture(1)) * 30 + vast_jpeg(7_000))
+    samples = read_recording(clip, Terms(0.01, Sampling.EVERY_FRAME))
+    assert [burst.pictures[0].shape for _position, burst in islice(samples, 29)] == [(240, 320, 3)] * 29
+    with pytest.raises(UnableToRead) as refused:
+        list(samples)
+    assert str(refused.value) == TOO_LARGE
+
+
+def test_large_pictures_are_read(videos: Path) -> None:
+    clip = videos / "large.mjpeg"
+    clip.write_bytes(vast_jpeg(6_000))
+    [(_position, burst)] = read_recording(clip, Terms(1, Sampling.EVERY_FRAME))
+    assert burst.pictures[0].shape == (6_000, 6_000, 3)
+
+
+def test_probe_says_that_the_pictures_are_too_large(videos: Path) -> None:
+    (videos / "vast.mjpeg").write_bytes(vast_jpeg(16_000) * 2)
+    with pytest.raises(UnableToOpen) as refused:
+        probe("vast.mjpeg")
+    assert str(refused.value) == TOO_LARGE
 
 
 class Site(http.server.SimpleHTTPRequestHandler):

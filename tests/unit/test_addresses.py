@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 
 from cameras.addresses import (
     AllowedSource,
+    Endpoint,
     SourceKind,
     StreetAddress,
     allow_source,
@@ -70,20 +71,34 @@ def refusal(source: str) -> str:
         ("rtsp://u:p%40ss@camera.example:8554/live?x=1", f"rtsp://u:p%40ss@{PUBLIC}:8554/live?x=1"),
         ("http://camera.example/a.ts", f"http://{PUBLIC}/a.ts"),
         ("RTSP://camera.example/live", f"rtsp://{PUBLIC}/live"),
+        ("https://camera.example:8443/a.ts", f"https://{PUBLIC}:8443/a.ts"),
+        ("rtsps://camera.example/live", f"rtsps://{PUBLIC}/live"),
     ],
 )
 def test_checked_address_takes_the_place_of_the_name(source: str, opened: str) -> None:
     assert allow_source(source).url == opened
 
 
-@pytest.mark.parametrize("source", ["https://camera.example:8443/a.ts", "rtsps://camera.example/live"])
-def test_name_stays_where_a_certificate_is_checked_against_it(source: str) -> None:
-    assert allow_source(source).url == source
+@pytest.mark.parametrize(
+    ("source", "port", "tls"),
+    [
+        ("https://camera.example:8443/a.ts", 8443, True),
+        ("https://camera.example/a.ts", 443, True),
+        ("rtsps://camera.example/live", 322, True),
+        ("rtsp://camera.example/live", 554, False),
+        ("http://camera.example/a.ts", 80, False),
+    ],
+)
+def test_endpoint_is_the_checked_address_and_keeps_the_name_for_the_certificate(
+    source: str, port: int, tls: bool
+) -> None:
+    assert allow_source(source).endpoint == Endpoint(ipaddress.ip_address(PUBLIC), port, "camera.example", tls)
 
 
 def test_allowed_source_keeps_the_name_for_the_camera() -> None:
-    expected = AllowedSource(SourceKind.HTTP, f"http://{PUBLIC}:8080/a", "camera.example:8080")
-    assert allow_source("http://camera.example:8080/a") == expected
+    allowed = allow_source("http://camera.example:8080/a")
+    assert (allowed.kind, allowed.url) == (SourceKind.HTTP, f"http://{PUBLIC}:8080/a")
+    assert allowed.host == "camera.example:8080"
 
 
 @pytest.mark.parametrize(
