@@ -12,12 +12,14 @@ from django.db import connections, transaction
 from playwright.sync_api import Page, expect
 
 from assessment.alerts import apply_verdicts
+from assessment.gate import Gated, gate
 from assessment.models import Alert, AlertState, FrameResult
-from assessment.results import close_frame
+from assessment.results import close_frame, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera, StreamState
+from detection.detections import DetectedFrame
 from tests.e2e.conftest import Server, keep_picture, make_user
-from tests.factories import make_camera, record
+from tests.factories import make_camera, make_frame, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
@@ -34,12 +36,12 @@ ON_THE_EDGE = """(canvas) => {
   const context = copy.getContext("2d", { willReadFrequently: true });
   context.drawImage(canvas, 0, 0);
   const at = (x, y) => [...context.getImageData(left + x * scale, top + y * scale, 1, 1).data].slice(0, 3);
-  return { edge: at(100, 215), inside: at(120, 215), outside: at(600, 600) };
+  return { edge: at(100, 215), inside: at(120, 207), outside: at(600, 600) };
 }"""
 
 
-def show_frame(camera: Camera, *, captured_at: datetime | None = None) -> FrameResult:
-    row = record(camera, captured_at=captured_at or utc_now())
+def show_frame(camera: Camera, *, groups: int = 1, captured_at: datetime | None = None) -> FrameResult:
+    row = record(camera, groups=groups, captured_at=captured_at or utc_now())
     keep_picture(row.frame_key)
     publish.publish_frame(row.pk)
     return row
@@ -114,6 +116,145 @@ def test_failed_assessment_is_never_shown_as_safe(page: Page, operator: User, ca
     publish.publish_verdict(row.pk)
     expect(page.locator(".tile .risk")).to_have_text("Assessment failed")
     expect(page.locator(".tile .words")).to_have_text("Not judged; this does not mean safe.")
+
+
+def close_partly(row: FrameResult, level: RiskLevel, status: AssessmentStatus) -> None:
+    """One question answered with `level`, the other never."""
+    first, last = row.assessments.order_by("group_index")
+    done = {"status": AssessmentStatus.DONE, "risk_level": level, "risk_type": RiskType.OTHER}
+    row.assessments.filter(pk=first.pk).update(**done, description="As the model said.")
+    row.assessments.filter(pk=last.pk).update(status=AssessmentStatus.EXPIRED)
+    FrameResult.objects.filter(pk=row.pk).update(status=status, partial=True, max_risk_level=level, closed_at=utc_now())
+    publish.publish_verdict(row.pk)
+
+
+@pytest.mark.parametrize("status", [AssessmentStatus.EXPIRED, AssessmentStatus.DONE])
+def test_partly_assessed_frame_is_never_shown_as_safe(
+    status: AssessmentStatus, page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    close_partly(show_frame(camera, groups=2), RiskLevel.NONE, status)
+    risk = page.locator(".tile .risk")
+    expect(risk).to_have_text("Not fully assessed")
+    expect(risk).to_have_attribute("data-level", "failed")
+    show_frame(camera)
+    expect(page.locator("canvas")).to_have_attribute("data-boxes", "2")
+    expect(risk).to_have_text("Not fully assessed")
+
+
+def test_danger_of_a_partly_assessed_frame_is_shown_as_such(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    close_partly(show_frame(camera, groups=2), RiskLevel.MEDIUM, AssessmentStatus.DONE)
+    expect(page.locator(".tile .risk")).to_have_text("Medium risk · partly assessed")
+    expect(page.locator(".tile")).to_have_attribute("data-risk", "medium")
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [(1, "Not asked: cooldown"), (0, "Nothing to assess")],
+)
+def test_frame_that_nothing_is_asked_of_says_why(
+    groups: int, said: str, page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    frame = make_frame(camera.pk, groups=groups, captured_at=utc_now())
+    show_unasked(frame, gate(frame, enabled=True, take_turn=lambda: False))
+    sign_in(operator)
+    connected(page)
+    expect(page.locator(".tile .risk")).to_have_text(said)
+
+
+def test_assessment_that_is_switched_off_says_so(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    frame = make_frame(camera.pk, captured_at=utc_now())
+    show_unasked(frame, gate(frame, enabled=False, take_turn=lambda: True))
+    sign_in(operator)
+    connected(page)
+    expect(page.locator(".tile .risk")).to_have_text("Not asked: assessment is switched off")
+
+
+def show_unasked(frame: DetectedFrame, gated: Gated) -> None:
+    row = record_frame(frame, gated, now=utc_now(), patience=timedelta(seconds=60))
+    assert row is not None
+    keep_picture(row.frame_key)
+    publish.publish_frame(row.pk)
+
+
+def raise_alert(camera: Camera, level: RiskLevel = RiskLevel.HIGH, **fields: object) -> Alert:
+    now = utc_now()
+    return Alert.objects.create(
+        camera=camera,
+        risk_type=RiskType.RED_LIGHT,
+        risk_level=level,
+        description="A car passes at red.",
+        **{"opened_at": now, "last_seen_at": now, **fields},
+    )
+
+
+def test_escalated_alert_is_announced_and_comes_first(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    alert = raise_alert(camera, RiskLevel.LOW, state=AlertState.ACKNOWLEDGED)
+    other = raise_alert(camera, RiskLevel.MEDIUM)
+    sign_in(operator)
+    connected(page)
+    order = "(cards) => cards.map((card) => Number(card.dataset.alert))"
+    expect(page.locator(".card")).to_have_count(2)
+    assert page.locator(".card").evaluate_all(order) == [other.pk, alert.pk]
+    Alert.objects.filter(pk=alert.pk).update(risk_level=RiskLevel.HIGH, state=AlertState.OPEN)
+    publish.publish_alert(alert.pk, "escalated")
+    expect(page.locator("#announcer")).to_have_text("Risk has risen to high at Junction: A car passes at red.")
+    expect(page.locator(".card.news .level")).to_have_text("high")
+    assert page.locator(".card").evaluate_all(order) == [alert.pk, other.pk]
+
+
+def test_lost_news_of_an_alert_reach_an_open_wall(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
+    sign_in(operator)
+    connected(page)
+    alert = raise_alert(camera, RiskLevel.MEDIUM)
+    card = page.locator(".card")
+    expect(card.locator(".level")).to_have_text("medium")
+    Alert.objects.filter(pk=alert.pk).update(risk_level=RiskLevel.HIGH)
+    expect(card.locator(".level")).to_have_text("high")
+    expect(page.locator("#announcer")).to_have_text("Risk has risen to high at Junction: A car passes at red.")
+    Alert.objects.filter(pk=alert.pk).update(state=AlertState.CLOSED, closed_at=utc_now())
+    expect(card).to_have_count(0)
+    expect(page.get_by_text("No danger is being reported.")).to_be_visible()
+
+
+def test_kind_of_an_alert_is_said_in_the_pages_words(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    raise_alert(camera, risk_types=["the model's own words"])
+    sign_in(operator)
+    connected(page)
+    expect(page.locator(".card-type")).to_have_text("running a red light")
+
+
+TOPS = "(tiles) => tiles.map((tile) => Math.round(tile.getBoundingClientRect().top))"
+
+
+@pytest.mark.parametrize(("cameras", "rows"), [(1, [1]), (4, [2, 2]), (5, [3, 2]), (8, [4, 4])])
+def test_no_camera_is_left_alone_in_the_last_row(
+    cameras: int, rows: list[int], page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    for number in range(cameras - 1):
+        make_camera(name=f"Filler {number}", group=operator.camera_groups.get())
+    sign_in(operator)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    connected(page)
+    tops = page.locator(".tile").evaluate_all(TOPS)
+    assert [tops.count(top) for top in sorted(set(tops))] == rows
+    assert page.evaluate("() => document.documentElement.scrollHeight") == 900
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert len(set(page.locator(".tile").evaluate_all(TOPS))) == cameras
+
+
+def test_browsers_find_the_icon_where_they_look_for_it(page: Page) -> None:
+    answer = page.request.get("/favicon.ico")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
 
 
 def test_alert_appears_and_is_acknowledged(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -172,6 +173,19 @@ def test_administrator_without_cameras_is_shown_where_to_add_one() -> None:
     user.user_permissions.add(Permission.objects.get(codename="add_camera"))
     page = browser(user).get("/").content.decode()
     assert f'href="{reverse("admin:cameras_camera_add")}"' in page
+
+
+@pytest.mark.parametrize(
+    ("kinds", "thumbnail"),
+    [(["frame", "crop"], "crop"), (["crop", "frame"], "crop"), (["frame"], "frame")],
+)
+def test_thumbnail_is_the_traffic_group_where_there_is_one(kinds: list[str], thumbnail: str) -> None:
+    user = make_user()
+    alert = raise_alert(camera_of(user))
+    assert alert.assessment
+    kept = {kind: alert.assessment.evidence.create(kind=kind, picture=f"{kind}.jpg", sha256="0") for kind in kinds}
+    page = browser(user).get("/alerts/").content.decode()
+    assert re.findall(r"/evidence/(\d+)/", page) == [str(kept[thumbnail].pk)]
 
 
 def test_words_of_the_model_are_shown_as_text() -> None:

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Case, Prefetch, QuerySet, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -60,7 +60,8 @@ class AlertFilter(forms.Form):
 
 def _shown(user: User) -> QuerySet[Alert]:
     """Visible alerts with everything a page shows of them."""
-    pictures = Evidence.objects.order_by("kind")
+    # The first is the thumbnail: the traffic group where there is one, else the whole picture.
+    pictures = Evidence.objects.order_by(Case(When(kind=EvidenceKind.CROP, then=0), default=1), "pk")
     return (
         Alert.objects.visible_to(user)
         .select_related("camera", "assessment__frame_result", "acknowledged_by")

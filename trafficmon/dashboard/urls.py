@@ -17,5 +17,6 @@ urlpatterns = [
     path("alerts/<int:alert_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge"),
     path("evidence/<int:evidence_id>/", pictures.evidence, name="evidence"),
     path("frames/<str:frame_key>/", pictures.frame, name="frame"),
+    path("favicon.ico", views.icon, name="icon"),
     path("texts.js", JavaScriptCatalog.as_view(), name="texts"),
 ]

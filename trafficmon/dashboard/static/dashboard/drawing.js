@@ -29,7 +29,7 @@ export function draw(canvas, bitmap, { imageWidth, imageHeight, detectedObjects,
   const scale = Math.min(canvas.width / imageWidth, canvas.height / imageHeight);
   const pixel = Math.max(1, devicePixelRatio);
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.fillStyle = "#000";
+  context.fillStyle = getComputedStyle(canvas).backgroundColor;
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.translate((canvas.width - imageWidth * scale) / 2, (canvas.height - imageHeight * scale) / 2);
   context.drawImage(bitmap, 0, 0, imageWidth * scale, imageHeight * scale);

@@ -16,6 +16,7 @@ export class Strip extends EventTarget {
   #calm;
   #announcer;
   #mayOperate;
+  #types;
   #alerts = new Map();
 
   constructor(root) {
@@ -26,6 +27,7 @@ export class Strip extends EventTarget {
     this.#calm = root.querySelector("#calm");
     this.#announcer = root.querySelector("#announcer");
     this.#mayOperate = this.#list.dataset.mayOperate === "yes";
+    this.#types = JSON.parse(this.#list.dataset.types);
   }
 
   take(alert) {
@@ -34,7 +36,22 @@ export class Strip extends EventTarget {
     if (alert.state === "closed") this.#forget(alert.alertId);
     else this.#keep(alert, known?.card ?? this.#newCard(alert));
     this.#order();
-    if (alert.change === "opened" && !alert.replayed && alert.riskLevel === "high") this.#announce(alert);
+    if (!alert.replayed) this.#announce(alert);
+  }
+
+  /** Every live alert: what is not among them has ended; what was not known, or less dangerous, was lost on its way. */
+  reconcile(alerts) {
+    const live = new Set(alerts.map(({ alertId }) => alertId));
+    for (const id of [...this.#alerts.keys()]) if (!live.has(id)) this.#forget(id);
+    for (const alert of alerts) this.take({ ...alert, ...this.#missed(alert) });
+    this.#order();
+  }
+
+  #missed(alert) {
+    const known = this.#alerts.get(alert.alertId)?.alert;
+    if (alert.state !== "open") return {};
+    if (!known) return { change: "opened", replayed: false };
+    return SEVERITY[alert.riskLevel] > SEVERITY[known.riskLevel] ? { change: "escalated", replayed: false } : {};
   }
 
   /** After a new connection: what is not told again has ended meanwhile. */
@@ -53,11 +70,17 @@ export class Strip extends EventTarget {
     card.dataset.state = alert.state;
     const part = (name) => card.querySelector(`[data-part="${name}"]`);
     part("level").textContent = LEVELS[alert.riskLevel];
-    part("type").textContent = alert.riskTypes[0] ?? alert.typeName;
+    part("type").textContent = this.#typeName(alert);
     part("words").textContent = alert.description;
     part("link").href = `/alerts/${alert.alertId}/`;
     part("acknowledge").hidden = !this.#mayOperate || alert.state !== "open";
     this.#age(alert, card);
+  }
+
+  /** In the page's language; what is of no known kind is called what the model called it. */
+  #typeName({ type, typeName, riskTypes }) {
+    const name = this.#types[type] ?? typeName;
+    return type === "other" ? riskTypes[0] ?? name : name;
   }
 
   #age(alert, card) {
@@ -99,7 +122,11 @@ export class Strip extends EventTarget {
   }
 
   #announce(alert) {
-    this.#announcer.textContent = interpolate(gettext("High risk at %s: %s"), [alert.cameraName, alert.description]);
+    const { change, cameraName: camera, description: words, riskLevel } = alert;
+    if (change !== "opened" && change !== "escalated") return;
+    flash(this.#alerts.get(alert.alertId)?.card);
+    if (change === "escalated") this.#announcer.textContent = interpolate(gettext("Risk has risen to %(level)s at %(camera)s: %(words)s"), { level: LEVELS[riskLevel], camera, words }, true);
+    else if (riskLevel === "high") this.#announcer.textContent = interpolate(gettext("High risk at %(camera)s: %(words)s"), { camera, words }, true);
   }
 
   async #acknowledge(id, button) {
@@ -114,4 +141,11 @@ export class Strip extends EventTarget {
     const { data } = await answer.json();
     this.take({ ...data, change: "acknowledged" });
   }
+}
+
+function flash(card) {
+  card?.classList.remove("news");
+  // Read so that the browser starts the animation anew.
+  void card?.offsetWidth;
+  card?.classList.add("news");
 }

@@ -12,6 +12,11 @@ const TRAIL_POINTS = 5;
 const LONGEST_STEP = 0.15;
 const TRAIL_SECONDS = 10;
 const DOWN = new Set(["offline", "stopped"]);
+const NOT_SAFE = gettext("Not judged; this does not mean safe.");
+const NOT_ASKED = {
+  "the camera's cooldown has not passed": gettext("Not asked: cooldown"),
+  "assessment is switched off": gettext("Not asked: assessment is switched off"),
+};
 
 export class Tile {
   #element;
@@ -73,7 +78,7 @@ export class Tile {
     this.#frame = frame;
     this.#verdicts.remember(frame);
     this.#followTracks(frame);
-    if (frame.frameTimestamp) this.#keepVerdict({ ...frame, assessmentStatus: frame.verdictStatus });
+    if (frame.frameTimestamp) this.#keepVerdict({ ...frame, assessmentStatus: frame.verdictStatus, partial: frame.verdictPartial });
     this.#redraw();
     this.tick();
   }
@@ -84,10 +89,11 @@ export class Tile {
     this.tick();
   }
 
-  #keepVerdict({ frameTimestamp, assessmentStatus, maxRiskLevel, dangerousDrivingResults }) {
+  #keepVerdict({ frameTimestamp, assessmentStatus, partial, maxRiskLevel, dangerousDrivingResults }) {
     if (this.#verdict && this.#verdict.frameTimestamp > frameTimestamp) return;
     const worst = dangerousDrivingResults.find((each) => each.riskLevel === maxRiskLevel);
-    this.#verdict = { frameTimestamp, assessmentStatus, level: maxRiskLevel, words: worst?.description ?? "" };
+    const answered = dangerousDrivingResults.length > 0;
+    this.#verdict = { frameTimestamp, assessmentStatus, partial, answered, level: maxRiskLevel, words: worst?.description ?? "" };
   }
 
   report(status) {
@@ -142,12 +148,12 @@ export class Tile {
   #risk(newest) {
     const own = newest.assessmentStatus;
     const verdict = this.#verdict;
-    const recent = verdict?.assessmentStatus === "done" && secondsSince(verdict.frameTimestamp) < VERDICT_SECONDS;
-    if (recent) return [verdict.level, LEVEL_NAMES[verdict.level], verdict.words];
+    const judged = verdict?.answered && secondsSince(verdict.frameTimestamp) < VERDICT_SECONDS ? readVerdict(verdict) : null;
+    if (judged) return judged;
     if (own === "pending") return ["assessing", gettext("Assessing…"), ""];
-    if (own === "failed" || verdict?.assessmentStatus === "failed") return ["failed", gettext("Assessment failed"), gettext("Not judged; this does not mean safe.")];
-    if (own === "expired" || verdict?.assessmentStatus === "expired") return ["failed", gettext("Assessment too late"), gettext("Not judged; this does not mean safe.")];
-    return ["unknown", gettext("Nothing to assess"), ""];
+    if (own === "failed" || verdict?.assessmentStatus === "failed") return ["failed", gettext("Assessment failed"), NOT_SAFE];
+    if (own === "expired" || verdict?.assessmentStatus === "expired") return ["failed", gettext("Assessment too late"), NOT_SAFE];
+    return ["unknown", NOT_ASKED[newest.assessmentReason] ?? gettext("Nothing to assess"), ""];
   }
 
   #followTracks(frame) {
@@ -192,6 +198,13 @@ export class Tile {
     this.#parts.enlarge.setAttribute("aria-pressed", String(large));
     if (large) this.#element.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** How an answered verdict reads. "No danger" is said only where every question of the frame was answered. */
+function readVerdict({ assessmentStatus, partial, level, words }) {
+  if (level !== "none") return [level, partial ? `${LEVEL_NAMES[level]} · ${gettext("partly assessed")}` : LEVEL_NAMES[level], words];
+  if (partial) return ["failed", gettext("Not fully assessed"), gettext("Part of the picture was not judged; this does not mean safe.")];
+  return assessmentStatus === "done" ? ["none", LEVEL_NAMES.none, words] : null;
 }
 
 /** Writing the same text again would make screen readers and layout work for nothing. */

@@ -24,6 +24,7 @@ const receivers = {
   camera_status: (data) => { if (data.state) tiles.get(data.cameraId)?.report(data); },
   stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report({ state: "stopped", message: reason }),
   alert: (data) => strip.take(data),
+  alert_list: ({ alerts }) => strip.reconcile(alerts),
 };
 
 function arrange(cameras) {
