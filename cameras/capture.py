@@ -17,6 +17,7 @@ from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, sile
 from cameras.models import Camera, Sampling, StreamState, Wanted
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, StreamThread
+from cameras.turn import CaptureTurn
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.ids import new_token
@@ -30,7 +31,10 @@ _LONGEST_STAGGER_SECONDS = 0.25
 
 
 class Capture:
-    """The capture process. Only its own thread uses the database; cameras' threads only hand on pictures."""
+    """The capture process. Only its own thread uses the database; cameras' threads only hand on pictures.
+
+    Where another process captures, it stands by until that one ends.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Capture:
         self.patience_seconds = 10.0
         """How long a camera may take to open, and how long it may then be silent, before it is tried anew."""
         self._store = store
+        self._turn = CaptureTurn(store.client)
         self._on_frame = on_frame
         self._on_state = on_state
         self._limit = limit
@@ -64,8 +69,9 @@ class Capture:
                 close_old_connections()
                 if full:
                     last_round = time.monotonic()
-                    self._reconcile()
-                self._write_down()
+                    self._begin_round()
+                if self._turn.is_ours:
+                    self._write_down()
             except Exception:  # the process's outermost loop: a database that is away comes back
                 log.exception("capture.round_failed")
                 metrics.pipeline_errors.labels("capture").inc()
@@ -78,6 +84,14 @@ class Capture:
 
     def _has_news(self) -> bool:
         return any(self._written.get(number) != thread.report for number, thread in self._threads.items())
+
+    def _begin_round(self) -> None:
+        if self._turn.keep():
+            self._reconcile()
+            return
+        for camera_id in list(self._threads):
+            self._drop(camera_id)
+        metrics.active_cameras.set(0)
 
     def _reconcile(self) -> None:
         wanted = {camera.pk: camera for camera in Camera.objects.wanted_running()}
@@ -175,10 +189,13 @@ class Capture:
         for thread in self._threads.values():
             thread.join(until - time.monotonic())
         metrics.active_cameras.set(0)
+        if not self._turn.is_ours:
+            return
         ended = Report(StreamState.OFFLINE, _("Capture is not running."))
         for camera_id in self._threads:
             self._write(camera_id, ended)
         self._threads.clear()
+        self._turn.give_up()
 
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""

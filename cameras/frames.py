@@ -97,7 +97,7 @@ class FrameStore:
     """Frames by key, and of each camera the newest frame waiting for detection. Every step is one atomic command."""
 
     def __init__(self, client: redis.Redis, *, keep_seconds: float = 75) -> None:
-        self._client = client
+        self.client = client
         self._keep_ms = round(keep_seconds * 1000)
         self._offer = client.register_script(_OFFER)
         self._take = client.register_script(_TAKE)
@@ -105,11 +105,11 @@ class FrameStore:
 
     def put(self, frame_key: str, jpeg: bytes) -> None:
         """Keep a JPEG for `keep_seconds`."""
-        self._client.set(f"frame:{frame_key}", jpeg, px=self._keep_ms)
+        self.client.set(f"frame:{frame_key}", jpeg, px=self._keep_ms)
 
     def get(self, frame_key: str) -> bytes | None:
         """The JPEG, or None when its time is over."""
-        return cast("bytes | None", self._client.get(f"frame:{frame_key}"))
+        return cast("bytes | None", self.client.get(f"frame:{frame_key}"))
 
     def forget(self, ref: FrameRef) -> None:
         """Free the pictures of a frame that was given up before its time."""
@@ -119,7 +119,7 @@ class FrameStore:
         """Free pictures that nobody will ask for any more."""
         names = [f"frame:{key}" for key in frame_keys]
         if names:
-            self._client.delete(*names)
+            self.client.delete(*names)
 
     def offer(self, ref: FrameRef) -> Offer:
         """Let `ref` wait for detection; the newest replaces the one still waiting.
@@ -141,24 +141,24 @@ class FrameStore:
 
     def release(self, camera_id: int) -> None:
         """Let the next offer ask for a wake-up, whatever became of the last one."""
-        self._client.delete(_keys(camera_id)[1])
+        self.client.delete(_keys(camera_id)[1])
 
     def load_tracks(self, camera_id: int) -> bytes | None:
         """The tracker's state as it was last saved, or None when that is too long ago."""
-        return cast("bytes | None", self._client.get(f"camera:{camera_id}:tracks"))
+        return cast("bytes | None", self.client.get(f"camera:{camera_id}:tracks"))
 
     def save_tracks(self, camera_id: int, state: bytes) -> None:
         """Keep the tracker's state for TRACKS_SECONDS: it is of no use to a frame much later."""
-        self._client.set(f"camera:{camera_id}:tracks", state, ex=TRACKS_SECONDS)
+        self.client.set(f"camera:{camera_id}:tracks", state, ex=TRACKS_SECONDS)
 
     def pause(self, camera_id: int, seconds: float) -> None:
         """Let the camera's next frame wait: after a high risk the same scene need not be judged again at once."""
         if seconds > 0:
-            self._client.set(f"camera:{camera_id}:pause", "1", px=max(round(seconds * 1000), 1))
+            self.client.set(f"camera:{camera_id}:pause", "1", px=max(round(seconds * 1000), 1))
 
     def pause_left(self, camera_id: int) -> float:
         """Seconds until the camera's next frame is wanted; 0 when it is wanted now."""
-        return max(self._client.pttl(f"camera:{camera_id}:pause"), 0) / 1000
+        return max(self.client.pttl(f"camera:{camera_id}:pause"), 0) / 1000
 
 
 def _keys(camera_id: int) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import redis
+import structlog
 from pytest_django.fixtures import Settings
 
 from cameras import stream_thread
@@ -23,6 +24,7 @@ from cameras.control import start_camera, stop_camera
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.models import Camera, Sampling, StreamState, Wanted
 from cameras.sources import Burst, Format, open_stream
+from cameras.turn import TURN_SECONDS
 from tests.clips import write_clip
 from trafficmon.core.clock import utc_now
 
@@ -292,6 +294,58 @@ def test_capture_writes_its_state_again_where_another_overwrote_it(videos: Path,
         wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
         Camera.objects.filter(pk=camera.pk).update(state=StreamState.STALE)
         wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+
+
+def test_second_capture_stands_by_until_the_first_ends(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with capturing(store) as first:
+        wait_until(lambda: first.of(camera))
+        with structlog.testing.capture_logs() as said, capturing(store) as second:
+            wait_until(lambda: any(each["event"] == "capture.standing_by" for each in said))
+            count = len(first.of(camera))
+            wait_until(lambda: len(first.of(camera)) > count + 5)
+            assert (second.frames, second.states) == ([], [])
+            assert threads_of(camera) == 1
+            events = [each["event"] for each in said]
+            assert [event for event in events if event.startswith("capture.")] == ["capture.standing_by"]
+        count = len(first.of(camera))
+        wait_until(lambda: len(first.of(camera)) > count)
+
+
+def test_second_capture_begins_when_the_first_has_stopped(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with ExitStack() as first_at_work:
+        first = first_at_work.enter_context(capturing(store))
+        wait_until(lambda: first.of(camera))
+        with capturing(store) as second:
+            first_at_work.close()
+            assert Camera.objects.get(pk=camera.pk).state == StreamState.OFFLINE
+            wait_until(lambda: second.of(camera), seconds=4)
+            wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+
+
+def test_second_capture_begins_when_the_first_has_died(
+    videos: Path, store: FrameStore, redis_client: redis.Redis
+) -> None:
+    camera = running("road")
+    redis_client.set("capture:turn", "the one that died", px=round(TURN_SECONDS * 1000))
+    with capturing(store) as second:
+        wait_until(lambda: second.of(camera), seconds=TURN_SECONDS + 3)
+        assert redis_client.get("capture:turn") != b"the one that died"
+
+
+def test_capture_that_lost_its_turn_lets_go_of_its_cameras(
+    videos: Path, store: FrameStore, redis_client: redis.Redis
+) -> None:
+    camera = running("road")
+    with capturing(store) as seen:
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+        redis_client.set("capture:turn", "another")
+        wait_until(lambda: not threads_of(camera))
+        told = list(seen.states)
+    assert seen.states == told
+    assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+    assert redis_client.get("capture:turn") == b"another"
 
 
 def threads_of(camera: Camera) -> int:
