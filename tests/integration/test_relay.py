@@ -61,11 +61,12 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
         thread.join()
 
 
-def answer(connection: socket.socket, answers: dict[bytes, bytes]) -> None:
-    """Speak RTSP: the answers given, and 200 to the rest."""
+def answer(connection: socket.socket, answers: dict[bytes, bytes], methods: list[bytes]) -> None:
+    """Speak RTSP: the answers given, and 200 to the rest. Notes what was asked."""
     connection.settimeout(5)
     while asked := connection.recv(4096):
         method = asked.split(b" ")[0]
+        methods.append(method)
         number = asked.partition(b"CSeq: ")[2].split(b"\r\n")[0]
         usual = b"RTSP/1.0 200 OK\r\nCSeq: %s\r\n" + (DESCRIPTION if method == b"DESCRIBE" else b"\r\n")
         given = answers.get(method, usual).replace(b"%s", number, 1)
@@ -89,7 +90,7 @@ def test_rtsp_redirect_is_not_followed(method: bytes, status: bytes) -> None:
     with listening(called.append) as elsewhere:
         redirect = status + b"\r\nCSeq: %s\r\nLocation: rtsp://127.0.0.1:" + str(elsewhere).encode() + b"/live\r\n\r\n"
         with (
-            listening(partial(answer, answers={method: redirect})) as port,
+            listening(partial(answer, answers={method: redirect}, methods=[])) as port,
             pytest.raises(UnableToOpen) as refused,
         ):
             probe(f"rtsp://127.0.0.1:{port}/live", timeout_seconds=3)
@@ -98,17 +99,16 @@ def test_rtsp_redirect_is_not_followed(method: bytes, status: bytes) -> None:
 
 
 def test_rtsp_stream_that_is_called_as_a_redirect_is_spelled_is_not_refused_for_it() -> None:
-    played = []
-
-    def serve(connection: socket.socket) -> None:
-        session = b"RTSP/1.0 200 OK\r\nCSeq: %s\r\nSession: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"
-        answer(connection, {b"SETUP": session, b"PLAY": b"RTSP/1.0 454 Session Not Found\r\nCSeq: %s\r\n\r\n"})
-        played.append(True)
-
-    with listening(serve) as port, pytest.raises(UnableToOpen) as refused:
+    session = b"RTSP/1.0 200 OK\r\nCSeq: %s\r\nSession: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"
+    answers = {b"SETUP": session, b"PLAY": b"RTSP/1.0 454 Session Not Found\r\nCSeq: %s\r\n\r\n"}
+    asked: list[bytes] = []
+    with (
+        listening(partial(answer, answers=answers, methods=asked)) as port,
+        pytest.raises(UnableToOpen) as refused,
+    ):
         probe(f"rtsp://127.0.0.1:{port}/live", timeout_seconds=3)
     assert str(refused.value) != REDIRECTED
-    assert played == [True]
+    assert asked[:4] == [b"OPTIONS", b"DESCRIBE", b"SETUP", b"PLAY"]
 
 
 class QuietSite(http.server.SimpleHTTPRequestHandler):
