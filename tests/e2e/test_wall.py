@@ -16,6 +16,7 @@ from assessment.gate import Gated, gate
 from assessment.models import Alert, AlertState, FrameResult
 from assessment.results import close_frame, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from cameras.frames import connect_redis
 from cameras.models import Camera, StreamState
 from detection.detections import DetectedFrame
 from tests.e2e.conftest import Server, keep_picture, make_user
@@ -23,7 +24,8 @@ from tests.factories import make_camera, make_frame, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
-from trafficmon.live import publish
+from trafficmon.live import compose, publish
+from trafficmon.live.topics import MessageReady
 
 pytestmark = pytest.mark.e2e
 
@@ -116,6 +118,22 @@ def test_failed_assessment_is_never_shown_as_safe(page: Page, operator: User, ca
     publish.publish_verdict(row.pk)
     expect(page.locator(".tile .risk")).to_have_text("Assessment failed")
     expect(page.locator(".tile .words")).to_have_text("Not judged; this does not mean safe.")
+
+
+def test_verdict_that_overtakes_its_frame_is_not_forgotten(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    row = record(camera, captured_at=utc_now())
+    keep_picture(row.frame_key)
+    failed = FrameResult.objects.get(pk=row.pk)
+    failed.status = AssessmentStatus.FAILED
+    verdict = compose.assessment_result(failed, [])
+    event: MessageReady = {"type": "message.ready", "camera_id": camera.pk, "text": verdict.as_text()}
+    publish.send(connect_redis(), camera.pk, event)
+    publish.publish_frame(row.pk)
+    expect(page.locator(".tile .risk")).to_have_text("Assessment failed")
 
 
 def close_partly(row: FrameResult, level: RiskLevel, status: AssessmentStatus) -> None:

@@ -20,17 +20,22 @@ const STATUS_WORDS = {
 export class Verdicts {
   #frames = new Map();
   #dangers = [];
+  #early = null;
 
   remember(frame) {
     this.#frames.set(frame.timestamp, frame);
     while (this.#frames.size > FRAMES_REMEMBERED) this.#frames.delete(this.#frames.keys().next().value);
     for (const group of frame.trafficGroups) this.#noteDanger(frame, group);
+    if (this.#early?.frameTimestamp === frame.timestamp) this.apply(this.#early);
   }
 
-  /** Write a verdict into the frame that it belongs to; true when that frame is remembered. */
+  /** Write a verdict into the frame that it belongs to, now or when that frame comes: a picture takes longer. True when now. */
   apply(verdict) {
     const frame = this.#frames.get(verdict.frameTimestamp);
-    if (!frame) return false;
+    if (!frame) {
+      this.#early = verdict;
+      return false;
+    }
     frame.assessmentStatus = verdict.assessmentStatus;
     const judged = new Map(verdict.trafficGroups.map((group) => [group.groupIndex, group]));
     for (const group of frame.trafficGroups) {
