@@ -19,6 +19,7 @@ from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose
 from trafficmon.live.messages import (
     AlertChange,
+    AlertList,
     CameraList,
     CameraStatus,
     CheckCamera,
@@ -329,6 +330,7 @@ SMALL_MESSAGES = [
         CameraStatus(camera_id=1, status=1, message="online", latency_ms=12.5),
         '{"type":"camera_status","data":{"cameraId":1,"status":1,"message":"online","latencyMs":12.5}}',
     ),
+    (AlertList(alerts=()), '{"type":"alert_list","data":{"alerts":[]}}'),
     (StreamStopped(camera_id=1, reason="asked"), '{"type":"stream_stopped","data":{"cameraId":1,"reason":"asked"}}'),
     (Heartbeat(server_time="t"), '{"type":"ping","data":{"serverTime":"t"}}'),
     (Pong(server_time="t", echo=4.5), '{"type":"pong","data":{"serverTime":"t","echo":4.5}}'),
