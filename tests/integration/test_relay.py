@@ -188,6 +188,26 @@ def test_certificate_is_not_asked_for_where_the_operator_says_so(tmp_path: Path,
         assert probe(url).width == 320
 
 
+def test_redirect_is_not_followed_over_tls_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = make_certificate(tmp_path, address="127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    called: list[socket.socket] = []
+    asked: list[bytes] = []
+    with listening(called.append) as elsewhere:
+        redirect = f"RTSP/1.0 302 Found\r\nCSeq: %s\r\nLocation: rtsp://127.0.0.1:{elsewhere}/live\r\n\r\n".encode()
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as over_tls:
+                answer(over_tls, {b"DESCRIBE": redirect}, asked)
+
+        with listening(serve) as port, pytest.raises(UnableToOpen) as refused:
+            probe(f"rtsps://127.0.0.1:{port}/live", timeout_seconds=3)
+    assert called == []
+    assert (str(refused.value), asked) == (REDIRECTED, [b"OPTIONS", b"DESCRIBE"])
+
+
 def test_camera_without_tls_is_explained(tmp_path: Path) -> None:
     with (
         listening(lambda connection: connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")) as port,
