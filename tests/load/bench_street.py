@@ -32,8 +32,8 @@ INTERVAL_SECONDS = 1.8
 COOLDOWN_SECONDS = 3.0
 SAME_OBJECT = 0.5
 """Overlap from which a detection is the object; of groups, the share of members two must have in common."""
-LEAST_VISIBLE, LEAST_SIDE_PX = 0.35, 8.0
-"""What is smaller or more hidden counts neither as missed nor as wrongly found."""
+LEAST_VISIBLE, LEAST_AREA_PX = 0.35, 16.0 * 16.0
+"""What is smaller (8 x 8 of the model's input) or more hidden counts neither as missed nor as wrongly found."""
 START = datetime(2026, 5, 4, 8, tzinfo=UTC)
 
 
@@ -142,7 +142,7 @@ def _overlaps(truth: Sequence[TrueObject], detections: Sequence[Detection]) -> I
 
 
 def _counts(each: TrueObject) -> bool:
-    return each.visible >= LEAST_VISIBLE and min(each.box.width, each.box.height) >= LEAST_SIDE_PX
+    return each.visible >= LEAST_VISIBLE and each.box.area >= LEAST_AREA_PX
 
 
 def _score_objects(
