@@ -36,6 +36,7 @@ def model_client() -> ModelClient:
 def ask_under_lease(question: Question, *, timeout_seconds: float) -> Answer:
     """One request under one lease, counted whatever becomes of it."""
     with take_lease() as lease, metrics.llm_concurrent.track_inprogress():
+        metrics.api_key_calls.labels(lease.key_id).inc()
         try:
             answer = model_client().ask(question, api_key=lease.secret, timeout_seconds=timeout_seconds)
         except UnableToAssess as error:

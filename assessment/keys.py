@@ -13,6 +13,9 @@ from django.conf import settings
 
 from assessment.clients import UnableToAssess
 
+KEY_ID = "default"
+"""Of the only key, as metrics name it."""
+
 
 class NoKey(UnableToAssess):
     """There is no key to call with."""
@@ -35,4 +38,4 @@ def take_lease() -> Iterator[Lease]:
     secret = settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     if not secret:
         raise NoKey("No API key is configured: set DASHSCOPE_API_KEY.")
-    yield Lease("default", secret)
+    yield Lease(KEY_ID, secret)

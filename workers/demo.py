@@ -6,13 +6,20 @@ import os
 import sys
 from collections.abc import Mapping
 
+import redis
 from django.conf import settings
+from django.db import DatabaseError, connection
 
+from cameras.frames import connect_redis
 from cameras.models import Camera, CameraGroup, Wanted
+from detection.backends import find_weights
+from detection.detector import DetectorError
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
+from trafficmon.core.logging import mask_secrets
+from trafficmon.settings.environment import Environment
 from workers.queues import Queue
-from workers.runtime import Process, celery_worker
+from workers.runtime import CannotStartError, Process, celery_worker
 
 CAMERAS = {
     "Junction": "street://junction?seed=1",
@@ -20,6 +27,24 @@ CAMERAS = {
     "Junction at night": "street://night-junction?seed=3",
     "Highway": "street://highway?seed=4",
 }
+
+
+def check_services(environment: Environment) -> None:
+    """Raise CannotStartError unless the weights, the database and a Redis elsewhere can be used."""
+    try:
+        find_weights(settings.MODEL_FILE, weights_dir=settings.WEIGHTS_DIR)
+        connection.ensure_connection()
+        if environment.redis_url:
+            connect_redis().ping()
+    except DetectorError as error:
+        message = f"The detector cannot be loaded: {error}"
+    except (DatabaseError, OSError) as error:
+        message = f"The database cannot be reached: {error} Correct DATABASE_URL."
+    except (redis.RedisError, ValueError) as error:
+        message = f"Redis cannot be reached: {error} Correct REDIS_URL."
+    else:
+        return
+    raise CannotStartError(mask_secrets(" ".join(message.split())))
 
 
 def prepare_database(password: str) -> None:
@@ -38,7 +63,8 @@ def demo_environment(simulator_port: int) -> Mapping[str, str]:
     simulated = not settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     told = {
         "ALGO_DEMO": "1",
-        "ALGO_LANGUAGE": _language(),
+        "ALGO_LANGUAGE": settings.ENVIRONMENT.language,
+        "ALGO_TIME_ZONE": settings.ENVIRONMENT.time_zone,
         "PROMETHEUS_MULTIPROC_DIR": str(settings.RUN_DIR / "metrics"),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
@@ -54,20 +80,22 @@ def demo_environment(simulator_port: int) -> Mapping[str, str]:
     return told
 
 
-def _language() -> str:
-    """Of the model's answers: as set, else as this machine speaks. Pages follow the browser."""
-    environment = settings.ENVIRONMENT
-    if "language" in environment.model_fields_set:
-        return environment.language
-    return "zh-hans" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
-
-
 def demo_processes(simulator_port: int) -> list[Process]:
     """The whole fleet. The web side starts last, so that being healthy means that pictures are on their way."""
     manage = (sys.executable, "manage.py")
     environment = settings.ENVIRONMENT
     await_fleet = (*manage, "await_fleet")
-    web = (sys.executable, "-m", "daphne", "-b", environment.server_host, "-p", str(environment.server_port))
+    web = (
+        sys.executable,
+        "-m",
+        "daphne",
+        "-b",
+        environment.server_host,
+        "-p",
+        str(environment.server_port),
+        "--access-log",
+        os.devnull,
+    )
     return [
         Process("simulator", (sys.executable, "-m", "assessment.simulator", "--port", str(simulator_port))),
         Process("detection", celery_worker([Queue.DETECT], name="detection", threads=2)),

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from assessment import alerts, results
+from assessment.alert_policy import ALERTING
 from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, store_verdict
 from assessment.clients import UnableToAssess
 from assessment.cooldown import take_turn
@@ -185,7 +186,7 @@ def _answer(claim: Claim) -> bool:
     pictures = pictures_of(frame, claim.group_index, frame_store().get)
     ask = functools.partial(ask_under_lease, timeout_seconds=claim.call_seconds)
     judgement = judge(frame, claim.group_index, pictures, ask=ask)
-    if judgement.verdict.level != RiskLevel.NONE:
+    if judgement.verdict.level in ALERTING:
         _keep(claim, pictures)
     if not store_verdict(claim, judgement, now=utc_now()):
         log.warning("assessment.claim_lost")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -16,8 +18,12 @@ from typing import TextIO
 
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
+from honcho.process import Popen as HonchoPopen
+from honcho.process import Process as HonchoProcess
 
-INTERRUPTED = 128 + signal.SIGINT
+from trafficmon.core.lifetime import end_with_parent
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 LEAST_FREE_BYTES = 500_000_000
 
 
@@ -46,9 +52,10 @@ def check_port(host: str, port: int, *, setting: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
-            message = f"Port {port} {reason}: stop it, or set {setting} to a free port."
+            if error.errno == errno.EADDRINUSE:
+                message = f"Port {port} is taken by another program: stop it, or set {setting} to a free port."
+            else:
+                message = f"Cannot listen on {host}:{port} ({error.strerror}): correct ALGO_SERVER_HOST or {setting}."
             raise CannotStartError(message) from None
 
 
@@ -76,19 +83,38 @@ def celery_worker(queues: Iterable[str], *, name: str, threads: int) -> list[str
     ]
 
 
-class _ReadyPrinter(Printer):  # type: ignore[misc]  # honcho has no types
-    """Passes every line on, and says once that the web side listens."""
+class _FleetPrinter(Printer):  # type: ignore[misc]  # honcho has no types
+    """Passes every line on, says once that the web side listens, and remembers which process ended first."""
 
     def __init__(self, output: TextIO, *, listening: str, ready: str) -> None:
         super().__init__(output, time_format="", width=10, prefix=True)
+        self.output = output
         self._listening, self._ready = listening, ready
+        self.ended_first = ""
 
     def write(self, message: Message) -> None:
-        super().write(message)
-        if self._ready and message.type == "line" and self._listening in str(message.data):
-            self.output.write(f"\n{self._ready}\n\n")
-            self.output.flush()
-            self._ready = ""
+        ended = re.match(r"(\S+) stopped \(rc=(-?\d+)\)", str(message.data))
+        if message.name == "system" and ended and not self.ended_first:
+            self.ended_first = f"{ended[1]} ended (status {ended[2]})"
+        try:
+            super().write(message)
+            if self._ready and self._listening in str(message.data):
+                self.output.write(f"\n{self._ready}\n\n")
+                self.output.flush()
+                self._ready = ""
+        except OSError:
+            # Whoever read our lines is gone: nobody is left to press Ctrl-C.
+            self.output = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _BoundProcess(HonchoProcess):  # type: ignore[misc]  # honcho has no types
+    """Ends when the parent does, however that ended: honcho's own go-between first, then the process behind it."""
+
+    def run(self, *args: object, **kwargs: object) -> None:
+        end_with_parent(signal.SIGKILL)
+        self._child_ctor = functools.partial(HonchoPopen, preexec_fn=end_with_parent)
+        super().run(*args, **kwargs)
 
 
 def run_together(processes: Sequence[Process], environment: Mapping[str, str], *, ready: str) -> int:
@@ -96,8 +122,14 @@ def run_together(processes: Sequence[Process], environment: Mapping[str, str], *
 
     `ready` is printed once the web side listens.
     """
-    manager = Manager(_ReadyPrinter(sys.stdout, listening="Listening on TCP address", ready=ready))
+    printer = _FleetPrinter(sys.stdout, listening="Listening on TCP address", ready=ready)
+    manager = Manager(printer)
+    manager._process_ctor = _BoundProcess
     for process in processes:
         manager.add_process(process.name, process.shell_line(), env={**os.environ, **environment})
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager.loop()
-    return 0 if manager.returncode in {None, INTERRUPTED} else int(manager.returncode)
+    if manager.returncode in {None, 0, INTERRUPTED, TERMINATED}:
+        return 0
+    sys.stderr.write(f"\n{printer.ended_first}, so everything was stopped; its last lines are above.\n")
+    return int(manager.returncode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from assessment import alerts, evidence, results
+from assessment.keys import KEY_ID
 from assessment.models import Assessment, FrameResult
 from cameras.health import mark_stale
 from trafficmon.core import metrics
@@ -17,6 +19,7 @@ from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers.pipeline import WakeUp
 from workers.queues import Queue, waiting_on
+from workers.runtime import LEAST_FREE_BYTES
 
 log = structlog.get_logger()
 
@@ -57,7 +60,10 @@ def measure_waiting() -> None:
     oldest = Assessment.objects.pending().order_by("created_at").values_list("created_at", flat=True).first()
     lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
-    metrics.api_key_pool_size.set(bool(settings.ENVIRONMENT.dashscope_api_key.get_secret_value()))
+    keys = int(bool(settings.ENVIRONMENT.dashscope_api_key.get_secret_value()))
+    metrics.api_key_pool_size.set(keys)
+    metrics.api_key_status.labels(KEY_ID).set(3 * keys)
+    metrics.api_key_cooldown.labels(KEY_ID).set(0)
 
 
 def forget_old_frames() -> None:
@@ -70,8 +76,11 @@ def forget_old_frames() -> None:
         frames += gone
         if time.monotonic() > until:
             break
-    # A day later than the rows, so that no page still names a picture that is gone.
-    pictures = evidence.forget_pictures(before=risky_before - timedelta(days=1))
+    # A day later than the rows, so that no page still names a picture that is gone; sooner when the disk is filling up.
+    filling_up = shutil.disk_usage(settings.MEDIA_ROOT).free < LEAST_FREE_BYTES
+    pictures = evidence.forget_pictures(before=now if filling_up else risky_before - timedelta(days=1))
+    if filling_up:
+        log.error("retention.disk_full", folder=str(settings.MEDIA_ROOT), pictures=pictures)
     alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
     call_command("clearsessions")
     log.info("retention.done", frames=frames, pictures=pictures, alerts=alerts_gone)

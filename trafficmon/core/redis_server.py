@@ -11,6 +11,11 @@ from pathlib import Path
 
 import redis
 
+from trafficmon.core.lifetime import end_with_parent
+
+LONGEST_SOCKET_PATH = 103
+"""Of a Unix socket, on the strictest of the systems."""
+
 
 class RedisUnavailableError(Exception):
     """No Redis server can be started here."""
@@ -57,6 +62,9 @@ def start_redis(folder: Path, *, executable: str | None = None, seconds: float =
     """
     folder.mkdir(parents=True, exist_ok=True)
     socket = (folder / "redis.sock").resolve()
+    if len(str(socket)) > LONGEST_SOCKET_PATH:
+        message = f"The path {socket} is too long for a socket: set ALGO_RUN_DIR to a shorter one."
+        raise RedisUnavailableError(message)
     options = {
         "port": "0",
         "unixsocket": str(socket),
@@ -73,7 +81,13 @@ def start_redis(folder: Path, *, executable: str | None = None, seconds: float =
     ]
     log = folder / "redis.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, and started before any thread
+        )
     server = RedisServer(process, f"unix://{socket}")
     _wait_until_answering(server, log, seconds)
     return server

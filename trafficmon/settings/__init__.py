@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 import trafficmon
 from trafficmon.core import metrics  # noqa: F401  # before django_prometheus makes the first of its own
 from trafficmon.core.logging import configure_structlog, logging_settings
+from trafficmon.settings.database import database_settings
 from trafficmon.settings.demo_keys import demo_secrets
 from trafficmon.settings.environment import ConfigurationError, read_environment
 from trafficmon.settings.model_file import read_model_file
@@ -20,23 +19,24 @@ from trafficmon.settings.model_file import read_model_file
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 try:
-    ENVIRONMENT = read_environment()
+    ENVIRONMENT = read_environment(keeps_secrets=sys.argv[1:2] != ["analyze"])
+    RUN_DIR = ENVIRONMENT.run_dir.resolve()
+    RUN_DIR.mkdir(parents=True, exist_ok=True)
+    _OWN_SECRETS = demo_secrets(RUN_DIR) if ENVIRONMENT.demo else {}
+    DATABASE = database_settings(ENVIRONMENT.database_url, RUN_DIR)
     MODEL_FILE = read_model_file(
         ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes, language=ENVIRONMENT.language
     )
-except ConfigurationError as error:
+except (ConfigurationError, OSError) as error:
     sys.exit(f"The configuration is wrong:\n{error}")
 
 VERSION = trafficmon.__version__
 DEMO = ENVIRONMENT.demo
 DEBUG = False
-_DEMO_SECRETS = demo_secrets(ENVIRONMENT.run_dir) if DEMO else {}
-SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value() or _DEMO_SECRETS["secret_key"]
-FIELD_KEY = ENVIRONMENT.field_key.get_secret_value() or _DEMO_SECRETS["field_key"]
-DEMO_OPERATOR_PASSWORD = _DEMO_SECRETS.get("operator_password", "")
+SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value() or _OWN_SECRETS.get("secret_key", "")
+FIELD_KEY = ENVIRONMENT.field_key.get_secret_value() or _OWN_SECRETS.get("field_key", "")
+DEMO_OPERATOR_PASSWORD = _OWN_SECRETS.get("operator_password", "")
 ALLOWED_HOSTS = [*ENVIRONMENT.allowed_hosts, "127.0.0.1", "localhost", "[::1]"]
-RUN_DIR = ENVIRONMENT.run_dir.resolve()
-RUN_DIR.mkdir(parents=True, exist_ok=True)
 
 INSTALLED_APPS = [
     "daphne",
@@ -96,20 +96,7 @@ TEMPLATES = [
 ]
 
 
-def _database(url: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    if parsed["ENGINE"].endswith("sqlite3"):
-        # Writers queue up for the lock at BEGIN; a deferred transaction that turns writer later would fail at once.
-        parsed["OPTIONS"] = {
-            "timeout": 30,
-            "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
-        }
-        parsed["TEST"] = {"NAME": str(RUN_DIR / "test.sqlite3")}
-    return parsed
-
-
-DATABASES = {"default": _database(ENVIRONMENT.database_url or f"sqlite:///{RUN_DIR / 'trafficmon.sqlite3'}")}
+DATABASES = {"default": DATABASE}
 
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{RUN_DIR / 'redis.sock'}"
 # What Redis publishes is heard in all of its databases: the name keeps installations that share a server apart.
@@ -199,6 +186,7 @@ STATIC_ROOT = RUN_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 MEDIA_URL = "/media/"
 MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
+MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 LLM_IS_SIMULATED = ENVIRONMENT.llm_simulated
 WEIGHTS_DIR = ENVIRONMENT.weights_dir.resolve()

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from dotenv import dotenv_values
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from tzlocal import get_localzone_name
 
 from trafficmon.core.objects import ObjectClass
 
@@ -101,17 +102,32 @@ def explain(error: ValidationError, *, where: str = "") -> list[str]:
     return [f"{where}{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
 
 
-def read_environment() -> Environment:
-    """The environment, or ConfigurationError naming every variable that is wrong."""
+def read_environment(*, keeps_secrets: bool = True) -> Environment:
+    """The environment, or ConfigurationError naming every variable that is wrong.
+
+    Without `keeps_secrets` (a command that stores and signs nothing) the keys may be missing. There and in the demo
+    language and time zone are the machine's, unless they are set.
+    """
     try:
         environment = Environment()
     except ValidationError as error:
         lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
         raise ConfigurationError("\n".join(lines)) from None
-    mistakes = _unknown_names() + ([] if environment.demo else _missing_secrets(environment))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f".env cannot be read: {error}"
+        raise ConfigurationError(message) from None
+    at_home = environment.demo or not keeps_secrets
+    mistakes = _unknown_names() + ([] if at_home else _missing_secrets(environment))
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
-    return environment
+    return _as_the_machine_speaks(environment) if at_home else environment
+
+
+def _as_the_machine_speaks(environment: Environment) -> Environment:
+    spoken = os.environ.get("LC_ALL") or os.environ.get("LANG", "")
+    own = {"language": "zh-hans" if spoken.startswith("zh") else "en", "time_zone": get_localzone_name() or "UTC"}
+    unset = {name: value for name, value in own.items() if name not in environment.model_fields_set}
+    return environment.model_copy(update=unset)
 
 
 def _unknown_names() -> list[str]:

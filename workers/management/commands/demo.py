@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from trafficmon.core.redis_server import RedisUnavailableError, start_redis
-from workers.demo import demo_environment, demo_processes, prepare_database
+from workers.demo import check_services, demo_environment, demo_processes, prepare_database
 from workers.runtime import CannotStartError, check_disk, check_port, free_port, run_together
 
 
@@ -33,7 +33,9 @@ class Command(BaseCommand):
         environment = settings.ENVIRONMENT
         check_port(environment.server_host, environment.server_port, setting="ALGO_SERVER_PORT")
         check_port("127.0.0.1", environment.flower_port, setting="ALGO_FLOWER_PORT")
-        check_disk(settings.RUN_DIR)
+        for folder in (settings.RUN_DIR, settings.MEDIA_ROOT):
+            check_disk(folder)
+        check_services(environment)
         self.stdout.write("Preparing the database ...")
         call_command("migrate", verbosity=0)
         password = os.environ.get("DEMO_PASSWORD") or settings.DEMO_OPERATOR_PASSWORD

@@ -1,0 +1,15 @@
+"""Processes that end with the one that started them, even when that one had no time to tell them."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(with_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send this process `with_signal` when its parent is gone (prctl(2)); Linux only, else nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(with_signal))
