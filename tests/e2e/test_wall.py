@@ -261,11 +261,11 @@ def test_no_camera_is_left_alone_in_the_last_row(
     for number in range(cameras - 1):
         make_camera(name=f"Filler {number}", group=operator.camera_groups.get())
     sign_in(operator)
-    page.set_viewport_size({"width": 1440, "height": 900})
+    page.set_viewport_size({"width": 1440, "height": 1080})
     connected(page)
     tops = page.locator(".tile").evaluate_all(TOPS)
     assert [tops.count(top) for top in sorted(set(tops))] == rows
-    assert page.evaluate("() => document.documentElement.scrollHeight") == 900
+    assert page.evaluate("() => document.documentElement.scrollHeight") == 1080
     page.set_viewport_size({"width": 390, "height": 844})
     assert len(set(page.locator(".tile").evaluate_all(TOPS))) == cameras
 
