@@ -171,7 +171,7 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "picture": base64.b64encode(found.picture_jpeg).decode() if found else "",
             "failure": failure,
         }
-        return TemplateResponse(request, "admin/cameras/camera/test.html", context, status=200 if found else 422)
+        return TemplateResponse(request, "admin/cameras/camera/test.html", context)
 
 
 def _age(moment: datetime | None) -> str | None:

@@ -231,7 +231,7 @@ def test_connection_test_takes_the_kept_password_for_a_masked_source(desk: Clien
 def test_connection_test_says_why_it_failed_without_the_password(desk: Client) -> None:
     kept = camera(source="rtsp://operator:geheim@10.0.0.1/live")
     answer = desk.post(reverse("admin:cameras_camera_test", args=[kept.pk]), {"source": kept.masked_source})
-    assert answer.status_code == 422
+    assert answer.status_code == 200
     assert answer.context["failure"] == (
         "10.0.0.1 (10.0.0.1) is in a private network. Name that network in ALGO_CAMERA_NETWORKS to allow it."
     )

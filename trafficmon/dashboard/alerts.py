@@ -19,14 +19,15 @@ from django.views.decorators.http import require_GET, require_POST
 
 from assessment.alert_policy import is_stale
 from assessment.alerts import acknowledge, policy_of
-from assessment.models import LEVEL_CHOICES, Alert, AlertState, Evidence, EvidenceKind
+from assessment.models import LEVEL_CHOICES, Alert, AlertState, Assessment, Evidence, EvidenceKind
 from assessment.results import detected_frame
 from assessment.risk import RiskLevel
 from cameras.models import Camera
+from detection.detections import DetectedFrame
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
-from trafficmon.core.geometry import box_from
+from trafficmon.core.geometry import Box
 from trafficmon.live.publish import publish_alert
 
 ALERTS_ON_A_PAGE = 25
@@ -100,13 +101,20 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
         "alert": alert,
         "assessment": assessment,
         "frame": frame,
-        "judged": box_from(alert.place) if frame and alert.place else None,
+        "judged": _judged_box(assessment, frame) if assessment and frame else None,
+        "triggers": assessment.trigger_object_ids if assessment else [],
         "crop": pictures.get(EvidenceKind.CROP),
         "whole": pictures.get(EvidenceKind.FRAME),
         "stale": is_stale(alert.last_seen_at, utc_now(), policy_of(alert.camera)),
         "may_operate": user.may(Role.OPERATOR),
     }
     return render(request, "dashboard/alert.html", context)
+
+
+def _judged_box(assessment: Assessment, frame: DetectedFrame) -> Box:
+    """What the shown assessment was about; the alert itself may have moved on since."""
+    groups = {group.index: group.box for group in frame.groups}
+    return groups.get(assessment.group_index, Box(0, 0, frame.width, frame.height))
 
 
 @require_POST
