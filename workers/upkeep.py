@@ -55,6 +55,7 @@ def _forgotten_questions() -> list[WakeUp]:
 
 def measure_waiting() -> None:
     """Set the gauges of what waits on each queue and for how long."""
+    metrics.forget_dead_processes()
     for queue in Queue:
         metrics.task_queue_size.labels(queue).set(waiting_on(queue))
     oldest = Assessment.objects.pending().order_by("created_at").values_list("created_at", flat=True).first()

