@@ -110,4 +110,5 @@ def demo_processes(simulator_port: int) -> list[Process]:
 
 def _flower() -> tuple[str, ...]:
     flower = (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "flower")
-    return (*flower, "--address=127.0.0.1", f"--port={settings.ENVIRONMENT.flower_port}")
+    # Of its own accord it would remember a hundred thousand tasks.
+    return (*flower, "--address=127.0.0.1", f"--port={settings.ENVIRONMENT.flower_port}", "--max_tasks=2000")

@@ -11,7 +11,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -97,23 +98,41 @@ class _FleetPrinter(Printer):  # type: ignore[misc]  # honcho has no types
         if message.name == "system" and ended and not self.ended_first:
             self.ended_first = f"{ended[1]} ended (status {ended[2]})"
         try:
-            super().write(message)
-            if self._ready and self._listening in str(message.data):
-                self.output.write(f"\n{self._ready}\n\n")
-                self.output.flush()
-                self._ready = ""
+            with _signals_held():
+                self._print(message)
         except OSError:
             # Whoever read our lines is gone: nobody is left to press Ctrl-C.
             self.output = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _print(self, message: Message) -> None:
+        super().write(message)
+        if self._ready and self._listening in str(message.data):
+            self.output.write(f"\n{self._ready}\n\n")
+            self.output.flush()
+            self._ready = ""
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals wait: honcho's handlers print, and printing within printing is an error that would end the loop."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _BoundProcess(HonchoProcess):  # type: ignore[misc]  # honcho has no types
     """Ends when the parent does, however that ended: honcho's own go-between first, then the process behind it."""
 
     def run(self, *args: object, **kwargs: object) -> None:
-        end_with_parent(signal.SIGKILL)
-        self._child_ctor = functools.partial(HonchoPopen, preexec_fn=end_with_parent)
+        if os.name == "posix":
+            end_with_parent(signal.SIGKILL)
+            self._child_ctor = functools.partial(HonchoPopen, preexec_fn=end_with_parent)
         super().run(*args, **kwargs)
 
 
@@ -127,7 +146,8 @@ def run_together(processes: Sequence[Process], environment: Mapping[str, str], *
     manager._process_ctor = _BoundProcess
     for process in processes:
         manager.add_process(process.name, process.shell_line(), env={**os.environ, **environment})
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    if os.name == "posix":
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager.loop()
     if manager.returncode in {None, 0, INTERRUPTED, TERMINATED}:
         return 0

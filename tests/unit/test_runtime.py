@@ -100,7 +100,11 @@ def test_fleet_does_not_outlive_its_parent(number: signal.Signals, tmp_path: Pat
         while b"ready" not in parent.stdout.readline():
             assert parent.poll() is None
         parent.send_signal(number)
-        parent.wait(10)
+        try:
+            parent.wait(10)
+        except subprocess.TimeoutExpired:
+            parent.kill()
+            raise
         until = time.monotonic() + 10
         while alive_with(tmp_path.name) and time.monotonic() < until:
             time.sleep(0.05)
