@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 import redis
 from asgiref.sync import sync_to_async
+from autobahn.exception import Disconnected
 from channels.testing import WebsocketCommunicator
 from channels_redis.pubsub import RedisPubSubLoopLayer
 from django.conf import settings
@@ -636,6 +637,21 @@ async def test_failure_of_our_own_closes_and_is_not_hidden(viewer: Desk, monkeyp
     async with opened(viewer.session_key) as browser:
         assert (await browser.wait_for("error"))["code"] == "failed"
         assert await browser.closed_with() == consumers.FAILED
+
+
+async def test_client_that_has_just_left_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, refused = consumers.LiveConsumer(), list[str]()
+    monkeypatch.setattr(consumer, "_ending", False, raising=False)
+
+    async def refuse(message: dict[str, Any]) -> None:
+        refused.append(message["type"])
+        raise Disconnected("Attempt to send on a closed protocol")
+
+    monkeypatch.setattr(consumer, "base_send", refuse, raising=False)
+    await consumer._post("text")
+    await consumer._post(b"picture")
+    await consumer._end(consumers.TOO_SLOW, "too slow")
+    assert refused == ["websocket.send", "websocket.send", "websocket.send", "websocket.close"]
 
 
 def test_looking_up_access_takes_three_queries(viewer: Desk, django_assert_num_queries: Any) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from urllib.parse import parse_qs
 
 import redis
 import structlog
+from autobahn.exception import Disconnected
 from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -272,10 +273,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(FAILED, _("The service failed; reconnect in a moment."))
 
     async def _post(self, message: str | bytes) -> None:
-        if isinstance(message, str):
-            await self.send(text_data=message)
-        else:
-            await self.send(bytes_data=message)
+        """Send it; a client that has just left is no failure, and its disconnect is on the way."""
+        with suppress(Disconnected):
+            if isinstance(message, str):
+                await self.send(text_data=message)
+            else:
+                await self.send(bytes_data=message)
 
     async def _end(self, code: int, reason: str) -> None:
         """Say why, past everything that waits, and close; once."""
@@ -283,4 +286,5 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         self._ending = True
         await self._post(ErrorMessage(code=_CODE_NAMES[code], message=reason).as_text())
-        await self.close(code)
+        with suppress(Disconnected):
+            await self.close(code)
