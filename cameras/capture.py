@@ -75,6 +75,9 @@ class Capture:
             except Exception:  # the process's outermost loop: a database that is away comes back
                 log.exception("capture.round_failed")
                 metrics.pipeline_errors.labels("capture").inc()
+        self._leave()
+
+    def _leave(self) -> None:
         try:
             self._end()
         except (DatabaseError, redis.RedisError) as error:  # at the end of the day they may have left first

@@ -50,20 +50,32 @@ class Opened:
 def open_container(source: AllowedSource, terms: Terms) -> Opened:
     """Open a checked source; raises UnableToOpen."""
     began = time.monotonic()
+    patience = min(terms.open_seconds, terms.read_seconds / 2)
     relay = None
     try:
-        if source.endpoint and (source.kind is SourceKind.RTSP or source.endpoint.tls):
-            rtsp = source.kind is SourceKind.RTSP
-            relay = Relay(source.endpoint, rtsp=rtsp, timeout_seconds=min(terms.open_seconds, terms.read_seconds / 2))
+        relay = _relay_to(source, patience)
         return Opened(_open(source, terms, relay), relay)
     except (av.FFmpegError, OSError, ValueError) as error:
-        if relay:
-            relay.close()
-        if relay and relay.refusal:
-            raise UnableToOpen(relay.refusal) from None
+        refusal = _closed(relay)
         # Over RTSP a silence is reported as data that makes no sense: only the clock tells.
-        silent = time.monotonic() - began > 0.9 * min(terms.open_seconds, terms.read_seconds / 2)
-        raise UnableToOpen(explain(TimeoutError() if silent else error)) from None
+        silent = time.monotonic() - began > 0.9 * patience
+        raise UnableToOpen(refusal or explain(TimeoutError() if silent else error)) from None
+
+
+def _relay_to(source: AllowedSource, timeout_seconds: float) -> Relay | None:
+    """The relay that an RTSP or a TLS source needs."""
+    rtsp = source.kind is SourceKind.RTSP
+    if source.endpoint and (rtsp or source.endpoint.tls):
+        return Relay(source.endpoint, rtsp=rtsp, timeout_seconds=timeout_seconds)
+    return None
+
+
+def _closed(relay: Relay | None) -> str:
+    """Close it; why it refused to go on, if it did."""
+    if relay is None:
+        return ""
+    relay.close()
+    return relay.refusal
 
 
 def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputContainer:
