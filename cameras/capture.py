@@ -221,7 +221,7 @@ class Capture:
         keys = tuple(new_token() for _picture in burst.pictures)
         for key, picture in zip(keys, burst.pictures, strict=True):
             self._store.put(key, encode_jpeg(picture))
-        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys)
+        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments)
         offer = self._store.offer(ref)
         if offer.replaced:
             self._store.forget(offer.replaced)

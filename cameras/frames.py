@@ -52,12 +52,16 @@ return 0
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """A pointer to the frame to detect; `burst` holds the keys of all frames sampled with it, in time order."""
+    """A pointer to the frame to detect; `burst` holds the keys of all frames sampled with it, in time order.
+
+    `moments` are when each frame of the burst was captured, the last one at `captured_at`.
+    """
 
     camera_id: int
     frame_key: str
     captured_at: datetime
     burst: tuple[str, ...] = ()
+    moments: tuple[datetime, ...] = ()
 
     def to_json(self) -> str:
         """What `from_json` reads; the moment is in ISO 8601."""
@@ -67,6 +71,7 @@ class FrameRef:
                 "frame_key": self.frame_key,
                 "captured_at": self.captured_at.isoformat(),
                 "burst": self.burst,
+                "moments": [each.isoformat() for each in self.moments],
             }
         )
 
@@ -79,6 +84,7 @@ class FrameRef:
             str(fields["frame_key"]),
             read_moment(fields["captured_at"]),
             tuple(map(str, fields["burst"])),
+            tuple(map(read_moment, fields["moments"])),
         )
 
 

@@ -29,11 +29,16 @@ _SLACK = 0.1
 class Burst:
     """Pictures (BGR, height x width x 3) sampled together in time order; the last is the one to detect.
 
-    `captured_at` is when the last one's data arrived.
+    `moments` are when the data of each arrived.
     """
 
     pictures: tuple[Picture, ...]
-    captured_at: datetime
+    moments: tuple[datetime, ...]
+
+    @property
+    def captured_at(self) -> datetime:
+        """When the data of the last one arrived."""
+        return self.moments[-1]
 
 
 @dataclass(slots=True)
@@ -95,7 +100,7 @@ class Sampler:
         self._key_seconds: float | None = None
         self._key_spacing = 0.0
         self._wanted: list[float] = []
-        self._taken: list[tuple[float, Picture]] = []
+        self._taken: list[tuple[float, datetime, Picture]] = []
         self._began = False
 
     def restart(self) -> None:
@@ -170,10 +175,10 @@ class Sampler:
             return None
         if self._taken and seconds - self._taken[0][0] > TORN_BURST_SECONDS:
             self._taken.clear()
-        self._taken.append((seconds, cast("Picture", frame.to_ndarray(format="bgr24"))))
+        self._taken.append((seconds, arrived_at, cast("Picture", frame.to_ndarray(format="bgr24"))))
         self._wanted.pop(0)
         if self._wanted:
             return None
-        pictures = tuple(picture for _, picture in self._taken)
+        _seconds, moments, pictures = zip(*self._taken, strict=True)
         self._taken.clear()
-        return Burst(pictures, arrived_at)
+        return Burst(pictures, moments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 from cameras.addresses import StreetAddress
 from cameras.sampling import Burst, Picture, Schedule, offsets_of_burst
@@ -30,19 +31,20 @@ class StreetStream:
         offsets = self._offsets[:1]
         while not stop.wait(max(0, self._schedule.due - self._seconds())):
             self._schedule.advance(self._seconds())
-            pictures = list(self._pictures(offsets, stop))
+            drawn = list(self._pictures(offsets, stop))
             if stop.is_set():
                 return
             offsets = self._offsets
-            yield Burst(tuple(pictures), utc_now())
+            moments, pictures = zip(*drawn, strict=True)
+            yield Burst(pictures, moments)
 
-    def _pictures(self, offsets: tuple[float, ...], stop: threading.Event) -> Iterator[Picture]:
+    def _pictures(self, offsets: tuple[float, ...], stop: threading.Event) -> Iterator[tuple[datetime, Picture]]:
         start = self._seconds()
         for offset in offsets:
             if stop.wait(max(0, start + offset - self._seconds())):
                 return
             self._street.advance_to(int(self._seconds() * self._fps) / self._fps)
-            yield self._street.render()
+            yield utc_now(), self._street.render()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

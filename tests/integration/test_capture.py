@@ -111,6 +111,9 @@ def test_capture_offers_pictures_that_detection_can_read(videos: Path, store: Fr
         assert began_at < first.captured_at < second.captured_at < utc_now()
         assert (len(first.burst), len(second.burst)) == (1, 3)
         assert second.frame_key == second.burst[-1]
+        assert second.captured_at == second.moments[-1]
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(second.moments)]
+        assert [round(gap, 1) for gap in gaps] == [0.1, 0.1]
         jpeg = store.get(second.frame_key)
         assert jpeg
         picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
