@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
 from cameras.models import Camera, Sampling, StreamState, Wanted
+from cameras.ownership import Ownership
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, StreamThread
-from cameras.turn import CaptureTurn
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.ids import new_token
@@ -31,9 +31,9 @@ _LONGEST_STAGGER_SECONDS = 0.25
 
 
 class Capture:
-    """The capture process. Only its own thread uses the database; cameras' threads only hand on pictures.
+    """A capture process. Only its own thread uses the database; cameras' threads only hand on pictures.
 
-    Where another process captures, it stands by until that one ends.
+    It reads its share of the cameras: others may capture, too, on this host and elsewhere.
     """
 
     def __init__(
@@ -49,10 +49,9 @@ class Capture:
         self.patience_seconds = 10.0
         """How long a camera may take to open, and how long it may then be silent, before it is tried anew."""
         self._store = store
-        self._turn = CaptureTurn(store.client)
+        self._ownership = Ownership(store.client, most=limit)
         self._on_frame = on_frame
         self._on_state = on_state
-        self._limit = limit
         self._default_interval = default_interval
         self._threads: dict[int, StreamThread] = {}
         self._written: dict[int, Report] = {}
@@ -69,9 +68,8 @@ class Capture:
                 close_old_connections()
                 if full:
                     last_round = time.monotonic()
-                    self._begin_round()
-                if self._turn.is_ours:
-                    self._write_down()
+                    self._reconcile()
+                self._write_down()
             except Exception:  # the process's outermost loop: a database that is away comes back
                 log.exception("capture.round_failed")
                 metrics.pipeline_errors.labels("capture").inc()
@@ -88,25 +86,17 @@ class Capture:
     def _has_news(self) -> bool:
         return any(self._written.get(number) != thread.report for number, thread in self._threads.items())
 
-    def _begin_round(self) -> None:
-        if self._turn.keep():
-            self._reconcile()
-            return
-        for camera_id in list(self._threads):
-            self._drop(camera_id)
-        metrics.active_cameras.set(0)
-
     def _reconcile(self) -> None:
-        wanted = {camera.pk: camera for camera in Camera.objects.wanted_running()}
-        chosen = self._choose(wanted)
-        for camera_id in [number for number in self._threads if number not in chosen]:
+        wanted = {camera.pk: camera for camera in Camera.objects.wanted_running().order_by("pk")}
+        share = self._ownership.keep(list(wanted))
+        for camera_id in [number for number in self._threads if number not in share.mine]:
             self._drop(camera_id)
         self._look_again(wanted)
-        fresh = [wanted[number] for number in chosen if not self._still_right(wanted[number])]
+        fresh = [wanted[number] for number in sorted(share.mine) if not self._still_right(wanted[number])]
         for position, camera in enumerate(fresh):
             self._drop(camera.pk)
             self._start(camera, position * min(_LONGEST_STAGGER_SECONDS, self._interval(camera) / len(fresh)))
-        self._turn_away(wanted.keys() - set(chosen))
+        self._turn_away(share.too_many)
         self._forget_stopped()
 
     def _look_again(self, wanted: dict[int, Camera]) -> None:
@@ -118,10 +108,6 @@ class Capture:
     def _turn_away(self, camera_ids: Iterable[int]) -> None:
         for camera_id in camera_ids:
             self._write(camera_id, Report(StreamState.OFFLINE, _("Too many cameras: see ALGO_MAX_CONCURRENT_STREAMS.")))
-
-    def _choose(self, wanted: Iterable[int]) -> list[int]:
-        """The cameras to run: those that already do come first, so that a full house does not change its guests."""
-        return sorted(wanted, key=lambda number: (number not in self._threads, number))[: self._limit]
 
     def _forget_stopped(self) -> None:
         seen = Camera.objects.filter(wanted=Wanted.STOPPED).exclude(
@@ -192,13 +178,11 @@ class Capture:
         for thread in self._threads.values():
             thread.join(until - time.monotonic())
         metrics.active_cameras.set(0)
-        if not self._turn.is_ours:
-            return
-        ended = Report(StreamState.OFFLINE, _("Capture is not running."))
-        for camera_id in self._threads:
-            self._write(camera_id, ended)
+        if self._ownership.is_alone:
+            for camera_id in self._threads:
+                self._write(camera_id, Report(StreamState.OFFLINE, _("Capture is not running.")))
+        self._ownership.give_up(list(self._threads), leave=True)
         self._threads.clear()
-        self._turn.give_up()
 
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""

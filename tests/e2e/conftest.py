@@ -17,12 +17,12 @@ from urllib.error import URLError
 import cv2
 import numpy as np
 import pytest
-from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, CameraGroup, StreamState
+from tests.databases import database_url
 from tests.factories import make_camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
@@ -51,7 +51,7 @@ class Server:
 def server(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The web process of the product, as the fleet starts it."""
     with django_db_blocker.unblock():
-        database = _database_url()
+        database = database_url()
     port = _free_port()
     log = tmp_path_factory.mktemp("server") / "daphne.log"
     command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "trafficmon.asgi:application"]
@@ -67,14 +67,6 @@ def server(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
     said = log.read_text(errors="replace")
     assert "level=error" not in said, said
     assert "Traceback" not in said, said
-
-
-def _database_url() -> str:
-    """The URL of the test database, which the server's own settings would not name."""
-    named = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{named['NAME']}"
-    return f"postgresql://{named['USER']}:{named['PASSWORD']}@{named['HOST']}:{named['PORT']}/{named['NAME']}"
 
 
 def _free_port() -> int:

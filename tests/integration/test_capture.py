@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,34 +12,18 @@ import cv2
 import numpy as np
 import pytest
 import redis
-import structlog
 from pytest_django.fixtures import Settings
 
 from cameras import stream_thread
-from cameras.capture import Capture
 from cameras.control import start_camera, stop_camera
-from cameras.frames import FrameRef, FrameStore, Offer
-from cameras.models import Camera, Sampling, StreamState, Wanted
+from cameras.frames import FrameStore
+from cameras.models import Camera, Sampling, StreamState
 from cameras.sources import Burst, Format, open_stream
-from cameras.turn import TURN_SECONDS
+from tests.capturing import capturing, running, threads_of, wait_until
 from tests.clips import write_clip
 from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-
-
-@dataclass
-class Seen:
-    """What a capture handed on."""
-
-    frames: list[tuple[FrameRef, Offer]] = field(default_factory=list)
-    states: list[tuple[int, StreamState, str]] = field(default_factory=list)
-
-    def of(self, camera: Camera) -> list[FrameRef]:
-        return [ref for ref, _offer in self.frames if ref.camera_id == camera.pk]
-
-    def states_of(self, camera: Camera) -> list[StreamState]:
-        return [state for number, state, _error in self.states if number == camera.pk]
 
 
 @pytest.fixture
@@ -57,49 +38,6 @@ def videos(settings: Settings, tmp_path: Path) -> Path:
 @pytest.fixture
 def store(redis_client: redis.Redis) -> FrameStore:
     return FrameStore(redis_client)
-
-
-@contextmanager
-def capturing(
-    store: FrameStore, *, limit: int = 50, interval: float = 0.3, patience_seconds: float = 10, fails: bool = False
-) -> Iterator[Seen]:
-    """A capture at work; with `fails`, telling of the first state breaks."""
-    seen, stop = Seen(), threading.Event()
-
-    def tell(camera_id: int, state: StreamState, error: str) -> None:
-        seen.states.append((camera_id, state, error))
-        if fails and len(seen.states) == 1:
-            raise RuntimeError("the first telling breaks")
-
-    capture = Capture(
-        store=store,
-        on_frame=lambda ref, offer: seen.frames.append((ref, offer)),
-        on_state=tell,
-        limit=limit,
-        default_interval=interval,
-    )
-    capture.patience_seconds = patience_seconds
-    thread = threading.Thread(target=capture.run, args=(stop,))
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        began = time.monotonic()
-        thread.join(10)
-        assert time.monotonic() - began < 2
-        assert not thread.is_alive()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def running(name: str, source: str = "road.mp4", **fields: object) -> Camera:
-    return Camera.objects.create(name=name, source=source, wanted=Wanted.RUNNING, **fields)
 
 
 def test_capture_offers_pictures_that_detection_can_read(videos: Path, store: FrameStore) -> None:
@@ -297,59 +235,3 @@ def test_capture_writes_its_state_again_where_another_overwrote_it(videos: Path,
         wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
         Camera.objects.filter(pk=camera.pk).update(state=StreamState.STALE)
         wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
-
-
-def test_second_capture_stands_by_until_the_first_ends(videos: Path, store: FrameStore) -> None:
-    camera = running("road")
-    with capturing(store) as first:
-        wait_until(lambda: first.of(camera))
-        with structlog.testing.capture_logs() as said, capturing(store) as second:
-            wait_until(lambda: any(each["event"] == "capture.standing_by" for each in said))
-            count = len(first.of(camera))
-            wait_until(lambda: len(first.of(camera)) > count + 5)
-            assert (second.frames, second.states) == ([], [])
-            assert threads_of(camera) == 1
-            events = [each["event"] for each in said]
-            assert [event for event in events if event.startswith("capture.")] == ["capture.standing_by"]
-        count = len(first.of(camera))
-        wait_until(lambda: len(first.of(camera)) > count)
-
-
-def test_second_capture_begins_when_the_first_has_stopped(videos: Path, store: FrameStore) -> None:
-    camera = running("road")
-    with ExitStack() as first_at_work:
-        first = first_at_work.enter_context(capturing(store))
-        wait_until(lambda: first.of(camera))
-        with capturing(store) as second:
-            first_at_work.close()
-            assert Camera.objects.get(pk=camera.pk).state == StreamState.OFFLINE
-            wait_until(lambda: second.of(camera), seconds=4)
-            wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
-
-
-def test_second_capture_begins_when_the_first_has_died(
-    videos: Path, store: FrameStore, redis_client: redis.Redis
-) -> None:
-    camera = running("road")
-    redis_client.set("capture:turn", "the one that died", px=round(TURN_SECONDS * 1000))
-    with capturing(store) as second:
-        wait_until(lambda: second.of(camera), seconds=TURN_SECONDS + 3)
-        assert redis_client.get("capture:turn") != b"the one that died"
-
-
-def test_capture_that_lost_its_turn_lets_go_of_its_cameras(
-    videos: Path, store: FrameStore, redis_client: redis.Redis
-) -> None:
-    camera = running("road")
-    with capturing(store) as seen:
-        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
-        redis_client.set("capture:turn", "another")
-        wait_until(lambda: not threads_of(camera))
-        told = list(seen.states)
-    assert seen.states == told
-    assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
-    assert redis_client.get("capture:turn") == b"another"
-
-
-def threads_of(camera: Camera) -> int:
-    return sum(thread.name == f"camera-{camera.pk}" for thread in threading.enumerate())

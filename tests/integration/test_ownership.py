@@ -1,0 +1,235 @@
+"""Several capture processes share the cameras: equal shares, one owner each, and a successor within seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from pytest_django.fixtures import Settings
+
+from cameras.frames import FrameStore
+from cameras.models import Camera, StreamState
+from cameras.ownership import OWNERSHIP_SECONDS, Ownership
+from tests.capturing import Seen, capturing, running, threads_of, wait_until
+from tests.clips import write_clip
+from tests.databases import database_url
+
+pytestmark = [pytest.mark.integration]
+
+ROOT = Path(__file__).parents[2]
+
+
+def shares(members: list[Ownership], wanted: list[int], rounds: int = 4) -> list[frozenset[int]]:
+    """What each process reads once all have kept their share a few times."""
+    for _round in range(rounds - 1):
+        for member in members:
+            member.keep(wanted)
+    return [member.keep(wanted).mine for member in members]
+
+
+@pytest.mark.parametrize(
+    ("processes", "sizes"), [(1, [7]), (2, [3, 4]), (3, [2, 2, 3]), (9, [0, 0, 1, 1, 1, 1, 1, 1, 1])]
+)
+def test_ownership_shares_cameras_equally(redis_client: redis.Redis, processes: int, sizes: list[int]) -> None:
+    members = [Ownership(redis_client, most=50) for _process in range(processes)]
+    kept = shares(members, [1, 2, 3, 4, 5, 6, 7])
+    assert sorted(map(len, kept)) == sizes
+    assert sorted(number for each in kept for number in each) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_ownership_moves_no_camera_without_need(redis_client: redis.Redis) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    before = shares([first, second], [1, 2, 3, 4])
+    assert shares([first, second], [1, 2, 3, 4, 5, 6], rounds=3)[0] >= before[0]
+
+
+def test_ownership_gives_a_new_process_its_share(redis_client: redis.Redis) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    assert first.keep([1, 2, 3, 4]).mine == {1, 2, 3, 4}
+    assert second.keep([1, 2, 3, 4]).mine == set()
+    assert first.keep([1, 2, 3, 4]).mine == {1, 2}
+    assert second.keep([1, 2, 3, 4]).mine == {3, 4}
+
+
+def test_ownership_that_is_given_up_is_taken_at_once(redis_client: redis.Redis) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    first.keep([1, 2])
+    first.give_up([1, 2], leave=True)
+    share = second.keep([1, 2])
+    assert (share.mine, share.members, second.is_alone) == (frozenset({1, 2}), 1, True)
+
+
+def test_ownership_of_a_silent_process_lapses(redis_client: redis.Redis) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    began = time.monotonic()
+    first.keep([1, 2])
+    wait_until(lambda: second.keep([1, 2]).mine == {1, 2})
+    assert OWNERSHIP_SECONDS - 0.5 < time.monotonic() - began < OWNERSHIP_SECONDS + 1
+
+
+def test_ownership_stays_as_it_was_while_redis_is_away(redis_client: redis.Redis) -> None:
+    class Away(Ownership):
+        def go_away(self) -> None:
+            self._share = redis.Redis.from_url("redis://127.0.0.1:1/0").register_script("return 1")
+
+    owner = Away(redis_client, most=50)
+    owner.keep([1, 2])
+    owner.go_away()
+    assert owner.keep([2, 3]).mine == {2}
+
+
+@limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    wanted=st.sets(st.integers(1, 12)).map(sorted),
+    rounds=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=30),
+    most=st.integers(1, 12),
+)
+def test_ownership_is_of_one_process_and_within_the_limit(
+    redis_client: redis.Redis, wanted: list[int], rounds: list[tuple[int, bool]], most: int
+) -> None:
+    redis_client.flushdb()
+    members = [Ownership(redis_client, most=most) for _process in range(4)]
+    for who, leaves in rounds:
+        held = members[who].keep(wanted).mine
+        if leaves:
+            members[who].give_up(sorted(held), leave=True)
+        found = {number: redis_client.get(f"camera:{number}:owner") for number in wanted}
+        assert sum(owner is not None for owner in found.values()) <= most
+        mine = {number for number, owner in found.items() if owner == members[who].name.encode()}
+        assert mine == (set() if leaves else held)
+
+
+@pytest.fixture
+def videos(settings: Settings, tmp_path: Path) -> Path:
+    settings.MEDIA_ROOT = tmp_path
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_clip(folder / "road.mp4")
+    return folder
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis) -> FrameStore:
+    return FrameStore(redis_client)
+
+
+def reads(seen: Seen, camera: Camera, *, count: int = 2) -> bool:
+    return len(seen.of(camera)) >= count
+
+
+@pytest.mark.django_db(transaction=True)
+def test_capture_hands_half_of_its_cameras_to_one_that_joins(videos: Path, store: FrameStore) -> None:
+    cameras = [running(f"road {number}") for number in range(4)]
+    with capturing(store) as first:
+        wait_until(lambda: all(reads(first, camera) for camera in cameras))
+        with capturing(store) as second:
+            wait_until(lambda: sum(reads(second, camera) for camera in cameras) == 2)
+            wait_until(lambda: all(threads_of(camera) == 1 for camera in cameras))
+            joined = [camera for camera in cameras if second.of(camera)]
+            count = len(second.frames)
+            wait_until(lambda: len(second.frames) > count + 4)
+            assert [camera for camera in cameras if second.of(camera)] == joined
+        states = Camera.objects.values_list("state", flat=True)
+        wait_until(lambda: set(states.all()) == {StreamState.ONLINE})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_capture_takes_over_from_one_that_stopped(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with ExitStack() as first_at_work:
+        first = first_at_work.enter_context(capturing(store))
+        wait_until(lambda: first.of(camera))
+        with capturing(store) as second:
+            wait_until(lambda: store.client.zcard("capture:members") == 2)
+            first_at_work.close()
+            wait_until(lambda: second.of(camera), seconds=3)
+            wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_capture_lets_go_of_a_camera_that_another_owns(
+    videos: Path, store: FrameStore, redis_client: redis.Redis
+) -> None:
+    camera = running("road")
+    with capturing(store) as seen:
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+        redis_client.set(f"camera:{camera.pk}:owner", "another")
+        wait_until(lambda: not threads_of(camera))
+        told = list(seen.states)
+    assert seen.states == told
+    assert redis_client.get(f"camera:{camera.pk}:owner") == b"another"
+
+
+@contextmanager
+def capture_process(media: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real capture process, as operators start it, on the test's database and Redis."""
+    told = {
+        "DATABASE_URL": database_url(),
+        "ALGO_MEDIA_ROOT": str(media),
+        "ALGO_FRAME_INTERVAL": "0.5",
+    }
+    command = [sys.executable, "manage.py", "capture"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | told, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def owners(client: redis.Redis, cameras: list[Camera]) -> Counter[bytes | str]:
+    found = client.mget([f"camera:{camera.pk}:owner" for camera in cameras])
+    return Counter(owner for owner in found if owner)
+
+
+def waiting_since(client: redis.Redis, camera: Camera) -> float:
+    """When the camera's newest frame was captured, seconds of the wall clock."""
+    ref = client.hget(f"camera:{camera.pk}:waiting", "at")
+    return float(ref) if ref else 0.0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cameras_of_a_killed_capture_process_are_back_within_ten_seconds(
+    videos: Path, redis_client: redis.Redis
+) -> None:
+    cameras = [running(f"road {number}") for number in range(12)]
+    with capture_process(videos.parent) as victim, capture_process(videos.parent):
+        wait_until(lambda: sorted(owners(redis_client, cameras).values()) == [6, 6], seconds=40)
+        wait_until(lambda: all(waiting_since(redis_client, camera) for camera in cameras), seconds=20)
+        killed_at = time.time()
+        victim.send_signal(signal.SIGKILL)
+        wait_until(lambda: list(owners(redis_client, cameras).values()) == [12], seconds=10)
+        wait_until(
+            lambda: all(waiting_since(redis_client, camera) > killed_at + 0.1 for camera in cameras),
+            seconds=10 - (time.time() - killed_at),
+        )
+    back_after = max(waiting_since(redis_client, camera) for camera in cameras) - killed_at
+    print(json.dumps({"cameras": len(cameras), "back_after_seconds": round(back_after, 1)}))
+
+
+def test_threads_that_keep_at_once_leave_no_camera_twice(redis_client: redis.Redis) -> None:
+    members = [Ownership(redis_client, most=20) for _process in range(5)]
+    wanted = list(range(1, 21))
+    threads = [threading.Thread(target=lambda member=member: shares([member], wanted, rounds=20)) for member in members]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    kept = shares(members, wanted)
+    assert sorted(number for each in kept for number in each) == wanted
