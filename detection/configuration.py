@@ -38,9 +38,11 @@ class TrackingConfiguration(Strict):
     enabled: bool = True
     tracker: Literal["bytetrack", "botsort"] = "bytetrack"
     max_age: int = Field(default=30, ge=1, le=1000)
-    """Frames a track survives without being seen."""
+    """Detected pictures a track survives without being seen."""
     min_hits: int = Field(default=3, ge=1, le=100)
-    """Frames a track must be seen in before its identity is shown."""
+    """Detected pictures a track must be seen in before its identity is shown."""
+    burst_detections: int = Field(default=1, ge=1, le=3)
+    """Pictures detected of each burst: the more, the better road users are followed, and the more it costs."""
 
 
 class GroupingConfiguration(Strict):

@@ -13,7 +13,7 @@ import numpy as np
 
 from detection.camera_motion import estimate_shift, view_of
 from detection.configuration import DetectionConfiguration, TrackingConfiguration
-from detection.detections import DetectedFrame, TrafficGroup
+from detection.detections import DetectedFrame, Detection, TrafficGroup
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
 from detection.tracking import track
@@ -39,6 +39,14 @@ class FrameIdentity(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture of a burst and when it was captured."""
+
+    picture: Picture
+    captured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FramePipeline:
     """What every frame of every camera goes through: one loaded detector and its configuration."""
 
@@ -59,8 +67,14 @@ def read_picture(jpeg: bytes) -> Picture:
     return np.asarray(picture, dtype=np.uint8)
 
 
+def choose_evenly(count: int, *, most: int) -> tuple[int, ...]:
+    """Which of a burst's `count` pictures to detect, `most` at the most: the last one, and others evenly before it."""
+    chosen = min(most, count)
+    return tuple(round((number + 1) * count / chosen) - 1 for number in range(chosen))
+
+
 def detect_frame(
-    picture: Picture,
+    shots: Sequence[Shot],
     frame: FrameIdentity,
     *,
     pipeline: FramePipeline,
@@ -69,14 +83,14 @@ def detect_frame(
 ) -> tuple[DetectedFrame, TrackerState]:
     """Everything detection can say of one frame, and the tracks to hand in with the camera's next one.
 
-    `zones` are the camera's; `tracks` is what its last frame returned, None at its first.
+    `shots` are the pictures of its burst to look at, oldest first; the last one is the frame itself, the others only
+    help to follow what it shows. `zones` are the camera's; `tracks` is what its last frame returned, None at its first.
     """
     started = perf_counter()
-    height, width = picture.shape[:2]
+    height, width = shots[-1].picture.shape[:2]
     configuration = pipeline.configuration
-    watched = keep_watched(pipeline.detector.detect(picture), zones, width=width, height=height)
-    state = follow_camera(tracks or TrackerState(), picture, configuration.tracking)
-    state, named = track(state, watched, at=frame.captured_at, configuration=configuration.tracking)
+    found = _look(shots, pipeline.detector, zones)
+    state, named = _follow(tracks or TrackerState(), shots, found, configuration.tracking)
     groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
         camera_id=frame.camera_id,
@@ -92,6 +106,29 @@ def detect_frame(
         burst=frame.burst,
     )
     return detected, state
+
+
+def _look(shots: Sequence[Shot], detector: Detector, zones: Sequence[ZoneRule]) -> list[tuple[Detection, ...]]:
+    """What is watched of each shot."""
+    found = [detector.detect(each.picture) for each in shots]
+    return [
+        keep_watched(detections, zones, width=shot.picture.shape[1], height=shot.picture.shape[0])
+        for shot, detections in zip(shots, found, strict=True)
+    ]
+
+
+def _follow(
+    state: TrackerState,
+    shots: Sequence[Shot],
+    found: Sequence[Sequence[Detection]],
+    configuration: TrackingConfiguration,
+) -> tuple[TrackerState, tuple[Detection, ...]]:
+    """The tracks after all `shots`, and the last one's detections with their identities."""
+    named: tuple[Detection, ...] = ()
+    for shot, detections in zip(shots, found, strict=True):
+        state = follow_camera(state, shot.picture, configuration)
+        state, named = track(state, detections, at=shot.captured_at, configuration=configuration)
+    return state, named
 
 
 def follow_camera(state: TrackerState, picture: Picture, configuration: TrackingConfiguration) -> TrackerState:

@@ -68,20 +68,6 @@ def track(
     return replace(state, tracks=(*seen.values(), *unseen), next_id=next_id, at=at), named
 
 
-def track_burst(
-    state: TrackerState,
-    frames: Sequence[tuple[datetime, Sequence[Detection]]],
-    *,
-    configuration: TrackingConfiguration,
-) -> tuple[TrackerState, tuple[tuple[Detection, ...], ...]]:
-    """`track` for the frames of one burst, oldest first."""
-    named = []
-    for at, detections in frames:
-        state, of_frame = track(state, detections, at=at, configuration=configuration)
-        named.append(of_frame)
-    return state, tuple(named)
-
-
 def _match(tracks: Sequence[Track], detections: Sequence[Detection], at: datetime) -> dict[int, int]:
     """The track (its place in `tracks`) that each matched detection (its index) continues."""
     overlaps = _overlaps(detections, [_expect(one, at) for one in tracks])

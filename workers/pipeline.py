@@ -26,7 +26,15 @@ from assessment.risk import RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.models import Camera, Zone
 from detection.backends import load_detector
-from detection.detect import FramePipeline, PictureUnreadableError, crop_jpegs, detect_frame, read_picture
+from detection.detect import (
+    FramePipeline,
+    PictureUnreadableError,
+    Shot,
+    choose_evenly,
+    crop_jpegs,
+    detect_frame,
+    read_picture,
+)
 from detection.detections import DetectedFrame
 from detection.detector import Picture
 from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_bytes
@@ -79,12 +87,12 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
 
 
 def _detect(ref: FrameRef) -> list[WakeUp]:
-    picture = _picture_of(ref, now=utc_now())
-    if picture is None:
+    shots = _shots_of(ref, now=utc_now())
+    if not shots:
         return []
     camera = Camera.objects.prefetch_related("zones").get(pk=ref.camera_id)
-    frame = _detect_and_track(picture, ref, zones=[zone_rule(zone) for zone in camera.zones.all()])
-    for index, crop in crop_jpegs(picture, frame.groups).items():
+    frame = _detect_and_track(shots, ref, zones=[zone_rule(zone) for zone in camera.zones.all()])
+    for index, crop in crop_jpegs(shots[-1].picture, frame.groups).items():
         frame_store().put(f"{ref.frame_key}:{index}", crop)
     wake_ups = _record(frame, _gate(camera, frame))
     if not wake_ups:
@@ -92,9 +100,9 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
     return wake_ups
 
 
-def _detect_and_track(picture: Picture, ref: FrameRef, *, zones: Sequence[ZoneRule]) -> DetectedFrame:
+def _detect_and_track(shots: Sequence[Shot], ref: FrameRef, *, zones: Sequence[ZoneRule]) -> DetectedFrame:
     tracks = _tracks_of(ref.camera_id)
-    frame, tracks = detect_frame(picture, ref, pipeline=frame_pipeline(), zones=zones, tracks=tracks)
+    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), zones=zones, tracks=tracks)
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
     return frame
 
@@ -118,6 +126,25 @@ def zone_rule(zone: Zone) -> ZoneRule:
         classes=frozenset(map(ObjectClass, zone.classes)),
         direction_degrees=zone.direction_degrees,
     )
+
+
+def _shots_of(ref: FrameRef, *, now: datetime) -> list[Shot]:
+    """The pictures to detect, oldest first and the frame's own last; none where that is not to be detected."""
+    picture = _picture_of(ref, now=now)
+    if picture is None:
+        return []
+    most = settings.MODEL_FILE.tracking.burst_detections if ref.moments else 1
+    earlier = choose_evenly(len(ref.burst), most=most)[:-1]
+    shots = [_earlier_shot(ref.burst[place], ref.moments[place]) for place in earlier]
+    return [*filter(None, shots), Shot(picture, ref.captured_at)]
+
+
+def _earlier_shot(key: str, captured_at: datetime) -> Shot | None:
+    """A picture that only helps to follow what the frame shows: without it the frame is as good as any."""
+    try:
+        return Shot(read_picture(frame_store().get(key) or b""), captured_at)
+    except PictureUnreadableError:
+        return None
 
 
 def _picture_of(ref: FrameRef, *, now: datetime) -> Picture | None:

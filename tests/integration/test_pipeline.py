@@ -15,7 +15,7 @@ import redis
 from pydantic import SecretStr
 from pytest_django import Settings
 
-from assessment import judge
+from assessment import judge, results
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
@@ -145,6 +145,28 @@ def test_model_is_shown_the_burst_in_time_order(
     images = [part["image"] for part in request.body["input"]["messages"][1]["content"] if "image" in part]
     shades = [read_picture(b64decode(each.split(",")[1])).mean() for each in images]
     assert [round(shade) for shade in shades] == [0, 60, 120]
+
+
+@pytest.mark.parametrize(("kept", "identities"), [(("early", "middle", "late"), [1]), (("middle", "late"), [None])])
+def test_road_user_is_followed_through_the_pictures_of_a_burst_still_there(
+    store: FrameStore,
+    camera: Camera,
+    seen: Any,
+    settings: Settings,
+    kept: tuple[str, ...],
+    identities: list[int | None],
+) -> None:
+    tracking = settings.MODEL_FILE.tracking.model_copy(update={"burst_detections": 3})
+    settings.MODEL_FILE = settings.MODEL_FILE.model_copy(update={"tracking": tracking})
+    seen(detect(600, 400))
+    for key in kept:
+        store.put(key, cv2.imencode(".jpg", np.full((720, 1280, 3), 90, np.uint8))[1].tobytes())
+    now = utc_now()
+    moments = tuple(now - timedelta(seconds=0.25 * before) for before in (2, 1, 0))
+    store.offer(FrameRef(camera.pk, "late", now, ("early", "middle", "late"), moments))
+    pipeline.detect_newest(camera.pk)
+    detected = results.detected_frame(FrameResult.objects.get())
+    assert [each.track_id for each in detected.detections] == identities
 
 
 def test_frame_that_arrives_meanwhile_is_woken_for_next(

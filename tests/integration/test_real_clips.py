@@ -13,7 +13,7 @@ import pytest
 from detection.backends import load_detector
 from detection.benchmark import main, measure_recall, read_clip, read_reference
 from detection.configuration import DetectionConfiguration, ModelConfiguration
-from detection.detect import FramePipeline, detect_frame
+from detection.detect import FramePipeline, Shot, detect_frame
 from detection.detections import DetectedFrame
 from detection.tracks import TrackerState
 from tests.real_data import JUNCTION, JUNCTION_REFERENCE, OVERHEAD, WEIGHTS, needed
@@ -39,7 +39,7 @@ def detected_frames(clip: Path, *, fps: float, every: int = 1) -> list[DetectedF
     for number, picture in enumerate(read_clip(needed(clip))):
         if number % every == 0:
             frame = Frame(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number / fps), str(number))
-            detected, state = detect_frame(picture, frame, pipeline=pipeline, tracks=state)
+            detected, state = detect_frame([Shot(picture, frame.captured_at)], frame, pipeline=pipeline, tracks=state)
             frames.append(detected)
     return frames
 

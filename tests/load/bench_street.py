@@ -21,7 +21,7 @@ from cameras.frames import FrameRef
 from cameras.street import SCENES, Incident, Street, TrueObject
 from detection.backends import load_detector
 from detection.configuration import DetectionConfiguration
-from detection.detect import FramePipeline, detect_frame
+from detection.detect import FramePipeline, Shot, detect_frame
 from detection.detections import DetectedFrame, Detection
 from detection.grouping import form_groups
 from trafficmon.core.geometry import intersection_over_union
@@ -104,7 +104,7 @@ def _watch(scene: str, seed: int, seconds: float, pipeline: FramePipeline, score
         now = number * INTERVAL_SECONDS
         street.advance_to(now)
         ref = FrameRef(1, f"{scene}-{seed}-{number}", START + timedelta(seconds=now))
-        frame, tracks = detect_frame(street.render(), ref, pipeline=pipeline, tracks=tracks)
+        frame, tracks = detect_frame([Shot(street.render(), ref.captured_at)], ref, pipeline=pipeline, tracks=tracks)
         truth = street.truth()
         pairs = match(truth, frame.detections)
         _score_objects(truth, frame, pairs, score)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import cv2
@@ -11,6 +11,8 @@ from detection.configuration import DetectionConfiguration, GroupingConfiguratio
 from detection.detect import (
     FramePipeline,
     PictureUnreadableError,
+    Shot,
+    choose_evenly,
     crop_jpegs,
     cut_jpeg,
     detect_frame,
@@ -52,8 +54,21 @@ class FakeDetector:
         return self.found
 
 
+class DimmingDetector:
+    """Finds one car as far to the right as the picture is bright."""
+
+    model = "dimming"
+
+    def detect(self, picture: Picture) -> tuple[Detection, ...]:
+        x = float(picture[0, 0, 0])
+        return (Detection(Box(x, 40, x + 40, 60), ObjectClass.CAR, 0.9),)
+
+
 def street(width: int = 400, height: int = 100) -> Picture:
     return np.full((height, width, 3), 90, dtype=np.uint8)
+
+
+ONE_SHOT = (Shot(street(), NOON),)
 
 
 def pipeline(
@@ -66,7 +81,7 @@ def pipeline(
 
 
 def test_detected_frame_holds_what_was_found_and_where_it_came_from() -> None:
-    detected, _ = detect_frame(street(), Frame(), pipeline=pipeline(LEFT_CAR, LEFT_PERSON, RIGHT_CAR, LIGHT))
+    detected, _ = detect_frame(ONE_SHOT, Frame(), pipeline=pipeline(LEFT_CAR, LEFT_PERSON, RIGHT_CAR, LIGHT))
     assert (detected.camera_id, detected.frame_key, detected.captured_at) == (7, "7-1", NOON)
     assert (detected.width, detected.height, detected.model) == (400, 100, "fake")
     assert detected.detections == (LEFT_CAR, LEFT_PERSON, RIGHT_CAR, LIGHT)
@@ -77,7 +92,7 @@ def test_detected_frame_holds_what_was_found_and_where_it_came_from() -> None:
 
 def test_detected_frame_leaves_out_what_stands_in_an_ignored_zone() -> None:
     ignored = ZoneRule("left", "ignore", ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
-    detected, _ = detect_frame(street(), Frame(), pipeline=pipeline(LEFT_CAR, LEFT_PERSON, RIGHT_CAR), zones=(ignored,))
+    detected, _ = detect_frame(ONE_SHOT, Frame(), pipeline=pipeline(LEFT_CAR, LEFT_PERSON, RIGHT_CAR), zones=(ignored,))
     assert detected.detections == (RIGHT_CAR,)
     assert detected.groups == ()
 
@@ -88,9 +103,34 @@ def test_identities_appear_once_a_road_user_was_seen_often_enough() -> None:
     identities = []
     for number in range(3):
         frame = Frame(NOON + timedelta(seconds=0.1 * number))
-        detected, state = detect_frame(street(), frame, pipeline=running, tracks=state)
+        detected, state = detect_frame([Shot(street(), frame.captured_at)], frame, pipeline=running, tracks=state)
         identities.append(detected.detections[0].track_id)
     assert identities == [None, 1, 1]
+
+
+def test_identities_are_carried_through_the_pictures_of_a_burst() -> None:
+    running = pipeline(LEFT_CAR, LIGHT)
+    moments = [NOON - timedelta(seconds=seconds) for seconds in (0.5, 0.25, 0)]
+    detected, state = detect_frame([Shot(street(), at) for at in moments], Frame(), pipeline=running)
+    assert detected.detections == (replace(LEFT_CAR, track_id=1), LIGHT)
+    assert state.at == detected.captured_at == NOON
+
+
+def test_frame_is_what_the_last_picture_of_its_burst_shows() -> None:
+    detector = DimmingDetector()
+    shots = [Shot(street() // (number + 1), NOON + timedelta(seconds=number)) for number in range(3)]
+    detected, _ = detect_frame(shots, Frame(), pipeline=FramePipeline(detector, DetectionConfiguration()))
+    assert [each.box.x1 for each in detected.detections] == [30]
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "chosen"),
+    [(3, 1, (2,)), (3, 2, (1, 2)), (3, 3, (0, 1, 2)), (1, 3, (0,)), (0, 3, ()), (9, 3, (2, 5, 8))],
+)
+def test_pictures_to_detect_are_spread_evenly_and_end_with_the_last(
+    count: int, most: int, chosen: tuple[int, ...]
+) -> None:
+    assert choose_evenly(count, most=most) == chosen
 
 
 def test_switched_off_tracking_and_grouping_leave_plain_detections() -> None:
@@ -100,7 +140,7 @@ def test_switched_off_tracking_and_grouping_leave_plain_detections() -> None:
         tracking=TrackingConfiguration(enabled=False, min_hits=1),
         groups=GroupingConfiguration(enable_groups=False),
     )
-    detected, state = detect_frame(street(), Frame(), pipeline=running)
+    detected, state = detect_frame(ONE_SHOT, Frame(), pipeline=running)
     assert detected.detections == (LEFT_CAR, LEFT_PERSON)
     assert detected.groups == ()
     assert not detected.tracking_enabled

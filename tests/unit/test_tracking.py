@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from detection.configuration import TrackingConfiguration
 from detection.detections import Detection
-from detection.tracking import overlaps_with, track, track_burst
+from detection.tracking import overlaps_with, track
 from detection.tracks import TrackerState, TracksUnreadableError, family_of, tracks_from_bytes
 from trafficmon.core.geometry import Box, intersection_over_union
 from trafficmon.core.objects import ObjectClass
@@ -141,16 +141,6 @@ def test_frame_that_is_not_newer_changes_nothing() -> None:
 def test_switched_off_tracking_names_and_remembers_nothing() -> None:
     off = TrackingConfiguration(enabled=False, min_hits=1)
     assert track(TrackerState(), [car(10)], at=NOON, configuration=off) == (TrackerState(), (car(10),))
-
-
-def test_burst_is_the_same_as_its_frames_one_by_one() -> None:
-    frames = [(NOON + timedelta(seconds=0.25 * n), (car(10 + 5 * n),)) for n in range(3)]
-    state, named = track_burst(TrackerState(), frames, configuration=USUAL)
-    assert [[each.track_id for each in frame] for frame in named] == [[None], [None], [1]]
-    one_by_one = TrackerState()
-    for at, detections in frames:
-        one_by_one, _ = track(one_by_one, detections, at=at, configuration=USUAL)
-    assert state == one_by_one
 
 
 def test_damaged_state_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from detection.camera_motion import estimate_shift, view_of
 from detection.configuration import DetectionConfiguration, TrackingConfiguration
-from detection.detect import FramePipeline, detect_frame
+from detection.detect import FramePipeline, Shot, detect_frame
 from detection.detections import Detection
 from detection.detector import Picture
 from detection.tracks import TrackerState, tracks_from_bytes
@@ -83,9 +83,8 @@ def identities_while_panning(tracker: Literal["bytetrack", "botsort"]) -> list[i
     for number, left in enumerate((0, 0, 0, 50, 100, 150)):
         detector.left = left
         frame = Frame(NOON + timedelta(seconds=0.2 * number))
-        detected, state = detect_frame(
-            seen_from(left), frame, pipeline=pipeline, tracks=tracks_from_bytes(state.to_bytes())
-        )
+        shot = Shot(seen_from(left), frame.captured_at)
+        detected, state = detect_frame([shot], frame, pipeline=pipeline, tracks=tracks_from_bytes(state.to_bytes()))
         identities.append(detected.detections[0].track_id)
     return identities
 

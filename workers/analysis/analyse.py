@@ -15,7 +15,7 @@ from assessment.gate import Question, gate
 from assessment.risk import WHOLE_FRAME, AssessmentStatus
 from cameras.frames import FrameRef
 from cameras.sources import UnableToOpen, UnableToRead, encode_jpeg
-from detection.detect import FramePipeline, crop_jpegs, detect_frame
+from detection.detect import FramePipeline, Shot, crop_jpegs, detect_frame
 from detection.detections import DetectedFrame
 from detection.detector import Picture
 from detection.tracks import TrackerState
@@ -91,7 +91,8 @@ class Analyst:
         """Detect the frame at `seconds`, and ask about it when it is worth it."""
         number = len(self._frames) + 1
         ref = FrameRef(NO_CAMERA, f"{number:06d}", self._plan.recording.moment(seconds))
-        frame, self._tracks = detect_frame(picture, ref, pipeline=self._plan.pipeline, tracks=self._tracks)
+        shot = Shot(picture, ref.captured_at)
+        frame, self._tracks = detect_frame([shot], ref, pipeline=self._plan.pipeline, tracks=self._tracks)
         gated = gate(frame, enabled=self._asker is not None, take_turn=lambda: self._cooldown.take_turn(seconds))
         jpeg = encode_jpeg(picture)
         assessed = tuple(self._put(each, seconds) for each in gated.questions)
