@@ -19,13 +19,14 @@ _FARTHEST_M = 220.0
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a shape stands: its origin in the world (metres), its heading (radians) and the phase of its gait."""
+    """Where a shape stands: origin in the world (metres), heading (radians), phase of its gait, speed (m/s)."""
 
     x: float
     y: float
     z: float
     heading: float
     gait: float = 0.0
+    speed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

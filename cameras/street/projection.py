@@ -47,6 +47,15 @@ class Pinhole:
         seen[:, 2] = np.maximum(seen[:, 2], NEAR_M)
         return self.onto_picture(seen), seen[:, 2]
 
+    def on_ground(self, x: float, y: float) -> tuple[float, float]:
+        """Where on the ground (metres) the line of sight through a pixel ends; ValueError where it never does."""
+        sight = np.array([*((np.array([x, y]) - self._centre) / self.focal_px), 1.0]) @ self.axes
+        if sight[2] >= 0:
+            message = f"at {x:g}, {y:g} px there is no ground"
+            raise ValueError(message)
+        east, north, _up = self.position - sight * (self.position[2] / sight[2])
+        return float(east), float(north)
+
     def polygon(self, points: Floats) -> Pixels | None:
         """A flat world polygon (n, 3), cut to what can be seen, as fixed-point pixels; None when nothing is left."""
         seen = _cut(self.into_view(points))

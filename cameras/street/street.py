@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -87,6 +88,10 @@ class Street:
         listed = (self._true_object(figure, int(seen[place])) for place, figure in enumerate(figures, start=1))
         return tuple(one for one in listed if one is not None)
 
+    def on_ground(self, x: float, y: float) -> tuple[float, float]:
+        """The place on the ground, in metres, that is seen at `x`, `y` pixels; raises ValueError above the horizon."""
+        return self._pinhole.on_ground(x, y)
+
     def incidents(self, until: float) -> tuple[ScriptedIncident, ...]:
         """The script: every incident that starts before `until` seconds."""
         return tuple(one.described() for one in self._script.until(until))
@@ -97,7 +102,16 @@ class Street:
             return None
         whole = _filled_px(figure.outline)
         incident = self._script.incident_of(figure.number, self._seconds)
-        return TrueObject(box, figure.object_class, figure.number, incident, min(seen_px / whole, 1.0))
+        pose = figure.pose
+        return TrueObject(
+            box=box,
+            object_class=figure.object_class,
+            track_id=figure.number,
+            incident=incident,
+            visible=min(seen_px / whole, 1.0),
+            place=(pose.x, pose.y),
+            velocity=(pose.speed * math.cos(pose.heading), pose.speed * math.sin(pose.heading)),
+        )
 
     def _painted(self) -> Painter:
         if self._painter is None:
@@ -182,7 +196,7 @@ class Street:
     def _vehicle_figure(self, vehicle: Vehicle, since: float) -> Figure | None:
         moved = vehicle.speed * since
         x, y, heading = self._network.paths[vehicle.lane].at(vehicle.metres + moved, vehicle.offset)
-        pose = Pose(x, y, 0.0, heading, (vehicle.travelled + moved) * 2.2)
+        pose = Pose(x, y, 0.0, heading, (vehicle.travelled + moved) * 2.2, vehicle.speed)
         subject = (vehicle.number, vehicle.object_class)
         shape = shape_of(vehicle.object_class, vehicle.look % 4)
         return stand(subject, shape, pose, self._vehicle_colours(vehicle), self._pinhole)
@@ -203,8 +217,9 @@ class Street:
         x, y, heading = self.walkers.paths[walker.footway].at(metres, walker.offset)
         gait = metres * 4.2 if walker.moving > 0 else 0.25
         shape = shape_of(ObjectClass.PERSON, walker.look % 2)
+        pose = Pose(x, y, 0.0, heading, gait, walker.moving)
         colours = palette_of(ObjectClass.PERSON, walker.look)
-        return stand((walker.number, ObjectClass.PERSON), shape, Pose(x, y, 0.0, heading, gait), colours, self._pinhole)
+        return stand((walker.number, ObjectClass.PERSON), shape, pose, colours, self._pinhole)
 
     def _standing_figures(self) -> Iterable[Figure | None]:
         number = _FIRST_STANDING

@@ -35,6 +35,7 @@ class TrueObject:
     `box` holds the whole object, also what is hidden behind others, clipped to the picture, in pixels.
     `visible` is the fraction (0 to 1) of its outline that is in the picture and not hidden.
     `incident` is set on every road user that takes part in an incident that is going on now.
+    `place` is where its middle stands on the ground, in metres, and `velocity` where it is going, in metres a second.
     """
 
     box: Box
@@ -42,3 +43,5 @@ class TrueObject:
     track_id: int
     incident: Incident | None
     visible: float
+    place: tuple[float, float] = (0.0, 0.0)
+    velocity: tuple[float, float] = (0.0, 0.0)

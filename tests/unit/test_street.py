@@ -77,6 +77,27 @@ def test_truth_numbers_every_object_once(junction: Street) -> None:
     assert len(numbers) == len(set(numbers))
 
 
+def test_truth_moves_as_fast_as_it_says() -> None:
+    street = Street("avenue", seed=2, width=640, height=360)
+    street.advance_to(5.0)
+    before = {one.track_id: one for one in street.truth()}
+    street.advance_to(5.05)
+    after = {one.track_id: one for one in street.truth()}
+    moving = [number for number in before.keys() & after.keys() if math.hypot(*before[number].velocity) > 0.5]
+    assert len(moving) > 5
+    for number in moving:
+        moved = math.dist(before[number].place, after[number].place)
+        assert moved / 0.05 == pytest.approx(math.hypot(*before[number].velocity), abs=0.05)
+
+
+def test_ground_is_where_it_is_seen(junction: Street) -> None:
+    for x, y in ((20.0, 340.0), (500.0, 200.0)):
+        pixels, _depths = junction._pinhole.project(np.array([[*junction.on_ground(x, y), 0.0]]))
+        assert pixels[0].tolist() == pytest.approx([x, y])
+    with pytest.raises(ValueError, match="no ground"):
+        junction.on_ground(320, -2000)
+
+
 def test_truth_keeps_numbers_from_moment_to_moment() -> None:
     street = Street("highway", seed=3, width=320, height=180)
     before = {one.track_id: one for one in street.truth()}
