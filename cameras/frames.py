@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,38 +16,116 @@ from trafficmon.core.clock import read_moment
 
 WAKE_SECONDS = 15
 """A wake-up that is older than this is taken for lost, and another may be sent."""
+HELD_SECONDS = 4
+"""A worker that has held a frame for longer without a word is taken for dead."""
+UNSERVED_SECONDS = 3
+"""A camera whose wake-up is neither queued nor with a worker after this long needs another."""
 TRACKS_SECONDS = 60
+_LONGEST_HELD_SECONDS = 60
+"""After which a held frame is forgotten even where nothing sweeps, so that its camera goes on."""
 
-_OFFER = """
-local waiting = redis.call('HMGET', KEYS[1], 'ref', 'at')
-local replaced = waiting[1]
-if waiting[1] and tonumber(waiting[2]) > tonumber(ARGV[2]) then
-  replaced = ARGV[1]
-else
-  redis.call('HSET', KEYS[1], 'ref', ARGV[1], 'at', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-end
-local wake = redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[4])
-return {wake and 1 or 0, replaced}
+_WAITING, _IN_HAND, _SERVED = "cameras:waiting", "cameras:in_hand", "cameras:served"
+
+# KEYS: the camera's waiting frame and its frame in hand; for all cameras since when they wait for a worker, since when
+# a worker holds their frame, and when the latest wake-up was sent that has come to a worker (all ms).
+# ARGV[1] is the camera. Redis's own clock decides, which all hosts share.
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-_TAKE = """
+_OFFER = (
+    _NOW
+    + """
+local waiting = redis.call('HMGET', KEYS[1], 'ref', 'at')
+local replaced = waiting[1]
+if waiting[1] and tonumber(waiting[2]) > tonumber(ARGV[4]) then
+  replaced = ARGV[3]
+else
+  redis.call('HSET', KEYS[1], 'key', ARGV[2], 'ref', ARGV[3], 'at', ARGV[4])
+end
+local since = redis.call('ZSCORE', KEYS[3], ARGV[1])
+if since and tonumber(since) > now - ARGV[5] then
+  return {0, replaced}
+end
+redis.call('ZADD', KEYS[3], now, ARGV[1])
+return {1 - redis.call('EXISTS', KEYS[2]), replaced}
+"""
+)
+
+_TAKE = (
+    _NOW
+    + """
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  return false
+end
+local since = tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or 0)
+redis.call('ZREM', KEYS[3], ARGV[1])
 local ref = redis.call('HGET', KEYS[1], 'ref')
 if ref then
-  redis.call('DEL', KEYS[1])
-  redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+  if since > tonumber(redis.call('GET', KEYS[5]) or 0) then
+    redis.call('SET', KEYS[5], string.format('%.0f', since))
+  end
+  redis.call('RENAME', KEYS[1], KEYS[2])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  redis.call('ZADD', KEYS[4], now, ARGV[1])
 end
 return ref
 """
+)
 
-_FINISH = """
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
-  return 1
+_HOLD = (
+    _NOW
+    + """
+if redis.call('HGET', KEYS[2], 'key') ~= ARGV[2] then
+  return 0
+end
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('ZADD', KEYS[4], now, ARGV[1])
+return 1
+"""
+)
+
+# What it leaves waiting: `now` where the caller sends the wake-up, 0 where the next offer or the sweeper has to.
+_FINISH = (
+    _NOW
+    + """
+if redis.call('HGET', KEYS[2], 'key') ~= ARGV[2] then
+  return 0
 end
 redis.call('DEL', KEYS[2])
-return 0
+redis.call('ZREM', KEYS[4], ARGV[1])
+local waits = redis.call('EXISTS', KEYS[1])
+if waits == 1 then
+  redis.call('ZADD', KEYS[3], ARGV[3] == '1' and now or 0, ARGV[1])
+end
+return waits
 """
+)
+
+_GIVE_BACK = (
+    _NOW
+    + """
+local since = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[1]) or now)
+if redis.call('HGET', KEYS[2], 'key') ~= ARGV[2] or since > now - ARGV[4] then
+  return {0, 0}
+end
+redis.call('ZREM', KEYS[4], ARGV[1])
+local dropped = 1
+if redis.call('EXISTS', KEYS[1]) == 1 or tonumber(redis.call('HGET', KEYS[2], 'at')) < tonumber(ARGV[3]) then
+  redis.call('DEL', KEYS[2])
+else
+  redis.call('RENAME', KEYS[2], KEYS[1])
+  redis.call('PERSIST', KEYS[1])
+  dropped = 0
+end
+local waits = redis.call('EXISTS', KEYS[1])
+if waits == 1 then
+  redis.call('ZADD', KEYS[3], now, ARGV[1])
+end
+return {dropped, waits}
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +177,31 @@ class Offer:
     replaced: FrameRef | None
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What became of a frame in hand that was given up: whether it is lost, and whether a wake-up is to be sent.
+
+    Neither where its worker is at it again, or has finished it meanwhile.
+    """
+
+    dropped: bool
+    wake: bool
+
+
 class FrameStore:
-    """Frames by key, and of each camera the newest frame waiting for detection. Every step is one atomic command."""
+    """Frames by key; of each camera the newest frame waiting for detection and the one in a worker's hand.
+
+    Every step is one atomic command, so that a frame is always waiting, in hand, or somebody's to count.
+    """
 
     def __init__(self, client: redis.Redis, *, keep_seconds: float = 75) -> None:
         self.client = client
         self._keep_ms = round(keep_seconds * 1000)
         self._offer = client.register_script(_OFFER)
         self._take = client.register_script(_TAKE)
+        self._hold = client.register_script(_HOLD)
         self._finish = client.register_script(_FINISH)
+        self._give_back = client.register_script(_GIVE_BACK)
 
     def put(self, frame_key: str, jpeg: bytes) -> None:
         """Keep a JPEG for `keep_seconds`."""
@@ -132,22 +226,62 @@ class FrameStore:
 
         A wake-up is due only when none is outstanding for the camera.
         """
-        arguments = (ref.to_json(), ref.captured_at.timestamp(), self._keep_ms, WAKE_SECONDS * 1000)
-        wake, replaced = cast("list[Any]", self._offer(keys=_keys(ref.camera_id), args=arguments))
+        camera_id, at = ref.camera_id, ref.captured_at.timestamp()
+        arguments = (camera_id, ref.frame_key, ref.to_json(), at, WAKE_SECONDS * 1000)
+        wake, replaced = cast("list[Any]", self._offer(keys=_keys(camera_id), args=arguments))
         return Offer(wake=bool(wake), replaced=FrameRef.from_json(replaced) if replaced else None)
 
     def take(self, camera_id: int) -> FrameRef | None:
-        """The newest waiting frame, which then no longer waits; whoever takes it must call `finish`."""
-        ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=(WAKE_SECONDS * 1000,)))
+        """The newest waiting frame, in the caller's hand until `finish`; None while another is in hand."""
+        ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=(camera_id, _LONGEST_HELD_SECONDS * 1000)))
         return FrameRef.from_json(ref) if ref else None
 
-    def finish(self, camera_id: int) -> bool:
-        """Whether another frame waits, so that the caller sends the next wake-up; else the next offer asks for it."""
-        return bool(self._finish(keys=_keys(camera_id), args=(WAKE_SECONDS * 1000,)))
+    def hold(self, ref: FrameRef) -> bool:
+        """Whether `ref` is still in the caller's hand, which it then is for another HELD_SECONDS."""
+        arguments = (ref.camera_id, ref.frame_key, _LONGEST_HELD_SECONDS * 1000)
+        return bool(self._hold(keys=_keys(ref.camera_id), args=arguments))
 
-    def release(self, camera_id: int) -> None:
-        """Let the next offer ask for a wake-up, whatever became of the last one."""
-        self.client.delete(_keys(camera_id)[1])
+    def finish(self, ref: FrameRef, *, waking: bool = True) -> bool:
+        """Whether another frame waits, for which the caller sends the wake-up; else the next offer asks for it.
+
+        A caller that cannot send it says `waking=False`. Nothing changes where `ref` is no longer in hand.
+        """
+        arguments = (ref.camera_id, ref.frame_key, int(waking))
+        return bool(self._finish(keys=_keys(ref.camera_id), args=arguments))
+
+    def overdue(self) -> list[FrameRef]:
+        """The frames that have been in hand for longer than HELD_SECONDS: their workers may be dead."""
+        now = self._now_ms()
+        self.client.zremrangebyscore(_IN_HAND, "-inf", now - _LONGEST_HELD_SECONDS * 1000)
+        cameras = cast("list[bytes]", self.client.zrangebyscore(_IN_HAND, "-inf", now - HELD_SECONDS * 1000))
+        held = [cast("bytes | None", self.client.hget(_keys(int(each))[1], "ref")) for each in cameras]
+        return [FrameRef.from_json(ref) for ref in held if ref]
+
+    def give_back(self, ref: FrameRef, *, fresh_after: datetime) -> Returned:
+        """Let an overdue frame wait again, unless a newer one does or it was captured before `fresh_after`."""
+        arguments = (ref.camera_id, ref.frame_key, fresh_after.timestamp(), HELD_SECONDS * 1000)
+        dropped, wake = cast("list[int]", self._give_back(keys=_keys(ref.camera_id), args=arguments))
+        return Returned(dropped=bool(dropped), wake=bool(wake))
+
+    def unserved(self, *, queued: int) -> list[int]:
+        """The cameras whose wake-up must be lost, longest waiting first.
+
+        Where messages are still `queued`, it is lost when one that was sent later has come to a worker; else all are.
+        """
+        served = int(cast("bytes | None", self.client.get(_SERVED)) or 0)
+        before = (served if queued else self._now_ms()) - UNSERVED_SECONDS * 1000
+        in_hand = set(cast("list[bytes]", self.client.zrange(_IN_HAND, 0, -1)))
+        waiting = cast("list[bytes]", self.client.zrangebyscore(_WAITING, "-inf", max(before, 0)))
+        return [int(camera) for camera in waiting if camera not in in_hand]
+
+    def expect(self, camera_ids: Sequence[int]) -> None:
+        """Note that wake-ups are sent to these cameras now."""
+        if camera_ids:
+            self.client.zadd(_WAITING, dict.fromkeys(map(str, camera_ids), self._now_ms()), xx=True)
+
+    def _now_ms(self) -> int:
+        seconds, microseconds = self.client.time()
+        return seconds * 1000 + microseconds // 1000
 
     def load_tracks(self, camera_id: int) -> bytes | None:
         """The tracker's state as it was last saved, or None when that is too long ago."""
@@ -167,8 +301,8 @@ class FrameStore:
         return max(self.client.pttl(f"camera:{camera_id}:pause"), 0) / 1000
 
 
-def _keys(camera_id: int) -> tuple[str, str]:
-    return f"camera:{camera_id}:waiting", f"camera:{camera_id}:busy"
+def _keys(camera_id: int) -> tuple[str, ...]:
+    return f"camera:{camera_id}:waiting", f"camera:{camera_id}:in_hand", _WAITING, _IN_HAND, _SERVED
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,33 +77,47 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
     """Detect the camera's newest waiting frame, store and show it; what to wake next."""
     store = frame_store()
     ref = store.take(camera_id)
+    if ref is None:
+        return []
     with ExitStack() as on_failure:
         # The next frame must not wait for the wake-up that this failure keeps from being sent.
-        on_failure.callback(store.release, camera_id)
-        wake_ups = _detect(ref) if ref else []
+        on_failure.callback(store.finish, ref, waking=False)
+        wake_ups = _detect(ref)
         on_failure.pop_all()
-    return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(camera_id) else wake_ups
+    return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(ref) else wake_ups
 
 
 def _detect(ref: FrameRef) -> list[WakeUp]:
+    with ExitStack() as on_failure:
+        on_failure.callback(_give_up, ref, "failed")
+        row = _detect_and_record(ref)
+        on_failure.pop_all()
+    if row is None:
+        return []
+    publish.publish_frame(row.pk)
+    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
+    if not asked:
+        frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
+    return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+
+
+def _detect_and_record(ref: FrameRef) -> FrameResult | None:
+    """The stored frame; None when it was given up, or is another worker's to store."""
     shots = _shots_of(ref, now=utc_now())
     if not shots:
-        return []
+        return None
     camera = Camera.objects.prefetch_related("zones").get(pk=ref.camera_id)
-    frame = _detect_and_track(shots, ref, zones=[zone_rule(zone) for zone in camera.zones.all()])
+    zones = [zone_rule(zone) for zone in camera.zones.all()]
+    known = _tracks_of(ref.camera_id)
+    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), zones=zones, tracks=known)
     for index, crop in crop_jpegs(shots[-1].picture, frame.groups).items():
         frame_store().put(f"{ref.frame_key}:{index}", crop)
-    wake_ups = _record(frame, _gate(camera, frame))
-    if not wake_ups:
-        frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
-    return wake_ups
-
-
-def _detect_and_track(shots: Sequence[Shot], ref: FrameRef, *, zones: Sequence[ZoneRule]) -> DetectedFrame:
-    tracks = _tracks_of(ref.camera_id)
-    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), zones=zones, tracks=tracks)
+    if not frame_store().hold(ref):
+        # It took so long that the sweeper gave the frame away, and has counted it.
+        log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))
+        return None
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
-    return frame
+    return _record(frame, _gate(camera, frame))
 
 
 def _tracks_of(camera_id: int) -> TrackerState | None:
@@ -150,30 +163,38 @@ def _earlier_shot(key: str, captured_at: datetime) -> Shot | None:
 def _picture_of(ref: FrameRef, *, now: datetime) -> Picture | None:
     """The frame's picture; None, counted with its reason, when it is not worth or not possible to detect."""
     if now - ref.captured_at > FRESH:
-        metrics.frames_dropped.labels("stale").inc()
-        frame_store().forget(ref)
+        _give_up(ref, "stale")
         return None
     jpeg = frame_store().get(ref.frame_key)
     if jpeg is None:
-        metrics.frames_dropped.labels("lost").inc()
+        _give_up(ref, "lost")
         return None
     try:
         return read_picture(jpeg)
     except PictureUnreadableError:
-        metrics.frames_dropped.labels("unreadable").inc()
+        _give_up(ref, "unreadable")
         return None
 
 
-def _record(frame: DetectedFrame, gated: Gated) -> list[WakeUp]:
+def _give_up(ref: FrameRef, reason: str) -> None:
+    """Drop the frame in hand; one that was given away meanwhile is counted by others."""
+    if frame_store().hold(ref):
+        count_drop(ref, reason)
+
+
+def count_drop(ref: FrameRef, reason: str) -> None:
+    """Count a frame that will not be detected, and free its pictures."""
+    metrics.frames_dropped.labels(reason).inc()
+    frame_store().forget(ref)
+
+
+def _record(frame: DetectedFrame, gated: Gated) -> FrameResult | None:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     now = utc_now()
     row = results.record_frame(frame, gated, now=now, patience=patience)
-    if row is None:
-        return []
-    publish.publish_frame(row.pk)
-    _count(frame, now)
-    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
-    return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+    if row:
+        _count(frame, now)
+    return row
 
 
 def _count(frame: DetectedFrame, now: datetime) -> None:

@@ -13,11 +13,12 @@ from django.core.management import call_command
 from assessment import alerts, evidence, results
 from assessment.keys import KEY_ID
 from assessment.models import Assessment, FrameResult
+from cameras.frames import FrameRef
 from cameras.health import mark_stale
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
-from workers.pipeline import WakeUp
+from workers.pipeline import FRESH, WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
 from workers.runtime import LEAST_FREE_BYTES
 
@@ -40,7 +41,31 @@ def sweep_unfinished() -> list[WakeUp]:
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
-    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions()]
+    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *_forgotten_frames()]
+
+
+def _forgotten_frames() -> list[WakeUp]:
+    """Take from dead workers what they held, and find the cameras for which no wake-up is on its way."""
+    store = frame_store()
+    overdue = store.overdue()
+    stored = FrameResult.objects.filter(frame_key__in=[ref.frame_key for ref in overdue])
+    finished = set(stored.values_list("frame_key", flat=True))
+    freed = [ref.camera_id for ref in overdue if _end_overdue(ref, is_stored=ref.frame_key in finished)]
+    unserved = store.unserved(queued=waiting_on(Queue.DETECT))[:MOST_WAKE_UPS]
+    store.expect(unserved)
+    return [WakeUp(Queue.DETECT, camera_id) for camera_id in dict.fromkeys([*freed, *unserved])]
+
+
+def _end_overdue(ref: FrameRef, *, is_stored: bool) -> bool:
+    """Let another worker detect the frame while it is fresh, else count it; whether its camera is to be woken."""
+    if is_stored:
+        return frame_store().finish(ref)
+    returned = frame_store().give_back(ref, fresh_after=utc_now() - FRESH)
+    if returned.dropped:
+        count_drop(ref, "worker_lost")
+    if returned.dropped or returned.wake:
+        log.warning("frame.worker_lost", camera_id=ref.camera_id, dropped=returned.dropped)
+    return returned.wake
 
 
 def _forgotten_questions() -> list[WakeUp]:

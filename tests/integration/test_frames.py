@@ -8,12 +8,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import cast
 
 import pytest
 import redis
 from django.conf import settings
 
-from cameras.frames import WAKE_SECONDS, FrameRef, FrameStore, Offer, connect_redis
+from cameras.frames import (
+    HELD_SECONDS,
+    UNSERVED_SECONDS,
+    WAKE_SECONDS,
+    FrameRef,
+    FrameStore,
+    Offer,
+    Returned,
+    connect_redis,
+)
 
 pytestmark = pytest.mark.integration
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -87,26 +97,134 @@ def test_finish_passes_the_wake_up_on_while_a_frame_waits(store: FrameStore) -> 
     store.offer(frame(1))
     store.take(1)
     assert store.offer(frame(2)) == Offer(wake=False, replaced=None)
-    assert store.finish(1)
+    assert store.finish(frame(1))
     assert not store.offer(frame(3)).wake
     store.take(1)
-    assert not store.finish(1)
+    assert not store.finish(frame(3))
     assert store.offer(frame(4)).wake
+
+
+def test_finish_without_waking_leaves_that_to_the_next_offer(store: FrameStore) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    store.offer(frame(2))
+    assert store.finish(frame(1), waking=False)
+    assert store.offer(frame(3)).wake
+
+
+def test_one_frame_of_a_camera_is_in_hand_at_a_time(store: FrameStore) -> None:
+    store.offer(frame(1))
+    assert store.take(1) == frame(1)
+    store.offer(frame(2))
+    assert store.take(1) is None
+    store.finish(frame(1))
+    assert store.take(1) == frame(2)
 
 
 def test_lost_wake_up_is_replaced_after_its_time(store: FrameStore, redis_client: redis.Redis) -> None:
     store.offer(frame(1))
-    assert WAKE_SECONDS - 1 < redis_client.ttl("camera:1:busy") <= WAKE_SECONDS
-    redis_client.pexpire("camera:1:busy", 1)
-    wait_until(lambda: not redis_client.exists("camera:1:busy"))
-    assert store.offer(frame(2)) == Offer(wake=True, replaced=frame(1))
+    grow_older(redis_client, "waiting", seconds=WAKE_SECONDS - 1)
+    assert store.offer(frame(2)) == Offer(wake=False, replaced=frame(1))
+    grow_older(redis_client, "waiting", seconds=1)
+    assert store.offer(frame(3)) == Offer(wake=True, replaced=frame(2))
 
 
-def test_take_prolongs_the_wake_up(store: FrameStore, redis_client: redis.Redis) -> None:
+def grow_older(client: redis.Redis, what: str, *, seconds: float) -> None:
+    """As if what waits or is in hand had been so for that much longer."""
+    for camera in cast("list[bytes]", client.zrange(f"cameras:{what}", 0, -1)):
+        client.zincrby(f"cameras:{what}", -round(seconds * 1000), camera)
+
+
+def test_frame_is_overdue_when_its_worker_has_been_silent_too_long(
+    store: FrameStore, redis_client: redis.Redis
+) -> None:
     store.offer(frame(1))
-    redis_client.pexpire("camera:1:busy", 1000)
     store.take(1)
-    assert redis_client.pttl("camera:1:busy") > 1000
+    grow_older(redis_client, "in_hand", seconds=HELD_SECONDS - 0.5)
+    assert store.overdue() == []
+    assert store.give_back(frame(1), fresh_after=NOON) == Returned(dropped=False, wake=False)
+    grow_older(redis_client, "in_hand", seconds=0.5)
+    assert store.overdue() == [frame(1)]
+    assert store.hold(frame(1))
+    assert store.overdue() == []
+
+
+def test_overdue_frame_waits_again_while_it_is_fresh(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
+    assert store.give_back(frame(1), fresh_after=NOON) == Returned(dropped=False, wake=True)
+    assert not store.offer(frame(0)).wake
+    assert store.take(1) == frame(1)
+    assert redis_client.ttl("camera:1:in_hand") > HELD_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("newer_waits", "fresh_after", "wake"), [(True, NOON, True), (False, NOON + timedelta(seconds=1), False)]
+)
+def test_overdue_frame_is_lost_where_a_newer_one_waits_or_it_is_stale(
+    store: FrameStore, redis_client: redis.Redis, newer_waits: bool, fresh_after: datetime, wake: bool
+) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    if newer_waits:
+        store.offer(frame(2))
+    grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
+    assert store.give_back(frame(1), fresh_after=fresh_after) == Returned(dropped=True, wake=wake)
+    assert store.take(1) == (frame(2) if newer_waits else None)
+
+
+def test_worker_that_was_taken_for_dead_changes_nothing(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
+    store.offer(frame(2))
+    store.give_back(frame(1), fresh_after=NOON)
+    assert store.take(1) == frame(2)
+    assert not store.hold(frame(1))
+    assert not store.finish(frame(1))
+    assert store.give_back(frame(1), fresh_after=NOON) == Returned(dropped=False, wake=False)
+    assert store.take(1) is None
+    assert store.hold(frame(2))
+
+
+def test_camera_goes_on_without_any_sweeper(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    redis_client.delete("camera:1:in_hand")
+    grow_older(redis_client, "in_hand", seconds=60)
+    store.offer(frame(2))
+    assert store.overdue() == []
+    assert store.take(1) == frame(2)
+
+
+def test_cameras_are_unserved_when_no_message_is_left_for_them(store: FrameStore, redis_client: redis.Redis) -> None:
+    for number in (1, 2):
+        store.offer(frame(number, camera_id=number))
+    assert store.unserved(queued=0) == []
+    grow_older(redis_client, "waiting", seconds=UNSERVED_SECONDS)
+    assert store.unserved(queued=1) == []
+    assert store.unserved(queued=0) == [1, 2]
+    store.expect([1, 2])
+    assert store.unserved(queued=0) == []
+
+
+def test_camera_is_unserved_when_later_messages_have_come_through(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1, camera_id=1))
+    grow_older(redis_client, "waiting", seconds=UNSERVED_SECONDS + 1)
+    store.offer(frame(2, camera_id=2))
+    store.offer(frame(3, camera_id=3))
+    assert store.unserved(queued=2) == []
+    store.take(2)
+    assert store.unserved(queued=1) == [1]
+
+
+def test_camera_whose_worker_failed_is_unserved_at_once(store: FrameStore) -> None:
+    store.offer(frame(1))
+    store.take(1)
+    store.offer(frame(2))
+    store.finish(frame(1), waking=False)
+    assert store.unserved(queued=5) == [1]
 
 
 def test_newest_wins_and_one_wakes_when_many_offer_at_once(store: FrameStore) -> None:
@@ -140,7 +258,7 @@ def test_every_frame_is_taken_or_given_up_once_while_others_take(store: FrameSto
             assert ref
             taken.append(ref)
             at_work[0] -= 1
-            if store.finish(1):
+            if store.finish(ref):
                 wake_ups.release()
 
     def offer() -> None:
