@@ -85,10 +85,10 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     search_fields = ("name", "group__name")
     actions = ("start", "stop", "detection_on", "detection_off")
-    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error")
+    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error", "reading_cost")
     fieldsets = (
-        (None, {"fields": ("name", "group", "source", "wanted")}),
-        (_("Seen"), {"fields": (("state_badge", "state_for"), "last_frame_at", "last_error")}),
+        (None, {"fields": ("name", "group", "source", "detection_source", "wanted")}),
+        (_("Seen"), {"fields": (("state_badge", "state_for"), "last_frame_at", "last_error", "reading_cost")}),
         (
             _("Analysis"),
             {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled")},
@@ -114,6 +114,15 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("last picture"), ordering="last_frame_at", empty_value="–")
     def picture_age(self, camera: Camera) -> str | None:
         return _age(camera.last_frame_at)
+
+    @admin.display(description=_("reading"), empty_value="–")
+    def reading_cost(self, camera: Camera) -> str | None:
+        """What the samples take, and why: rare key frames are what makes them dear."""
+        if camera.decoded_per_sample is None or camera.decode_load is None:
+            return None
+        text = _("%(pictures).0f pictures decoded a sample, %(load).1f %% of a core; a key frame every %(key).1f s")
+        figures = {"pictures": camera.decoded_per_sample, "load": 100 * camera.decode_load}
+        return text % {**figures, "key": camera.key_frame_seconds or 0}
 
     @admin.display(description=_("source"))
     def where(self, camera: Camera) -> str:

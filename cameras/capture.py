@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
+from cameras.load import current_stretch, note_offered
 from cameras.models import Camera, Sampling, StreamState, Wanted
 from cameras.ownership import Ownership
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
-from cameras.stream_thread import Report, StreamThread
+from cameras.stream_thread import Report, Sources, StreamThread
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.ids import new_token
@@ -53,6 +54,7 @@ class Capture:
         self._on_frame = on_frame
         self._on_state = on_state
         self._default_interval = default_interval
+        self._stretch = 1.0
         self._threads: dict[int, StreamThread] = {}
         self._written: dict[int, Report] = {}
         self._frames_written: dict[int, datetime] = {}
@@ -89,6 +91,7 @@ class Capture:
     def _reconcile(self) -> None:
         wanted = {camera.pk: camera for camera in Camera.objects.wanted_running().order_by("pk")}
         share = self._ownership.keep(list(wanted))
+        self._stretch = self._look_at_pace()
         for camera_id in [number for number in self._threads if number not in share.mine]:
             self._drop(camera_id)
         self._look_again(wanted)
@@ -98,6 +101,12 @@ class Capture:
             self._start(camera, position * min(_LONGEST_STAGGER_SECONDS, self._interval(camera) / len(fresh)))
         self._turn_away(share.too_many)
         self._forget_stopped()
+
+    def _look_at_pace(self) -> float:
+        try:
+            return current_stretch(self._store.client)
+        except redis.RedisError:
+            return 1.0
 
     def _look_again(self, wanted: dict[int, Camera]) -> None:
         """Write the state anew of cameras of which somebody else wrote another meanwhile."""
@@ -122,7 +131,8 @@ class Capture:
         if thread is None or thread.is_dead() or thread.is_stuck():
             return False
         thread.detecting = camera.detection_enabled
-        return thread.source == camera.source and thread.terms == self._terms(camera)
+        thread.stretch = self._stretch
+        return thread.sources == _sources(camera) and thread.terms == self._terms(camera)
 
     def _interval(self, camera: Camera) -> float:
         return camera.frame_interval or self._default_interval
@@ -133,7 +143,7 @@ class Capture:
 
     def _start(self, camera: Camera, delay_seconds: float) -> None:
         thread = StreamThread(
-            camera.pk, camera.source, self._terms(camera), deliver=self._deliver, delay_seconds=delay_seconds
+            camera.pk, _sources(camera), self._terms(camera), deliver=self._deliver, delay_seconds=delay_seconds
         )
         thread.detecting = camera.detection_enabled
         self._threads[camera.pk] = thread
@@ -148,8 +158,8 @@ class Capture:
 
     def _write_down(self) -> None:
         for camera_id, thread in self._threads.items():
-            quiet = thread.quiet_seconds()
-            if thread.report.state is StreamState.ONLINE and quiet > silence_seconds(thread.terms.interval_seconds):
+            borne = silence_seconds(thread.terms.interval_seconds * thread.stretch)
+            if thread.report.state is StreamState.ONLINE and thread.quiet_seconds() > borne:
                 thread.report = Report(StreamState.STALE, _("No new picture comes."))
             self._write(camera_id, thread.report)
         metrics.active_cameras.set(sum(thread.is_open for thread in self._threads.values()))
@@ -168,7 +178,7 @@ class Capture:
         for camera_id, thread in self._threads.items():
             at, written_at = thread.last_frame_at, self._frames_written.get(camera_id)
             if at and (written_at is None or at - written_at >= lag):
-                record_frame(camera_id, at=at)
+                record_frame(camera_id, at=at, cost=thread.cost())
                 self._frames_written[camera_id] = at
 
     def _end(self) -> None:
@@ -203,10 +213,18 @@ class Capture:
 
     def _keep(self, camera_id: int, burst: Burst) -> tuple[FrameRef, Offer]:
         keys = tuple(new_token() for _picture in burst.pictures)
-        for key, picture in zip(keys, burst.pictures, strict=True):
-            self._store.put(key, encode_jpeg(picture))
-        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments)
+        jpegs = {key: encode_jpeg(picture) for key, picture in zip(keys, burst.pictures, strict=True)}
+        evidence_key = "" if burst.evidence is None else new_token()
+        if burst.evidence is not None:
+            jpegs[evidence_key] = encode_jpeg(burst.evidence)
+        self._store.put_all(jpegs)
+        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
         offer = self._store.offer(ref)
+        note_offered(self._store.client, camera_id, replaced=offer.replaced is not None)
         if offer.replaced:
             self._store.forget(offer.replaced)
         return ref, offer
+
+
+def _sources(camera: Camera) -> Sources:
+    return camera.source, camera.detection_source

@@ -8,8 +8,10 @@ from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
-from cameras.addresses import unmask
+from cameras.addresses import mask_credentials, unmask
 from cameras.models import Camera
+
+_SOURCES = ("source", "detection_source")
 
 
 class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -22,12 +24,21 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
         help_text=Camera._meta.get_field("source").help_text,
     )
 
+    detection_source = forms.CharField(
+        label=_("Source for detection"),
+        max_length=2000,
+        required=False,
+        widget=AdminTextInputWidget(attrs={"size": 80, "autocomplete": "off", "spellcheck": "false"}),
+        help_text=Camera._meta.get_field("detection_source").help_text,
+    )
+
     class Meta:
         model = Camera
         fields = (
             "name",
             "group",
             "source",
+            "detection_source",
             "sampling",
             "frame_interval",
             "detection_enabled",
@@ -37,16 +48,19 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept_source: str = self.instance.source if self.instance.pk else ""
-        if self._kept_source:
-            self.initial["source"] = self.instance.masked_source
+        self._kept = {name: getattr(self.instance, name) if self.instance.pk else "" for name in _SOURCES}
+        if self.instance.pk:
+            self.initial.update({name: mask_credentials(kept) for name, kept in self._kept.items()})
 
     def clean_source(self) -> str:
         """The source as typed; the kept one where its masked form was left as it was."""
-        return unmask(self.cleaned_data["source"], kept=self._kept_source)
+        return unmask(self.cleaned_data["source"], kept=self._kept["source"])
+
+    def clean_detection_source(self) -> str:
+        """As `clean_source`."""
+        return unmask(self.cleaned_data["detection_source"], kept=self._kept["detection_source"])
 
     def _get_validation_exclusions(self) -> set[str]:
         """An untouched source is not checked again: a name server that is away must not hinder a change of name."""
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # not in the stubs
-        untouched = self.cleaned_data.get("source") == self._kept_source
-        return excluded | {"source"} if untouched else excluded
+        return excluded | {name for name in _SOURCES if self.cleaned_data.get(name) == self._kept[name]}

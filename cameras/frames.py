@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -132,7 +132,8 @@ return {dropped, waits}
 class FrameRef:
     """A pointer to the frame to detect; `burst` holds the keys of all frames sampled with it, in time order.
 
-    `moments` are when each frame of the burst was captured, the last one at `captured_at`.
+    `moments` are when each frame of the burst was captured, the last one at `captured_at`. `evidence_key` is that of
+    the same frame as the camera's main stream has it, where detection runs on another.
     """
 
     camera_id: int
@@ -140,6 +141,12 @@ class FrameRef:
     captured_at: datetime
     burst: tuple[str, ...] = ()
     moments: tuple[datetime, ...] = ()
+    evidence_key: str = ""
+
+    @property
+    def picture_keys(self) -> frozenset[str]:
+        """The keys of all its pictures."""
+        return frozenset(filter(None, (self.frame_key, *self.burst, self.evidence_key)))
 
     def to_json(self) -> str:
         """What `from_json` reads; the moment is in ISO 8601."""
@@ -150,6 +157,7 @@ class FrameRef:
                 "captured_at": self.captured_at.isoformat(),
                 "burst": self.burst,
                 "moments": [each.isoformat() for each in self.moments],
+                "evidence_key": self.evidence_key,
             }
         )
 
@@ -163,6 +171,7 @@ class FrameRef:
             read_moment(fields["captured_at"]),
             tuple(map(str, fields["burst"])),
             tuple(map(read_moment, fields["moments"])),
+            str(fields["evidence_key"]),
         )
 
 
@@ -207,13 +216,20 @@ class FrameStore:
         """Keep a JPEG for `keep_seconds`."""
         self.client.set(f"frame:{frame_key}", jpeg, px=self._keep_ms)
 
+    def put_all(self, jpegs: Mapping[str, bytes]) -> None:
+        """Keep all of them, in one go."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for frame_key, jpeg in jpegs.items():
+                pipeline.set(f"frame:{frame_key}", jpeg, px=self._keep_ms)
+            pipeline.execute()
+
     def get(self, frame_key: str) -> bytes | None:
         """The JPEG, or None when its time is over."""
         return cast("bytes | None", self.client.get(f"frame:{frame_key}"))
 
     def forget(self, ref: FrameRef) -> None:
         """Free the pictures of a frame that was given up before its time."""
-        self.forget_all({ref.frame_key, *ref.burst})
+        self.forget_all(ref.picture_keys)
 
     def forget_all(self, frame_keys: Iterable[str]) -> None:
         """Free pictures that nobody will ask for any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,6 +16,15 @@ SILENT_INTERVALS = 3
 LEAST_SILENCE_SECONDS = 5.0
 FRAME_WRITE_SECONDS = 5.0
 """`last_frame_at` may lag behind by this much: SQLite has one writer at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCost:
+    """What the samples of a stream take: pictures decoded for each, share of a core, seconds between key frames."""
+
+    decoded_per_sample: float
+    decode_load: float
+    key_frame_seconds: float
 
 
 def silence_seconds(interval_seconds: float) -> float:
@@ -36,10 +46,10 @@ def record_state(camera_id: int, state: StreamState, *, error: str = "", now: da
     return False
 
 
-def record_frame(camera_id: int, *, at: datetime) -> None:
-    """Write when the last picture came, unless that was written moments ago."""
+def record_frame(camera_id: int, *, at: datetime, cost: ReadingCost | None = None) -> None:
+    """Write when the last picture came and what reading takes, unless that was written moments ago."""
     lagging = Q(last_frame_at=None) | Q(last_frame_at__lte=at - timedelta(seconds=FRAME_WRITE_SECONDS))
-    Camera.objects.filter(lagging, pk=camera_id).update(last_frame_at=at)
+    Camera.objects.filter(lagging, pk=camera_id).update(last_frame_at=at, **(asdict(cost) if cost else {}))
 
 
 def mark_stale(now: datetime) -> list[int]:

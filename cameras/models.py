@@ -88,6 +88,16 @@ class Camera(models.Model):
             "street://junction?seed=1. Kept encrypted and shown without the password."
         ),
     )
+    detection_source = EncryptedTextField(
+        _("source for detection"),
+        blank=True,
+        default="",
+        validators=[check_source],
+        help_text=_(
+            "A smaller stream of the same camera, on which road users are found; evidence is cut from the source "
+            "above. Empty: both are done on that."
+        ),
+    )
     frame_interval = models.FloatField(
         _("seconds between frames"),
         null=True,
@@ -105,6 +115,9 @@ class Camera(models.Model):
     state_since = models.DateTimeField(_("since"), null=True, editable=False)
     last_frame_at = models.DateTimeField(_("last picture"), null=True, editable=False)
     last_error = models.CharField(_("last error"), max_length=300, blank=True, editable=False)
+    decoded_per_sample = models.FloatField(_("pictures decoded for a sample"), null=True, editable=False)
+    decode_load = models.FloatField(_("share of a core for decoding"), null=True, editable=False)
+    key_frame_seconds = models.FloatField(_("seconds between key frames"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = CameraQuerySet.as_manager()

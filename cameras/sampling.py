@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -21,19 +23,20 @@ TORN_BURST_SECONDS = 2.0
 MOST_PIXELS = 40_000_000
 """Of a picture: more than cameras have, and no more than the memory bears from many of them."""
 _LONGEST_BACKLOG = 500
-_SLACK = 0.1
-"""Of the interval: so much too early a key frame still will do, as clocks and networks are not exact."""
+_REACH = 0.5
+"""Of the interval: a key frame so much too early or late still will do, as it costs a fraction of any other frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
     """Pictures (BGR, height x width x 3) sampled together in time order; the last is the one to detect.
 
-    `moments` are when the data of each arrived.
+    `moments` are when the data of each arrived. `evidence` shows the last one larger, where there is a stream for that.
     """
 
     pictures: tuple[Picture, ...]
     moments: tuple[datetime, ...]
+    evidence: Picture | None = None
 
     @property
     def captured_at(self) -> datetime:
@@ -47,18 +50,25 @@ class Schedule:
 
     interval_seconds: float
     due: float = float("-inf")
+    held_until: float = float("-inf")
 
-    def is_due(self, seconds: float) -> bool:
-        """Whether a sample should begin at `seconds`, on the same clock as `advance` and `hold`."""
-        return seconds >= self.due
+    def is_due(self, seconds: float, *, early_seconds: float = 0.0) -> bool:
+        """Whether a sample may begin at `seconds`, on the same clock as `advance` and `hold`, or so much too early."""
+        return seconds >= max(self.due - early_seconds, self.held_until)
 
     def advance(self, seconds: float) -> None:
         """A sample was begun at `seconds`; where more than one was missed the grid starts anew."""
         start = self.due if seconds < self.due + self.interval_seconds else seconds
         self.due = start + self.interval_seconds
 
+    def change_pace(self, interval_seconds: float) -> None:
+        """Let the next sample follow the last one after this interval."""
+        self.due += interval_seconds - self.interval_seconds
+        self.interval_seconds = interval_seconds
+
     def hold(self, until_seconds: float) -> None:
         """Begin no sample before `until_seconds`; what is due later stays so."""
+        self.held_until = until_seconds
         self.due = max(self.due, until_seconds)
 
 
@@ -85,20 +95,24 @@ def prepare_decoder(stream: av.VideoStream) -> None:
 class Sampler:
     """Turns the packets of one stream into bursts, decoding no more than they need.
 
-    A sample begins with a key frame. Where key frames come more rarely than the interval, it begins in between, and
-    what follows the last key frame is decoded up to there. The very first sample is one picture, as soon as can be.
+    A sample begins with the key frame nearest to when it is due. Where none comes near, it begins in between, and what
+    follows the last key frame is decoded up to there. The very first sample is one picture, as soon as can be.
     """
 
     def __init__(self, *, interval_seconds: float, sampling: Sampling) -> None:
         self.schedule = Schedule(interval_seconds)
         self.corrupt_count = 0
         """Packets and frames that could not be decoded."""
+        self.decoded_count = 0
+        self.decode_seconds = 0.0
+        """Processor time of this thread for what was decoded, its conversion included."""
+        self.key_frame_seconds = 0.0
+        """From the last key frame but one to the last; 0 where that is not known yet."""
         self._every_frame = sampling == Sampling.EVERY_FRAME
         self._offsets = offsets_of_burst(sampling, interval_seconds)
         self._backlog: list[av.Packet[av.VideoStream]] = []
         self._skipped = False
         self._key_seconds: float | None = None
-        self._key_spacing = 0.0
         self._wanted: list[float] = []
         self._taken: list[tuple[float, datetime, Picture]] = []
         self._began = False
@@ -126,50 +140,63 @@ class Sampler:
 
     def _note_key_frame(self, seconds: float) -> None:
         if self._key_seconds is not None:
-            self._key_spacing = seconds - self._key_seconds
+            self.key_frame_seconds = seconds - self._key_seconds
         self._key_seconds = seconds
         self._skipped = self._skipped or bool(self._backlog)
         self._backlog.clear()
 
     def _begins(self, packet: av.Packet[av.VideoStream], seconds: float) -> bool:
-        slack = _SLACK * self.schedule.interval_seconds
+        schedule = self.schedule
+        if self._every_frame or self._key_seconds is None:
+            return schedule.is_due(seconds)
+        reach = _REACH * schedule.interval_seconds
         if packet.is_keyframe:
-            return self.schedule.is_due(seconds + slack)
-        if not self.schedule.is_due(seconds) or self._key_seconds is None:
-            return False
-        spacing = max(self._key_spacing, seconds - self._key_seconds)
-        return self._every_frame or spacing > self.schedule.interval_seconds + slack
+            next_late_by = seconds + self.key_frame_seconds - schedule.due
+            return schedule.is_due(seconds, early_seconds=max(min(reach, next_late_by), 0.0))
+        key_late_by = self._key_seconds + self.key_frame_seconds - schedule.due
+        awaited = self.key_frame_seconds and key_late_by <= reach
+        return schedule.is_due(seconds - reach if awaited else seconds)
 
     def _begin(self, seconds: float) -> None:
         self.schedule.advance(seconds)
         self._wanted = [seconds + offset for offset in self._offsets] if self._began else [seconds]
         self._began = True
 
+    def newest(self) -> Burst | None:
+        """The newest picture, whether or not one is due; None where nothing new has come."""
+        last = None
+        for frame in self._decoded():
+            last = frame
+        if last is None:
+            return None
+        _seconds, arrived_at = cast("tuple[float, datetime]", last.opaque)
+        return Burst((cast("Picture", last.to_ndarray(format="bgr24")),), (arrived_at,))
+
     def _decode_backlog(self) -> Burst | None:
         burst = None
-        for packet in self._backlog:
-            if packet.is_keyframe and self._skipped:
-                packet.stream.codec_context.flush_buffers()
-                self._skipped = False
-            burst = self._decode(packet) or burst
-        self._backlog.clear()
-        return burst
-
-    def _decode(self, packet: av.Packet[av.VideoStream]) -> Burst | None:
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            self.corrupt_count += 1
-            return None
-        burst = None
-        for frame in frames:
+        for frame in self._decoded():
             burst = self._look_at(frame) or burst
         return burst
 
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """The frames of the backlog, which is empty afterwards; what cannot be decoded is counted and left behind."""
+        backlog, self._backlog = self._backlog, []
+        for packet in backlog:
+            if packet.is_keyframe and self._skipped:
+                packet.stream.codec_context.flush_buffers()
+                self._skipped = False
+            began = time.thread_time()
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                frames = []
+                self.corrupt_count += 1
+            self.decoded_count += len(frames)
+            self.corrupt_count += sum(frame.is_corrupt for frame in frames)
+            yield from (frame for frame in frames if not frame.is_corrupt)
+            self.decode_seconds += time.thread_time() - began
+
     def _look_at(self, frame: av.VideoFrame) -> Burst | None:
-        if frame.is_corrupt:
-            self.corrupt_count += 1
-            return None
         seconds, arrived_at = cast("tuple[float, datetime]", frame.opaque)
         if not self._wanted or seconds < self._wanted[0]:
             return None

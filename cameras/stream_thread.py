@@ -13,21 +13,16 @@ from datetime import datetime
 import structlog
 from django.utils.translation import gettext as _
 
+from cameras.health import ReadingCost
 from cameras.models import StreamState
-from cameras.sources import Burst, Stream, Terms, UnableToOpen, UnableToRead, open_stream
+from cameras.sources import Burst, Figures, Stream, Terms, UnableToOpen, UnableToRead, open_stream
+from cameras.sources.streams import STEADY_SECONDS, back_off_seconds
 from trafficmon.core import metrics
 
 log = structlog.get_logger()
 
-LONGEST_WAIT_SECONDS = 60.0
-STEADY_SECONDS = 10.0
-"""A stream that lasted this long was well: after it the waiting begins anew."""
-
-
-def back_off_seconds(failures: int, *, jitter: float) -> float:
-    """Between 1 and 60 s after so many failures in a row; `jitter` (0 to 1) keeps cameras from trying as one."""
-    longest = min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS)
-    return 1 + (longest - 1) * (0.5 + jitter / 2)
+Sources = tuple[str, str]
+"""A camera's main source, and the smaller one for detection, empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ class StreamThread:
     def __init__(
         self,
         camera_id: int,
-        source: str,
+        sources: Sources,
         terms: Terms,
         *,
         deliver: Callable[[StreamThread, Burst, Stream], None],
@@ -52,8 +47,10 @@ class StreamThread:
     ) -> None:
         self.camera_id = camera_id
         self.terms = terms
-        self.source = source
+        self.sources = sources
         self.detecting = True
+        self.stretch = 1.0
+        """By what its interval is multiplied while detection cannot keep up."""
         self.report = Report(StreamState.CONNECTING)
         self.last_frame_at: datetime | None = None
         self.is_open = False
@@ -61,7 +58,10 @@ class StreamThread:
         self._deliver = deliver
         self._delay_seconds = delay_seconds
         self._busy_since: float | None = None
-        self._corrupt_count = 0
+        self._stretched = 1.0
+        self._opened_at: float | None = None
+        self._samples = 0
+        self._figures = Figures()
         self._thread = threading.Thread(target=self._run, name=f"camera-{camera_id}", daemon=True)
         self._thread.start()
 
@@ -79,6 +79,14 @@ class StreamThread:
         """Whether no timeout of its own can still end this silence."""
         terms = self.terms
         return self.quiet_seconds() > 3 * terms.open_seconds + 2 * terms.read_seconds + 3 * terms.interval_seconds
+
+    def cost(self) -> ReadingCost | None:
+        """What reading it has taken since it was opened; None before its second sample: the first is cheaper."""
+        opened_at, figures = self._opened_at, self._figures
+        if opened_at is None or self._samples < 2:
+            return None
+        load = figures.decode_seconds / max(time.monotonic() - opened_at, 1.0)
+        return ReadingCost(figures.decoded / self._samples, load, figures.key_frame_seconds)
 
     def is_dead(self) -> bool:
         """Whether it has ended, be it told to or not."""
@@ -107,11 +115,13 @@ class StreamThread:
         """Read the stream until it ends; why it did. A camera's failure of any kind stays this camera's own."""
         self._busy_since = time.monotonic()
         try:
-            with closing(open_stream(self.source, self.terms)) as stream:
+            main, small = self.sources
+            with closing(open_stream(main, self.terms, detection_source=small)) as stream:
                 log.info("camera.opened", camera_id=self.camera_id, codec=stream.format.codec)
-                self.is_open = True
+                self._begin(stream)
                 for burst in stream.bursts(self.stop):
-                    self._note(burst, stream)
+                    self._note(burst)
+                    self._account(stream)
                     self._deliver(self, burst, stream)
         except (UnableToOpen, UnableToRead) as error:
             return str(error)
@@ -123,12 +133,28 @@ class StreamThread:
             self.is_open = False
         return _("The stream ended.")
 
-    def _note(self, burst: Burst, stream: Stream) -> None:
+    def _begin(self, stream: Stream) -> None:
+        self.is_open = True
+        self._opened_at, self._samples, self._figures, self._stretched = time.monotonic(), 0, stream.figures(), 1.0
+
+    def _note(self, burst: Burst) -> None:
         self._busy_since = time.monotonic()
         self.last_frame_at = burst.captured_at
         if self.report.state is not StreamState.ONLINE:
             self.report = Report(StreamState.ONLINE)
-        corrupt = stream.corrupt_count()
-        if corrupt > self._corrupt_count:
-            metrics.pipeline_errors.labels("decode").inc(corrupt - self._corrupt_count)
-        self._corrupt_count = corrupt
+
+    def _account(self, stream: Stream) -> None:
+        """Count what the sample took, and let the next one come when it is wanted."""
+        before, now = self._figures, stream.figures()
+        self._figures, self._samples = now, self._samples + 1
+        camera = str(self.camera_id)
+        metrics.frames_decoded.labels(camera).inc(now.decoded - before.decoded)
+        metrics.decode_seconds.labels(camera).inc(now.decode_seconds - before.decode_seconds)
+        error = _("No evidence: %(reason)s") % {"reason": now.evidence_error} if now.evidence_error else ""
+        if error != self.report.error:
+            self.report = Report(StreamState.ONLINE, error)
+        if now.corrupt > before.corrupt:
+            metrics.pipeline_errors.labels("decode").inc(now.corrupt - before.corrupt)
+        if self.stretch != self._stretched:
+            self._stretched = self.stretch
+            stream.pace(self.terms.interval_seconds * self._stretched)

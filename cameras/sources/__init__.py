@@ -11,15 +11,17 @@ import cv2
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from cameras.addresses import SourceKind, allow_source, read_street
+from cameras.addresses import AllowedSource, SourceKind, allow_source, read_street
 from cameras.models import Sampling
 from cameras.sampling import Burst, Picture
 from cameras.sources.containers import ContainerStream, read_recording
 from cameras.sources.errors import UnableToOpen, UnableToRead
-from cameras.sources.streams import Format, Stream, Terms
+from cameras.sources.evidence import EvidenceStream, PairedStream
+from cameras.sources.streams import Figures, Format, Stream, Terms
 
 __all__ = [
     "Burst",
+    "Figures",
     "Format",
     "Picture",
     "Probe",
@@ -48,17 +50,29 @@ class Probe:
     latency_ms: float
 
 
-def open_stream(source: str, terms: Terms) -> Stream:
-    """Open `source`, which is checked again first; raises UnableToOpen."""
-    try:
-        allowed = allow_source(source)
-    except ValidationError as error:
-        raise UnableToOpen(" ".join(error.messages)) from None
+def open_stream(source: str, terms: Terms, *, detection_source: str = "") -> Stream:
+    """Open `source`, which is checked again first; raises UnableToOpen.
+
+    With a `detection_source` pictures are sampled from that, and each burst shows its last one as `source` has it, too.
+    """
+    if detection_source:
+        main = _allow(source)
+        if main.kind is SourceKind.STREET:
+            raise UnableToOpen(_("A simulated street has one stream only."))
+        return PairedStream(open_stream(detection_source, terms), EvidenceStream(main, terms))
+    allowed = _allow(source)
     if allowed.kind is SourceKind.STREET:
         from cameras.sources.streets import StreetStream
 
         return StreetStream(read_street(allowed.url), terms)
     return ContainerStream(allowed, terms)
+
+
+def _allow(source: str) -> AllowedSource:
+    try:
+        return allow_source(source)
+    except ValidationError as error:
+        raise UnableToOpen(" ".join(error.messages)) from None
 
 
 def encode_jpeg(picture: Picture) -> bytes:

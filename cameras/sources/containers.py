@@ -18,9 +18,10 @@ from django.utils.translation import gettext as _
 
 from cameras.addresses import AllowedSource, SourceKind
 from cameras.sampling import MOST_PIXELS, Burst, Sampler, prepare_decoder
+from cameras.sources.devices import decoding_device
 from cameras.sources.errors import UnableToOpen, UnableToRead, explain
 from cameras.sources.relay import Relay
-from cameras.sources.streams import Format, Terms
+from cameras.sources.streams import Figures, Format, Terms
 from trafficmon.core.clock import utc_now
 
 # Formats that refer to further addresses (playlists, concat scripts) are left out: those would escape the check.
@@ -94,7 +95,9 @@ def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputCont
         options["headers"] = f"Host: {source.host}\r\n"
     url = _through(relay, source) if relay else source.url
     patience = (terms.open_seconds, terms.read_seconds)
-    return av.open(url, "r", format=forced, options=options, stream_options=_PROBING, timeout=patience)
+    return av.open(
+        url, "r", format=forced, options=options, stream_options=_PROBING, timeout=patience, hwaccel=decoding_device()
+    )
 
 
 def _through(relay: Relay, source: AllowedSource) -> str:
@@ -213,8 +216,12 @@ class ContainerStream:
     def hold(self, seconds: float) -> None:
         self.sampler.schedule.hold(time.monotonic() + seconds)
 
-    def corrupt_count(self) -> int:
-        return self.sampler.corrupt_count
+    def pace(self, interval_seconds: float) -> None:
+        self.sampler.schedule.change_pace(interval_seconds)
+
+    def figures(self) -> Figures:
+        sampler = self.sampler
+        return Figures(sampler.corrupt_count, sampler.decoded_count, sampler.decode_seconds, sampler.key_frame_seconds)
 
     def close(self) -> None:
         self._opened.close()

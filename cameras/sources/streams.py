@@ -10,6 +10,16 @@ from typing import Protocol
 from cameras.models import Sampling
 from cameras.sampling import Burst
 
+LONGEST_WAIT_SECONDS = 60.0
+STEADY_SECONDS = 10.0
+"""A stream that lasted this long was well: after it the waiting begins anew."""
+
+
+def back_off_seconds(failures: int, *, jitter: float) -> float:
+    """Between 1 and 60 s after so many failures in a row; `jitter` (0 to 1) keeps cameras from trying as one."""
+    longest = min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS)
+    return 1 + (longest - 1) * (0.5 + jitter / 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -29,6 +39,19 @@ class Format:
     fps: float
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What reading a source has come to so far; `key_frame_seconds` lie between key frames, 0 where that is unknown."""
+
+    corrupt: int = 0
+    """Packets and frames that could not be decoded."""
+    decoded: int = 0
+    decode_seconds: float = 0.0
+    key_frame_seconds: float = 0.0
+    evidence_error: str = ""
+    """Why the stream that evidence is cut from gives none, in an operator's words."""
+
+
 class Stream(Protocol):
     """An open connection to a source."""
 
@@ -40,8 +63,11 @@ class Stream(Protocol):
     def hold(self, seconds: float) -> None:
         """Let the next sample begin no earlier than `seconds` from now."""
 
-    def corrupt_count(self) -> int:
-        """Packets and frames that could not be decoded so far."""
+    def pace(self, interval_seconds: float) -> None:
+        """Sample at this interval from now on."""
+
+    def figures(self) -> Figures:
+        """What it has come to since it was opened."""
 
     def close(self) -> None:
         """Give the connection back; a second time does nothing."""

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from cameras.addresses import StreetAddress
 from cameras.sampling import Burst, Picture, Schedule, offsets_of_burst
-from cameras.sources.streams import Format, Terms
+from cameras.sources.streams import Figures, Format, Terms
 from cameras.street import Street
 from trafficmon.core.clock import utc_now
 
@@ -52,8 +52,11 @@ class StreetStream:
     def hold(self, seconds: float) -> None:
         self._schedule.hold(self._seconds() + seconds)
 
-    def corrupt_count(self) -> int:
-        return 0
+    def pace(self, interval_seconds: float) -> None:
+        self._schedule.change_pace(interval_seconds)
+
+    def figures(self) -> Figures:
+        return Figures()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 from cameras.control import UnknownCamera, start_camera, stop_camera
 from cameras.health import mark_stale, record_frame, record_state, silence_seconds
 from cameras.models import Camera, StreamState, Wanted
-from cameras.stream_thread import back_off_seconds
+from cameras.sources.streams import back_off_seconds
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from cameras import stream_thread
 from cameras.control import start_camera, stop_camera
 from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
-from cameras.sources import Burst, Format, open_stream
+from cameras.sources import Burst, Figures, Format, open_stream
 from tests.capturing import capturing, running, threads_of, wait_until
 from tests.clips import write_clip
 from trafficmon.core.clock import utc_now
@@ -176,10 +176,10 @@ class UnavailableStore(FrameStore):
 
     away = True
 
-    def put(self, frame_key: str, jpeg: bytes) -> None:
+    def put_all(self, jpegs: Mapping[str, bytes]) -> None:
         if self.away:
             raise redis.ConnectionError
-        super().put(frame_key, jpeg)
+        super().put_all(jpegs)
 
 
 def test_capture_outlives_an_absence_of_redis(videos: Path, redis_client: redis.Redis) -> None:
@@ -209,8 +209,10 @@ class StuckStream:
 
     def hold(self, seconds: float) -> None: ...
 
-    def corrupt_count(self) -> int:
-        return 0
+    def pace(self, interval_seconds: float) -> None: ...
+
+    def figures(self) -> Figures:
+        return Figures()
 
     def close(self) -> None: ...
 
@@ -219,7 +221,7 @@ def test_capture_replaces_a_thread_that_hangs(videos: Path, store: FrameStore, m
     monkeypatch.setattr(
         stream_thread,
         "open_stream",
-        lambda source, terms: open_stream(source, terms) if StuckStream.opened else StuckStream(),
+        lambda source, terms, **more: open_stream(source, terms, **more) if StuckStream.opened else StuckStream(),
     )
     camera = running("road")
     with capturing(store, interval=0.1, patience_seconds=0.2) as seen:

@@ -315,7 +315,7 @@ def test_connect_redis_keeps_network_connections_alive(monkeypatch: pytest.Monke
 
 def test_frame_ref_survives_json() -> None:
     moments = (NOON, NOON + timedelta(seconds=0.25), NOON + timedelta(seconds=0.5, microseconds=7))
-    ref = replace(frame(1), burst=("a", "b", "key-1"), captured_at=moments[-1], moments=moments)
+    ref = replace(frame(1), burst=("a", "b", "key-1"), captured_at=moments[-1], moments=moments, evidence_key="e")
     assert FrameRef.from_json(ref.to_json()) == ref
 
 

@@ -106,7 +106,7 @@ def test_rtsp_stream_gives_bursts_at_the_interval() -> None:
         bursts = list(islice(stream.bursts(threading.Event()), 4))
     assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3]
     assert 1.8 < (bursts[3].captured_at - bursts[1].captured_at).total_seconds() < 2.3
-    assert stream.corrupt_count() == 0
+    assert stream.figures().corrupt == 0
 
 
 def test_rtsp_stream_of_rare_key_frames_keeps_the_interval() -> None:

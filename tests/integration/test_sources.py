@@ -88,7 +88,17 @@ def test_burst_follows_a_key_frame_over_half_a_second(videos: Path) -> None:
 def test_stream_of_rare_key_frames_is_decoded_forward_from_the_last(videos: Path) -> None:
     clip = write_clip(videos / "clip.mp4", gop=250)
     numbers = [pictures for _position, pictures in sampled(clip, 1.0, Sampling.KEY_FRAME)]
-    assert numbers == [[0], [28], [50], [75]]
+    assert numbers == [[0], [25], [50], [75]]
+
+
+@pytest.mark.parametrize(
+    ("interval", "numbers"),
+    [(1.8, [0, 45, 100, 150, 200, 225, 250, 300]), (2.2, [0, 50, 100, 150, 200, 250]), (4.0, [0, 100, 200, 300])],
+)
+def test_sample_waits_for_a_key_frame_that_is_near(videos: Path, interval: float, numbers: list[int]) -> None:
+    clip = write_clip(videos / "clip.mp4", frames=330, gop=50)
+    samples = sampled(clip, interval, Sampling.KEY_FRAME)
+    assert [round(position * 25) for position, _pictures in samples] == numbers
 
 
 def test_every_frame_sampling_keeps_the_interval(videos: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cameras.models import Sampling
 from cameras.sampling import Schedule, offsets_of_burst
-from cameras.stream_thread import back_off_seconds
+from cameras.sources.streams import back_off_seconds
 
 intervals = st.floats(0.04, 60)
 

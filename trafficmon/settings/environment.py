@@ -41,6 +41,8 @@ class Environment(BaseSettings):
     field_key: SecretStr = SecretStr("")
     camera_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
     camera_tls_verify: bool = True
+    hardware_decoding: Literal["", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"] = ""
+    """What decodes the cameras' pictures instead of the processor, where it is there."""
     weights_dir: Path = Path("weights")
     media_root: Path = Path("media")
     run_dir: Path = Path("var")

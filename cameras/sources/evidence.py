@@ -1,0 +1,127 @@
+"""The main stream of a camera whose detection runs on another: read all the time, decoded when evidence is wanted."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+
+import av
+import structlog
+
+from cameras.addresses import AllowedSource
+from cameras.models import Sampling
+from cameras.sampling import Burst, Picture
+from cameras.sources.containers import ContainerStream
+from cameras.sources.errors import UnableToOpen, UnableToRead
+from cameras.sources.streams import STEADY_SECONDS, Figures, Stream, Terms, back_off_seconds
+from trafficmon.core.clock import utc_now
+
+log = structlog.get_logger()
+
+_NEVER_SECONDS = 1e9
+_LONGEST_AGE_SECONDS = 1.0
+"""A picture that is older than this does not show what was detected."""
+
+
+class _MainStream(ContainerStream):
+    """A stream of which another thread may ask for the newest picture."""
+
+    def __init__(self, source: AllowedSource, terms: Terms) -> None:
+        self._turn = threading.Lock()
+        super().__init__(source, terms)
+
+    def sample(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
+        with self._turn:
+            return super().sample(packet, arrived_at=arrived_at, seconds=seconds)
+
+    def newest(self) -> Burst | None:
+        with self._turn:
+            return self.sampler.newest()
+
+    def close(self) -> None:
+        with self._turn:
+            super().close()
+            self.sampler.restart()
+
+
+class EvidenceStream:
+    """A thread that reads the main stream, and tries again when that fails: detection goes on meanwhile."""
+
+    def __init__(self, source: AllowedSource, terms: Terms) -> None:
+        self.error = ""
+        """Why there is no evidence, in an operator's words; empty while there is."""
+        self._source = source
+        self._terms = Terms(_NEVER_SECONDS, Sampling.KEY_FRAME, terms.open_seconds, terms.read_seconds)
+        self._stop = threading.Event()
+        self._stream: _MainStream | None = None
+        threading.Thread(target=self._run, name="evidence", daemon=True).start()
+
+    def newest(self) -> Picture | None:
+        """The newest picture of the main stream; None where there is none of the present."""
+        burst = self._stream.newest() if self._stream else None
+        if burst is None or (utc_now() - burst.captured_at).total_seconds() > _LONGEST_AGE_SECONDS:
+            return None
+        return burst.pictures[-1]
+
+    def figures(self) -> Figures:
+        """What reading it has come to."""
+        return replace(self._stream.figures() if self._stream else Figures(), evidence_error=self.error)
+
+    def close(self) -> None:
+        """Let the thread end in its own time."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._read()
+            except (UnableToOpen, UnableToRead) as error:
+                self.error = str(error)
+                failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+                log.warning("evidence.failed", reason=self.error)
+                self._stop.wait(back_off_seconds(failures, jitter=random.random()))
+
+    def _read(self) -> None:
+        with closing(_MainStream(self._source, self._terms)) as self._stream:
+            for _first_picture in self._stream.bursts(self._stop):
+                self.error = ""
+
+
+class PairedStream:
+    """A small stream on which road users are found, and the main one of the same camera for evidence."""
+
+    def __init__(self, detection: Stream, main: EvidenceStream) -> None:
+        self.format = detection.format
+        self._detection = detection
+        self._main = main
+
+    def bursts(self, stop: threading.Event) -> Iterator[Burst]:
+        for burst in self._detection.bursts(stop):
+            yield replace(burst, evidence=self._main.newest())
+
+    def hold(self, seconds: float) -> None:
+        self._detection.hold(seconds)
+
+    def pace(self, interval_seconds: float) -> None:
+        self._detection.pace(interval_seconds)
+
+    def figures(self) -> Figures:
+        small, main = self._detection.figures(), self._main.figures()
+        return replace(
+            small,
+            corrupt=small.corrupt + main.corrupt,
+            decoded=small.decoded + main.decoded,
+            decode_seconds=small.decode_seconds + main.decode_seconds,
+            evidence_error=main.evidence_error,
+        )
+
+    def close(self) -> None:
+        self._main.close()
+        self._detection.close()
