@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import redis
@@ -22,70 +17,9 @@ from cameras.capture import Capture
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.models import Camera, Sampling, StreamState, Wanted
 from cameras.sources import Terms, UnableToOpen, UnableToRead, open_stream, probe
+from tests.rtsp_camera import NOT_INSTALLED, served, server_is_installed
 
-SYSTEM_PYTHON = "/usr/bin/python3"
-SCRIPT = Path(__file__).parent.parent / "rtsp_server.py"
-
-
-def _server_is_installed() -> bool:
-    check = 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import Gst; Gst.init(None); '
-    check += 'assert Gst.ElementFactory.find("x264enc") and Gst.ElementFactory.find("rtph264pay")'
-    if sys.platform != "linux" or not Path(SYSTEM_PYTHON).exists():
-        return False
-    return subprocess.run([SYSTEM_PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
-
-
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(
-        not _server_is_installed(),
-        reason="needs apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad,ugly}",
-    ),
-]
-
-
-@dataclass
-class RtspCamera:
-    """A server process, and the address of its stream."""
-
-    arguments: tuple[str, ...] = ()
-    port: int = 0
-    process: subprocess.Popen[str] = field(init=False)
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SCRIPT), "--port", str(self.port), *self.arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout
-        self.port = int(self.process.stdout.readline())
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def freeze(self) -> None:
-        """Stop the process, not its sockets: the kernel keeps them open and nothing comes."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-    def url(self, credentials: str = "") -> str:
-        return f"rtsp://{credentials}127.0.0.1:{self.port}/live"
-
-
-@contextmanager
-def served(*arguments: str) -> Iterator[RtspCamera]:
-    camera = RtspCamera(arguments)
-    camera.start()
-    try:
-        yield camera
-    finally:
-        camera.stop()
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(not server_is_installed(), reason=NOT_INSTALLED)]
 
 
 @pytest.fixture(autouse=True)
@@ -121,16 +55,16 @@ def test_rtsp_stream_of_rare_key_frames_keeps_the_interval() -> None:
 @pytest.mark.parametrize(
     ("credentials", "path", "sentence"),
     [
-        ("operator:wrong@", "", "The camera refuses this user name or password."),
-        ("", "", "The camera refuses this user name or password."),
-        ("operator:geheim@", "/other", "The camera has no stream under this path."),
+        ("operator:wrong@", "live", "The camera refuses this user name or password."),
+        ("", "live", "The camera refuses this user name or password."),
+        ("operator:geheim@", "other", "The camera has no stream under this path."),
     ],
 )
 def test_rtsp_refusal_is_explained(credentials: str, path: str, sentence: str) -> None:
     with served("--password", "geheim") as camera:
         assert probe(camera.url("operator:geheim@")).width == 320
         with pytest.raises(UnableToOpen) as refused:
-            probe(camera.url(credentials) + path)
+            probe(camera.url(credentials, path))
     assert str(refused.value) == sentence
 
 
@@ -143,7 +77,7 @@ def test_rtsp_server_that_is_gone_is_explained() -> None:
 
 def test_rtsp_probe_of_a_frozen_server_gives_up_in_time() -> None:
     with served() as camera:
-        camera.freeze()
+        camera.hang()
         began = time.monotonic()
         with pytest.raises(UnableToOpen, match=r"^The camera did not answer in time\.$"):
             probe(camera.url(), timeout_seconds=2)
@@ -154,7 +88,7 @@ def test_rtsp_server_that_freezes_ends_the_stream_in_time() -> None:
     with served() as camera, closing(open_stream(camera.url(), Terms(0.5, read_seconds=1.5))) as stream:
         bursts = stream.bursts(threading.Event())
         next(bursts)
-        camera.freeze()
+        camera.hang()
         began = time.monotonic()
         with pytest.raises(UnableToRead, match=r"^The camera sends no pictures\.$"):
             list(bursts)
@@ -214,9 +148,9 @@ def test_rtsp_camera_that_freezes_is_stale_then_offline_then_back(redis_client: 
         camera = Camera.objects.create(name="gate", source=server.url(), wanted=Wanted.RUNNING)
         with capturing(redis_client, patience_seconds=7):
             wait_for(camera, StreamState.ONLINE)
-            server.freeze()
+            server.hang()
             wait_for(camera, StreamState.STALE, seconds=7)
             wait_for(camera, StreamState.OFFLINE, seconds=7)
             assert Camera.objects.get(pk=camera.pk).last_error == "The camera sends no pictures."
-            server.thaw()
+            server.go_on()
             wait_for(camera, StreamState.ONLINE)
