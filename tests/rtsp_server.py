@@ -46,6 +46,8 @@ LEAD_NS = 400_000_000
 """Pictures are handed on so long before their time, which the pipeline then waits for: that costs less than to wake it
 for each."""
 TICK_MS = 100
+_DELIMITER = b"\0\0\0\1\x09\xf0"
+"""Put before each H.264 picture by the parser: it would be a packet of its own, for which nothing is the better."""
 _RUBBISH_BYTES = (40, 1200)
 _NOISE_BYTES = 4000
 
@@ -147,7 +149,7 @@ def _clip(kind: str, samples: list[Any]) -> Clip:
     shown = [buffer.pts for buffer in buffers]
     units = tuple(
         Unit(
-            GLib.Bytes(buffer.extract_dup(0, buffer.get_size())),
+            GLib.Bytes(buffer.extract_dup(0, buffer.get_size()).removeprefix(_DELIMITER)),
             buffer.pts - min(shown),
             not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT),
         )
