@@ -110,7 +110,7 @@ def detect_frame(
 
 def _look(shots: Sequence[Shot], detector: Detector, zones: Sequence[ZoneRule]) -> list[tuple[Detection, ...]]:
     """What is watched of each shot."""
-    found = [detector.detect(each.picture) for each in shots]
+    found = detector.detect_many([each.picture for each in shots])
     return [
         keep_watched(detections, zones, width=shot.picture.shape[1], height=shot.picture.shape[0])
         for shot, detections in zip(shots, found, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ Picture = NDArray[np.uint8]
 
 
 class Detector(Protocol):
-    """One set of weights, loaded and ready; `detect` may be called from several threads at once."""
+    """One set of weights, loaded and ready; several threads may ask at once."""
 
     @property
     def model(self) -> str:
@@ -23,6 +24,10 @@ class Detector(Protocol):
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
         """Road users, lights and signs in `picture`, most confident first, boxes in pixels of that picture."""
+        ...
+
+    def detect_many(self, pictures: Sequence[Picture]) -> tuple[tuple[Detection, ...], ...]:
+        """What `detect` finds in each of `pictures`, which may differ in size, in their order."""
         ...
 
 
@@ -40,6 +45,10 @@ class WeightsUnusableError(DetectorError):
 
 class BackendUnavailableError(DetectorError):
     """Install what the backend needs, or choose another under `model.backend` or `model.device`."""
+
+
+class DetectorOutOfMemoryError(DetectorError):
+    """The device's memory does not suffice; lower `model.batch_size` or `model.image_size`, or free some of it."""
 
 
 def warm_up(detector: Detector, *, width: int = 1280, height: int = 720) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from detection.batching import BatchingDetector
 from detection.configuration import DetectionConfiguration
 from detection.detector import BackendUnavailableError, Detector, WeightsNotFoundError
 
@@ -68,4 +69,8 @@ def _load_ultralytics(weights: Path, configuration: DetectionConfiguration) -> D
             "install them, or name OpenVINO weights in model.name"
         )
         raise BackendUnavailableError(message) from error
-    return UltralyticsDetector(weights, configuration.model, configuration.classes.include)
+    model = configuration.model
+    detector = UltralyticsDetector(weights, model, configuration.classes.include)
+    if model.device == "cpu":
+        return detector
+    return BatchingDetector(detector, most=model.batch_size, wait_seconds=model.batch_wait_ms / 1000)

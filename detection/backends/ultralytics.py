@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,13 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_as
 from detection.backends.classes import kept_classes
 from detection.configuration import ModelConfiguration
 from detection.detections import Detection
-from detection.detector import BackendUnavailableError, Picture, WeightsNotFoundError, WeightsUnusableError
+from detection.detector import (
+    BackendUnavailableError,
+    DetectorOutOfMemoryError,
+    Picture,
+    WeightsNotFoundError,
+    WeightsUnusableError,
+)
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -47,13 +53,39 @@ class UltralyticsDetector:
             "classes": list(self._classes),
             "verbose": False,
         }
+        # What was exported takes as many pictures as it was exported for, usually one.
+        self._takes_batches = weights.suffix == ".pt"
         self._turn = threading.Lock()
         log.info("detector.loaded", backend="ultralytics", weights=str(weights), device=configuration.device)
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
-        """See `Detector.detect`."""
-        with self._turn:
-            boxes = self._model.predict(picture, **self._options)[0].boxes
+        """See `Detector.detect`; raises DetectorOutOfMemoryError."""
+        return self._predict([picture])[0]
+
+    def detect_many(self, pictures: Sequence[Picture]) -> tuple[tuple[Detection, ...], ...]:
+        """See `Detector.detect_many`: together those of one size, which are laid into the same input as alone.
+
+        Raises DetectorOutOfMemoryError.
+        """
+        if not self._takes_batches:
+            return tuple(map(self.detect, pictures))
+        found: dict[int, tuple[Detection, ...]] = {}
+        for shape in dict.fromkeys(picture.shape for picture in pictures):
+            places = [place for place, picture in enumerate(pictures) if picture.shape == shape]
+            found |= zip(places, self._predict([pictures[place] for place in places]), strict=True)
+        return tuple(found[place] for place in range(len(pictures)))
+
+    def _predict(self, pictures: list[Picture]) -> list[tuple[Detection, ...]]:
+        try:
+            with self._turn:
+                return [self._detections(each.boxes) for each in self._model.predict(pictures, **self._options)]
+        except torch.OutOfMemoryError as error:
+            # What its allocator keeps for next time may be what is missing now.
+            torch.cuda.empty_cache()
+            message = f"{self._options['device']} has no memory for {len(pictures)} pictures at once"
+            raise DetectorOutOfMemoryError(message) from error
+
+    def _detections(self, boxes: Any) -> tuple[Detection, ...]:
         rows = zip(boxes.xyxy.tolist(), boxes.conf.tolist(), boxes.cls.tolist(), strict=True)
         return tuple(Detection(Box(*box), self._classes[int(label)], min(score, 1.0)) for box, score, label in rows)
 

@@ -20,6 +20,7 @@ from detection.detect import FramePipeline
 from detection.detections import Detection
 from detection.detector import Picture
 from tests.factories import make_camera
+from tests.fakes import OneByOne
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers import pipeline, upkeep
@@ -33,7 +34,7 @@ class WorkerDiedError(BaseException):
     """Nothing after it is carried out, as after kill -9."""
 
 
-class Meanwhile:
+class Meanwhile(OneByOne):
     """A detector during whose work something else happens."""
 
     model = "meanwhile"

@@ -24,7 +24,7 @@ from detection.detections import Detection
 from detection.detector import Picture
 from tests.clips import write_clip
 from tests.factories import NOON, detect
-from tests.fakes import FakeDetector
+from tests.fakes import FakeDetector, OneByOne
 from tests.real_data import JUNCTION, WEIGHTS, needed
 from trafficmon.core.objects import ObjectClass
 from workers.analysis import preparing
@@ -35,7 +35,7 @@ from workers.analysis.recording import look_at
 CAR_AND_PERSON = (detect(100, 100), detect(130, 100, ObjectClass.PERSON))
 
 
-class Interrupting:
+class Interrupting(OneByOne):
     """A detector during whose nth picture somebody presses Ctrl-C."""
 
     model = "fake"

@@ -110,6 +110,7 @@ def test_shipped_model_file_spells_out_the_defaults() -> None:
     [
         ("model: {confidence: 0.3}", ["model.confidence"]),
         ("model: {confidence_threshold: 1.5, image_size: 641}", ["model.confidence_threshold", "model.image_size"]),
+        ("model: {batch_size: 0, batch_wait_ms: -1}", ["model.batch_size", "model.batch_wait_ms"]),
         ("llm: {risk_threshold: {low: 0.9}}", ["llm.risk_threshold"]),
         ("llm: {prompt_template: nope}", ["llm.prompt_template"]),
         ("classes: {include: [car, tractor]}", ["classes.include.1"]),

@@ -14,6 +14,7 @@ from detection.detect import FramePipeline, Shot, detect_frame
 from detection.detections import Detection
 from detection.detector import Picture
 from detection.tracks import TrackerState, tracks_from_bytes
+from tests.fakes import OneByOne
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -62,7 +63,7 @@ class Frame:
     burst: tuple[str, ...] = ()
 
 
-class PanningDetector:
+class PanningDetector(OneByOne):
     """Finds one parked car, at 700 px of the panorama, wherever the camera looks."""
 
     model = "panning"

@@ -32,6 +32,15 @@ _SLOW = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 30.0, 60.0)
 detections = Counter("detection_total", "Frames detected", ["camera_id"])
 detection_latency = Histogram("detection_latency_seconds", "Capture to detection stored", buckets=_FAST)
 detected_objects = Counter("detected_objects_total", "Objects detected", ["object_class"])
+detection_batch_size = Histogram(
+    "detection_batch_size", "Pictures detected at once on a GPU", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
+detection_batch_limit = Gauge(
+    "detection_batch_limit", "The most pictures at once that memory allows", multiprocess_mode="livemin"
+)
+detection_memory_exhausted = Counter(
+    "detection_memory_exhausted_total", "Batches for which a GPU's memory was too small"
+)
 traffic_groups = Counter("traffic_groups_total", "Traffic groups formed")
 
 # Model
