@@ -24,6 +24,7 @@ from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, CameraGroup, StreamState
 from tests.databases import database_url
 from tests.factories import make_camera
+from tests.processes import database_url
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now

@@ -175,7 +175,7 @@ def test_crop_quality_decides_its_size() -> None:
 def test_picture_read_has_the_pixels_that_opencv_reads() -> None:
     noisy = np.random.default_rng(1).integers(0, 255, (81, 63, 3), dtype=np.uint8)
     _, encoded = cv2.imencode(".jpg", noisy)
-    assert np.array_equal(read_picture(bytes(encoded)), cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+    assert np.array_equal(read_picture(bytes(encoded)), np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", cut_jpeg(street(), Box(0, 0, 400, 100))[:-9]])
