@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from trafficmon.core.clock import read_moment, spell
 from trafficmon.core.encryption import UnreadableSecretError, decrypt, encrypt
-from trafficmon.core.geometry import Box, box_from, intersection_over_union, polygon_contains, union_box
+from trafficmon.core.geometry import (
+    Box,
+    box_from,
+    distance_to_segment,
+    intersection_over_union,
+    polygon_contains,
+    union_box,
+)
 from trafficmon.core.logging import mask_secrets
+from trafficmon.core.spreadsheet import csv_line
 
 numbers = st.floats(0, 1000)
 boxes = st.builds(lambda x, y, w, h: Box(x, y, x + w, y + h), numbers, numbers, numbers, numbers)
@@ -47,6 +55,19 @@ def test_overlap_of_known_boxes() -> None:
 def test_polygon_knows_what_it_contains(point: tuple[float, float], inside: bool) -> None:
     assert polygon_contains([(0, 0), (10, 0), (10, 10), (0, 10)], point) == inside
     assert polygon_contains([(0, 0), (10, 0)], point) is False
+
+
+@pytest.mark.parametrize(("point", "far"), [((5, 3), 3), ((5, -3), 3), ((-3, 4), 5), ((13, 4), 5), ((10, 0), 0)])
+def test_distance_to_a_segment_is_that_to_its_nearest_place(point: tuple[float, float], far: float) -> None:
+    assert distance_to_segment(point, (0, 0), (10, 0)) == far
+    assert distance_to_segment(point, (10, 0), (0, 0)) == far
+    assert distance_to_segment(point, (5, 3), (5, 3)) == pytest.approx(
+        ((point[0] - 5) ** 2 + (point[1] - 3) ** 2) ** 0.5
+    )
+
+
+def test_line_for_a_spreadsheet_quotes_and_holds_no_formula() -> None:
+    assert csv_line(["a, b", "=SUM(A1)", ["x", "y"], 3, None]) == '"a, b",\'=SUM(A1),x; y,3,\r\n'
 
 
 def test_box_needs_four_numbers() -> None:

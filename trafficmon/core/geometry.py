@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+Point = tuple[float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -96,3 +98,18 @@ def polygon_contains(polygon: Sequence[tuple[float, float]], point: tuple[float,
         if (ay > y) != (by > y) and x < (bx - ax) * (y - ay) / (by - ay) + ax:
             inside = not inside
     return inside
+
+
+def distance_to_segment(point: Point, start: Point, end: Point) -> float:
+    """From `point` to the nearest place on the straight way from `start` to `end`, in pixels."""
+    along = share_along(point, start, end)
+    nearest = start[0] + along * (end[0] - start[0]), start[1] + along * (end[1] - start[1])
+    return distance(point, nearest)
+
+
+def share_along(point: Point, start: Point, end: Point) -> float:
+    """Where between `start` (0) and `end` (1) the nearest place to `point` is; 0 where they are the same."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    squared = dx * dx + dy * dy
+    along = ((point[0] - start[0]) * dx + (point[1] - start[1]) * dy) / squared if squared else 0.0
+    return min(max(along, 0.0), 1.0)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from trafficmon.core.clock import spell
+from trafficmon.core.spreadsheet import cell
 from workers.analysis.findings import AnalysedFrame, Analysis, Assessed, DerivedAlert
 
 SCHEMA = "trafficmon.analysis/1"
@@ -38,7 +39,6 @@ ASSESSMENT_COLUMNS = (
     *("type", "riskTypes", "description", "confidence", "dangerObjectCount", "triggerObjectIds"),
     *("llmModel", "promptVersion", "llmLatency"),
 )
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_tables(analysis: Analysis, folder: Path) -> None:
@@ -182,11 +182,4 @@ def _write_csv(path: Path, columns: tuple[str, ...], rows: Iterator[Mapping[str,
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-
-
-def _cell(value: object) -> object:
-    """Lists as one text; and no text of the model's is ever taken for a formula by a spreadsheet."""
-    if isinstance(value, list):
-        value = "; ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_SIGNS) else value
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
