@@ -1,4 +1,4 @@
-"""Cameras, their groups and zones, for administrators."""
+"""Cameras, their groups, zones and counting lines, for administrators."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
@@ -24,10 +25,12 @@ from django.views.decorators.http import require_POST
 
 from cameras.addresses import mask_credentials, unmask
 from cameras.forms import CameraForm
-from cameras.models import Camera, CameraGroup, Wanted, Zone
+from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
 from cameras.sources import Probe, UnableToOpen, probe
 
 PROBE_SECONDS = 8.0
+COUNTING_SECONDS = 0.2
+"""The longest interval between frames at which counting is of use: at a longer one most vehicles cross unseen."""
 
 
 @admin.register(CameraGroup)
@@ -63,12 +66,19 @@ class ZoneInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
 
 
+class CountingLineInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The counting lines of a camera."""
+
+    model = CountingLine
+    extra = 0
+
+
 @admin.register(Camera)
 class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Cameras: what they are, what is wanted of them, and what was seen."""
 
     form = CameraForm
-    inlines = (ZoneInline,)
+    inlines = (ZoneInline, CountingLineInline)
     list_display = (
         "name",
         "group",
@@ -151,6 +161,17 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         text = ngettext("%(count)d camera changed.", "%(count)d cameras changed.", count)
         self.message_user(request, text % {"count": count}, messages.SUCCESS)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """The form, with a warning where lines are drawn on a camera that is looked at too rarely to count."""
+        camera = context.get("original")
+        if camera is not None and camera.lines.exists():
+            interval = camera.frame_interval or settings.ENVIRONMENT.frame_interval
+            if interval > COUNTING_SECONDS:
+                self.message_user(request, _sparse_counting(interval), messages.WARNING)
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def get_urls(self) -> list[URLPattern]:
         """The test of a connection, for a camera not yet saved and for a kept one, before the usual pages."""
         test = self.admin_site.admin_view(self.test_view)
@@ -181,6 +202,14 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "failure": failure,
         }
         return TemplateResponse(request, "admin/cameras/camera/test.html", context)
+
+
+def _sparse_counting(interval_seconds: float) -> str:
+    text = _(
+        "The counting lines of this camera count next to nothing: one frame in %(interval)s s is too rare to see most "
+        "vehicles on both sides of a line. Set at most %(needed)s seconds between frames (5 a second)."
+    )
+    return text % {"interval": interval_seconds, "needed": COUNTING_SECONDS}
 
 
 def _age(moment: datetime | None) -> str | None:

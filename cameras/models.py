@@ -1,4 +1,4 @@
-"""Cameras, who may see them, and the zones drawn on their pictures."""
+"""Cameras, who may see them, and what is drawn on their pictures: zones and counting lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cameras.addresses import check_source, mask_credentials
 from cameras.fields import EncryptedTextField
-from cameras.polygons import check_classes, check_polygon
+from cameras.polygons import check_classes, check_line, check_polygon
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 
@@ -168,6 +168,15 @@ class Zone(models.Model):
     direction_degrees = models.FloatField(
         _("direction"), null=True, blank=True, help_text=_("Of a lane: 0 is to the right, 90 downwards in the picture.")
     )
+    minimum_seconds = models.FloatField(
+        _("least stay"),
+        default=0,
+        validators=[MinValueValidator(0)],
+        help_text=_(
+            "Seconds for which a road user must have been seen in it to count as being there. Only where its identity "
+            "is known; not for what is watched or ignored."
+        ),
+    )
     classes = models.JSONField(
         _("classes"),
         default=list,
@@ -183,7 +192,46 @@ class Zone(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(kind__in=ZoneKind.values), name="zone_kind_known"),
             models.UniqueConstraint(fields=("camera", "name"), name="zone_name_unique_per_camera"),
+            models.CheckConstraint(
+                condition=models.Q(minimum_seconds=0)
+                | (models.Q(minimum_seconds__gt=0) & ~models.Q(kind__in=[ZoneKind.INCLUDE, ZoneKind.IGNORE])),
+                name="zone_least_stay_has_a_meaning",
+                violation_error_message=_("What is watched or ignored has no least stay: leave it at 0."),
+            ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.camera}: {self.name}"
+
+
+class CountingLine(models.Model):
+    """A line across a camera's picture at which road users are counted, in shares of its width and height."""
+
+    camera = models.ForeignKey(Camera, models.CASCADE, related_name="lines", verbose_name=_("camera"))
+    name = models.CharField(_("name"), max_length=100)
+    ends = models.JSONField(
+        _("ends"),
+        validators=[check_line],
+        help_text=_(
+            "[[x, y], [x, y]] in shares of the picture, 0 to 1: an arrow from the first end to the second. Who crosses "
+            "it from its left to its right goes forward, the others backward: for an arrow that points up, from left "
+            "to right. Draw it a little wider than the road, where those who cross are seen before and behind it. "
+            "Counting needs at least 5 frames a second: at one in 1.8 s most vehicles cross unseen between two of them."
+        ),
+    )
+    classes = models.JSONField(
+        _("classes"),
+        default=list,
+        blank=True,
+        validators=[check_classes],
+        help_text=_('Empty: all. Otherwise a list such as ["person"].'),
+    )
+
+    class Meta:
+        ordering = ("camera", "name")
+        verbose_name = _("counting line")
+        verbose_name_plural = _("counting lines")
+        constraints = [models.UniqueConstraint(fields=("camera", "name"), name="line_name_unique_per_camera")]
 
     def __str__(self) -> str:
         return f"{self.camera}: {self.name}"

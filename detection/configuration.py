@@ -58,6 +58,8 @@ class GroupingConfiguration(Strict):
     min_group_size: int = Field(default=2, ge=2, le=1000)
     crop_margin: float = Field(default=12, ge=0)
     """Pixels by which a group's box grows before it is cut out."""
+    parked_after_seconds: float = Field(default=60.0, gt=0)
+    """A vehicle that has stood still for so long forms no groups until it moves; see `detection.standing`."""
 
 
 class ClassesConfiguration(Strict):

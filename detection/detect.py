@@ -1,4 +1,4 @@
-"""From a picture to what it shows: detection, zones, tracking, grouping."""
+"""From a picture to what it shows: detection, zones, tracking, counting, grouping."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import simplejpeg
 
 from detection.camera_motion import estimate_shift, view_of
 from detection.configuration import DetectionConfiguration, TrackingConfiguration
-from detection.detections import DetectedFrame, Detection, TrafficGroup
+from detection.detections import Crossing, DetectedFrame, Detection, TrafficGroup
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
+from detection.observing import CameraRules, Scene, observe
 from detection.tracking import track
 from detection.tracks import TrackerState, shifted
 from detection.zones import ZoneRule, keep_watched
@@ -24,6 +25,8 @@ from trafficmon.core.geometry import Box
 
 CROP_QUALITY = 85
 """JPEG quality of evidence: the model and the operator both still see brake lights."""
+
+NOTHING_DRAWN = CameraRules()
 
 
 class FrameIdentity(Protocol):
@@ -82,19 +85,19 @@ def detect_frame(
     frame: FrameIdentity,
     *,
     pipeline: FramePipeline,
-    zones: Sequence[ZoneRule] = (),
+    rules: CameraRules = NOTHING_DRAWN,
     tracks: TrackerState | None = None,
 ) -> tuple[DetectedFrame, TrackerState]:
     """Everything detection can say of one frame, and the tracks to hand in with the camera's next one.
 
     `shots` are the pictures of its burst to look at, oldest first; the last one is the frame itself, the others only
-    help to follow what it shows. `zones` are the camera's; `tracks` is what its last frame returned, None at its first.
+    help to follow what it shows. `rules` are the camera's; `tracks` is what its last frame returned, None at its first.
     """
     started = perf_counter()
     height, width = shots[-1].picture.shape[:2]
     configuration = pipeline.configuration
-    found = _look(shots, pipeline.detector, zones)
-    state, named = _follow(tracks or TrackerState(), shots, found, configuration.tracking)
+    found = _look(shots, pipeline.detector, rules.zones)
+    state, named, crossings = _follow(tracks or TrackerState(), shots, found, rules, configuration)
     groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
         camera_id=frame.camera_id,
@@ -108,6 +111,7 @@ def detect_frame(
         model=pipeline.detector.model,
         tracking_enabled=configuration.tracking.enabled,
         burst=frame.burst,
+        crossings=crossings,
     )
     return detected, state
 
@@ -125,14 +129,20 @@ def _follow(
     state: TrackerState,
     shots: Sequence[Shot],
     found: Sequence[Sequence[Detection]],
-    configuration: TrackingConfiguration,
-) -> tuple[TrackerState, tuple[Detection, ...]]:
-    """The tracks after all `shots`, and the last one's detections with their identities."""
+    rules: CameraRules,
+    configuration: DetectionConfiguration,
+) -> tuple[TrackerState, tuple[Detection, ...], tuple[Crossing, ...]]:
+    """The tracks after all `shots`, the last one's detections with what is known of them, and all crossings."""
     named: tuple[Detection, ...] = ()
+    crossings: list[Crossing] = []
     for shot, detections in zip(shots, found, strict=True):
-        state = follow_camera(state, shot.picture, configuration)
-        state, named = track(state, detections, at=shot.captured_at, configuration=configuration)
-    return state, named
+        height, width = shot.picture.shape[:2]
+        scene = Scene(shot.captured_at, (width, height), rules, configuration.post_processing.parked_after_seconds)
+        state = follow_camera(state, shot.picture, configuration.tracking)
+        state, named = track(state, detections, at=shot.captured_at, configuration=configuration.tracking)
+        state, named, crossed = observe(state, named, scene)
+        crossings += crossed
+    return state, named, tuple(crossings)
 
 
 def follow_camera(state: TrackerState, picture: Picture, configuration: TrackingConfiguration) -> TrackerState:

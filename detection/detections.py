@@ -6,9 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Literal
 
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ROAD_USERS, ObjectClass
+
+ZoneKind = Literal["include", "ignore", "lane", "crossing", "emergency_lane", "parking"]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRef:
+    """The zone of a camera that a road user stands in."""
+
+    name: str
+    kind: ZoneKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +31,12 @@ class Detection:
     object_class: ObjectClass
     confidence: float
     track_id: int | None = None
+    zones: tuple[ZoneRef, ...] = ()
+    """Where it stands, once it has stood there as long as the zone asks for."""
+    parked: bool = False
+    """A vehicle that has stood still for so long that it forms no traffic groups."""
+    against_lane: bool = False
+    """It surely moves against the direction of the lane it stands in: what geometry says, not yet a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +49,24 @@ class TrafficGroup:
     crop: Box
     average_confidence: float
     classes: tuple[ObjectClass, ...]
+
+
+class Direction(StrEnum):
+    """Which way a counting line is crossed, seen along the arrow from its first to its second end."""
+
+    FORWARD = "forward"
+    """From the left of the arrow to its right."""
+    BACKWARD = "backward"
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One road user of confirmed identity that went across a counting line."""
+
+    line_id: int
+    line: str
+    object_class: ObjectClass
+    direction: Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +85,8 @@ class DetectedFrame:
     tracking_enabled: bool = False
     burst: tuple[str, ...] = ()
     """Keys of all frames sampled with this one, in time order."""
+    crossings: tuple[Crossing, ...] = ()
+    """Of counting lines since the frame before; counted when the frame is stored, not kept with it."""
 
     def members_of(self, group: TrafficGroup) -> tuple[Detection, ...]:
         """The detections that `group` names, in its order."""

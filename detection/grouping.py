@@ -19,11 +19,11 @@ def form_groups(
     """Traffic groups of a picture of `width` x `height` pixels, numbered from 1 by their smallest member index.
 
     Road users whose box centres are at most `distance_threshold` pixels apart are linked; connected components of at
-    least `min_group_size` are groups. Lights and signs belong to none.
+    least `min_group_size` are groups. Lights, signs and parked vehicles belong to none.
     """
     if not configuration.enable_groups:
         return ()
-    users = [index for index, each in enumerate(detections) if each.object_class in ROAD_USERS]
+    users = [index for index, each in enumerate(detections) if each.object_class in ROAD_USERS and not each.parked]
     centres = np.array([detections[index].box.centre for index in users], dtype=np.float64).reshape(-1, 2)
     components = _components(centres, configuration.distance_threshold)
     groups = [tuple(users[place] for place in each) for each in components if len(each) >= configuration.min_group_size]

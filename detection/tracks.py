@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import Base64Bytes, TypeAdapter, ValidationError
 
+from detection.history import History
 from detection.motion import Axis, Motion
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ROAD_USERS, ObjectClass
@@ -65,6 +66,8 @@ class TrackerState:
     """When the newest frame was captured."""
     view: Base64Bytes = b""
     """What the camera saw then, small and grey; only where the camera's own movement is followed."""
+    histories: tuple[History, ...] = ()
+    """Of the confirmed tracks, what each has done so far."""
 
     def to_bytes(self) -> bytes:
         return _ADAPTER.dump_json(self)
@@ -72,7 +75,11 @@ class TrackerState:
 
 def shifted(state: TrackerState, by: Shift) -> TrackerState:
     """The same road users where they are in the picture now that the camera has moved."""
-    return replace(state, tracks=tuple(_shifted_track(one, by) for one in state.tracks))
+    return replace(
+        state,
+        tracks=tuple(_shifted_track(one, by) for one in state.tracks),
+        histories=tuple(_shifted_history(one, by) for one in state.histories),
+    )
 
 
 def _shifted_track(one: Track, by: Shift) -> Track:
@@ -82,13 +89,16 @@ def _shifted_track(one: Track, by: Shift) -> Track:
         width=_shifted_axis(one.motion.width, by.scale, 0),
         height=_shifted_axis(one.motion.height, by.scale, 0),
     )
-    box = Box(
-        one.box.x1 * by.scale + by.x,
-        one.box.y1 * by.scale + by.y,
-        one.box.x2 * by.scale + by.x,
-        one.box.y2 * by.scale + by.y,
-    )
-    return replace(one, motion=motion, box=box)
+    return replace(one, motion=motion, box=_shifted_box(one.box, by))
+
+
+def _shifted_history(one: History, by: Shift) -> History:
+    foot = one.foot[0] * by.scale + by.x, one.foot[1] * by.scale + by.y
+    return replace(one, foot=foot, stand=replace(one.stand, place=_shifted_box(one.stand.place, by)))
+
+
+def _shifted_box(box: Box, by: Shift) -> Box:
+    return Box(box.x1 * by.scale + by.x, box.y1 * by.scale + by.y, box.x2 * by.scale + by.x, box.y2 * by.scale + by.y)
 
 
 def _shifted_axis(axis: Axis, scale: float, offset: float) -> Axis:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
 
-from detection.detections import Detection
-from trafficmon.core.geometry import Box, polygon_contains
+from detection.detections import Detection, ZoneKind
+from trafficmon.core.geometry import Box, distance_to_segment, polygon_contains
 from trafficmon.core.objects import ObjectClass
 
-Kind = Literal["include", "ignore", "lane", "crossing", "emergency_lane", "parking"]
+MASKS: frozenset[ZoneKind] = frozenset({"include", "ignore"})
+"""Kinds that decide what is watched at all; nothing is said to stand in them."""
+LEAVING_SHARE = 0.1
+"""Of a box's height: a foot so near to a zone that it was in has not left it, as feet jitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +21,13 @@ class ZoneRule:
     """A polygon in shares of the picture's width and height, and what it means for `classes` (empty: for all)."""
 
     name: str
-    kind: Kind
+    kind: ZoneKind
     polygon: tuple[tuple[float, float], ...]
     classes: frozenset[ObjectClass] = frozenset()
     direction_degrees: float | None = None
+    """Of a lane: 0 is to the right, 90 downwards in the picture."""
+    minimum_seconds: float = 0.0
+    """A road user counts as standing in it only after having been seen there for so long."""
 
     def concerns(self, object_class: ObjectClass) -> bool:
         return not self.classes or object_class in self.classes
@@ -30,12 +36,29 @@ class ZoneRule:
         """Whether the foot of `box` (pixels of a picture of `width` x `height`) stands in this zone."""
         return polygon_contains(self.polygon, _share_of_picture(box, width=width, height=height))
 
+    def has_left(self, box: Box, *, width: int, height: int) -> bool:
+        """Whether the foot of `box`, which was in this zone, is now more than its jitter away from it."""
+        if self.holds(box, width=width, height=height):
+            return False
+        corners = [(x * width, y * height) for x, y in self.polygon]
+        edges = zip(corners, [*corners[1:], *corners[:1]], strict=True)
+        foot = box.clipped(width, height).foot
+        return min(distance_to_segment(foot, start, end) for start, end in edges) > LEAVING_SHARE * box.height
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneEntry:
+    """Since when one road user has been in the zone of that name."""
+
+    zone: str
+    since: datetime
+
 
 def keep_watched(
     detections: Sequence[Detection], rules: Sequence[ZoneRule], *, width: int, height: int
 ) -> tuple[Detection, ...]:
     """The detections that count: in no `ignore` zone of their class and, where such are drawn, in an `include` zone."""
-    masks = [rule for rule in rules if rule.kind in {"include", "ignore"}]
+    masks = [rule for rule in rules if rule.kind in MASKS]
     if not masks:
         return tuple(detections)
     return tuple(each for each in detections if _is_watched(each, masks, width=width, height=height))
@@ -45,6 +68,25 @@ def zones_under(detection: Detection, rules: Sequence[ZoneRule], *, width: int, 
     """The zones that concern `detection` and in which its foot stands."""
     concerned = (rule for rule in rules if rule.concerns(detection.object_class))
     return tuple(rule for rule in concerned if rule.holds(detection.box, width=width, height=height))
+
+
+def entries_after(
+    entries: Sequence[ZoneEntry], box: Box, rules: Sequence[ZoneRule], *, at: datetime, size: tuple[int, int]
+) -> tuple[ZoneEntry, ...]:
+    """The zones that a road user is in after it was seen as `box` in a picture of `size`, whatever its class.
+
+    Not being seen for a while changes nothing; being seen outside ends the stay.
+    """
+    width, height = size
+    known = {entry.zone: entry for entry in entries}
+    after = []
+    for rule in rules:
+        entry = known.get(rule.name)
+        if entry and not rule.has_left(box, width=width, height=height):
+            after.append(entry)
+        elif not entry and rule.holds(box, width=width, height=height):
+            after.append(ZoneEntry(rule.name, at))
+    return tuple(after)
 
 
 def _is_watched(detection: Detection, masks: Sequence[ZoneRule], *, width: int, height: int) -> bool:

@@ -6,7 +6,6 @@ import functools
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 import structlog
 from django.conf import settings
@@ -23,7 +22,7 @@ from assessment.judge import ask_under_lease, judge
 from assessment.models import Assessment, FrameResult
 from assessment.risk import RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
-from cameras.models import Camera, Zone
+from cameras.models import Camera
 from detection.backends import load_detector
 from detection.detect import (
     FramePipeline,
@@ -37,12 +36,11 @@ from detection.detect import (
 from detection.detections import DetectedFrame
 from detection.detector import Picture
 from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_bytes
-from detection.zones import Kind, ZoneRule
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
-from trafficmon.core.objects import ObjectClass
 from trafficmon.live import publish
 from workers.queues import Queue
+from workers.rules import rules_of
 
 log = structlog.get_logger()
 
@@ -106,10 +104,9 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     shots = _shots_of(ref, now=utc_now())
     if not shots:
         return None
-    camera = Camera.objects.prefetch_related("zones").get(pk=ref.camera_id)
-    zones = [zone_rule(zone) for zone in camera.zones.all()]
+    camera = Camera.objects.prefetch_related("zones", "lines").get(pk=ref.camera_id)
     known = _tracks_of(ref.camera_id)
-    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), zones=zones, tracks=known)
+    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), rules=rules_of(camera), tracks=known)
     for index, crop in crop_jpegs(shots[-1].picture, frame.groups).items():
         frame_store().put(f"{ref.frame_key}:{index}", crop)
     if not frame_store().hold(ref):
@@ -128,17 +125,6 @@ def _tracks_of(camera_id: int) -> TrackerState | None:
         # Written by another version: identities begin anew.
         log.warning("tracks.unreadable", camera_id=camera_id)
         return None
-
-
-def zone_rule(zone: Zone) -> ZoneRule:
-    """The zone as the rules of detection know it."""
-    return ZoneRule(
-        name=zone.name,
-        kind=cast("Kind", zone.kind),
-        polygon=tuple((x, y) for x, y in zone.polygon),
-        classes=frozenset(map(ObjectClass, zone.classes)),
-        direction_degrees=zone.direction_degrees,
-    )
 
 
 def _shots_of(ref: FrameRef, *, now: datetime) -> list[Shot]:
@@ -203,6 +189,9 @@ def _count(frame: DetectedFrame, now: datetime) -> None:
     metrics.traffic_groups.inc(len(frame.groups))
     for each in frame.detections:
         metrics.detected_objects.labels(each.object_class).inc()
+    for crossing in frame.crossings:
+        line = (str(frame.camera_id), crossing.line, crossing.object_class, crossing.direction)
+        metrics.line_crossings.labels(*line).inc()
 
 
 def _gate(camera: Camera, frame: DetectedFrame) -> Gated:

@@ -42,7 +42,7 @@ def camera(name: str = "north gate", **fields: object) -> Camera:
 
 
 def form(**changes: object) -> dict[str, object]:
-    """What a browser sends for a camera without zones."""
+    """What a browser sends for a camera without zones and counting lines."""
     return {
         "name": "north gate",
         "group": "",
@@ -54,6 +54,8 @@ def form(**changes: object) -> dict[str, object]:
         "wanted": "stopped",
         "zones-TOTAL_FORMS": "0",
         "zones-INITIAL_FORMS": "0",
+        "lines-TOTAL_FORMS": "0",
+        "lines-INITIAL_FORMS": "0",
         "_continue": "Save",
         **changes,
     }
@@ -120,18 +122,55 @@ def test_changed_source_is_kept(desk: Client) -> None:
     assert kept.source == "street://junction?seed=9"
 
 
-def test_zone_is_drawn_with_its_camera(desk: Client) -> None:
-    kept = camera()
-    zone = {
+def drawn_zone(kept: Camera, **changes: object) -> dict[str, object]:
+    """What a browser sends for a camera with one zone."""
+    zone: dict[str, object] = {
         "zones-TOTAL_FORMS": "1",
         "zones-0-name": "crossing",
         "zones-0-kind": "crossing",
         "zones-0-polygon": "[[0, 0], [1, 0], [1, 1]]",
+        "zones-0-minimum_seconds": "2.5",
         "zones-0-classes": "[]",
         "zones-0-camera": str(kept.pk),
     }
-    assert desk.post(f"{LIST}{kept.pk}/change/", form(source=kept.masked_source, **zone)).status_code == 302
-    assert Zone.objects.get().polygon == [[0, 0], [1, 0], [1, 1]]
+    return form(source=kept.masked_source, **zone, **changes)
+
+
+def test_zone_is_drawn_with_its_camera(desk: Client) -> None:
+    kept = camera()
+    assert desk.post(f"{LIST}{kept.pk}/change/", drawn_zone(kept)).status_code == 302
+    zone = Zone.objects.get()
+    assert (zone.polygon, zone.minimum_seconds) == ([[0, 0], [1, 0], [1, 1]], 2.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"zones-0-kind": "ignore"}, "What is watched or ignored has no least stay: leave it at 0."),
+        ({"zones-0-kind": "include"}, "What is watched or ignored has no least stay: leave it at 0."),
+        ({"zones-0-minimum_seconds": "-1"}, "Ensure this value is greater than or equal to 0."),
+    ],
+)
+def test_least_stay_without_a_meaning_is_refused(desk: Client, changes: dict[str, object], complaint: str) -> None:
+    kept = camera()
+    answer = desk.post(f"{LIST}{kept.pk}/change/", {**drawn_zone(kept), **changes})
+    [zones] = [each for each in answer.context["inline_admin_formsets"] if each.opts.model is Zone]
+    found = [message for errors in zones.formset.errors for messages in errors.values() for message in messages]
+    assert complaint in found
+    assert not Zone.objects.exists()
+
+
+def test_counting_line_is_drawn_with_its_camera(desk: Client) -> None:
+    kept = camera()
+    line = {
+        "lines-TOTAL_FORMS": "1",
+        "lines-0-name": "gate",
+        "lines-0-ends": "[[0, 0.5], [1, 0.5]]",
+        "lines-0-classes": '["bus"]',
+        "lines-0-camera": str(kept.pk),
+    }
+    assert desk.post(f"{LIST}{kept.pk}/change/", form(source=kept.masked_source, **line)).status_code == 302
+    assert list(kept.lines.values_list("name", "ends", "classes")) == [("gate", [[0, 0.5], [1, 0.5]], ["bus"])]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from detection.detect import (
 )
 from detection.detections import Detection, TrafficGroup
 from detection.detector import Picture, warm_up
+from detection.observing import CameraRules
 from detection.tracks import TrackerState
 from detection.zones import ZoneRule
 from tests.fakes import OneByOne
@@ -93,7 +94,9 @@ def test_detected_frame_holds_what_was_found_and_where_it_came_from() -> None:
 
 def test_detected_frame_leaves_out_what_stands_in_an_ignored_zone() -> None:
     ignored = ZoneRule("left", "ignore", ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
-    detected, _ = detect_frame(ONE_SHOT, Frame(), pipeline=pipeline(LEFT_CAR, LEFT_PERSON, RIGHT_CAR), zones=(ignored,))
+    detected, _ = detect_frame(
+        ONE_SHOT, Frame(), pipeline=pipeline(LEFT_CAR, LEFT_PERSON, RIGHT_CAR), rules=CameraRules((ignored,))
+    )
     assert detected.detections == (RIGHT_CAR,)
     assert detected.groups == ()
 

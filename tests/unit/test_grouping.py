@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations
 from random import Random
 
@@ -143,3 +144,9 @@ def test_switched_off_grouping_forms_none() -> None:
 
 def test_empty_frame_has_no_groups() -> None:
     assert grouped() == ()
+
+
+def test_parked_vehicles_neither_join_nor_link() -> None:
+    parked = replace(at(240, 100), parked=True)
+    assert grouped(at(100, 100), parked, at(380, 100)) == ()
+    assert grouped(parked, at(250, 100, ObjectClass.PERSON)) == ()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.detections import Detection
-from detection.zones import Kind, ZoneRule, keep_watched, zones_under
+from detection.detections import Detection, ZoneKind
+from detection.zones import ZoneEntry, ZoneRule, entries_after, keep_watched, zones_under
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -14,10 +16,11 @@ LOWER_LEFT = ((0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (0.0, 1.0))
 CAR_LEFT = Detection(Box(10, 40, 30, 60), ObjectClass.CAR, 0.9)
 CAR_RIGHT = Detection(Box(110, 40, 130, 60), ObjectClass.CAR, 0.9)
 PERSON_LEFT = Detection(Box(40, 20, 50, 45), ObjectClass.PERSON, 0.9)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVERYONE = (CAR_LEFT, CAR_RIGHT, PERSON_LEFT)
 
 
-def zone(kind: Kind, polygon: tuple[tuple[float, float], ...], *classes: ObjectClass) -> ZoneRule:
+def zone(kind: ZoneKind, polygon: tuple[tuple[float, float], ...], *classes: ObjectClass) -> ZoneRule:
     return ZoneRule(f"{kind} zone", kind, polygon, frozenset(classes))
 
 
@@ -60,7 +63,7 @@ def test_foot_decides_and_not_the_rest_of_the_box() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lane", "crossing", "emergency_lane", "parking"])
-def test_other_zones_hide_nothing(kind: Kind) -> None:
+def test_other_zones_hide_nothing(kind: ZoneKind) -> None:
     assert watched(zone(kind, LEFT)) == EVERYONE
 
 
@@ -74,6 +77,23 @@ def test_zones_under_a_road_user_are_those_that_concern_it() -> None:
     assert zones_under(CAR_LEFT, [crossing, lane], width=200, height=100) == (lane,)
     assert zones_under(PERSON_LEFT, [crossing, lane], width=200, height=100) == (crossing, lane)
     assert zones_under(CAR_RIGHT, [crossing, lane], width=200, height=100) == ()
+
+
+def test_stay_in_a_zone_begins_goes_on_and_ends() -> None:
+    rules, later = [zone("lane", LEFT)], NOON + timedelta(seconds=3)
+    entered = entries_after((), CAR_LEFT.box, rules, at=NOON, size=(200, 100))
+    assert entered == (ZoneEntry("lane zone", NOON),)
+    assert entries_after(entered, CAR_LEFT.box, rules, at=later, size=(200, 100)) == entered
+    assert entries_after(entered, CAR_RIGHT.box, rules, at=later, size=(200, 100)) == ()
+    assert entries_after(entered, CAR_LEFT.box, [], at=later, size=(200, 100)) == ()
+
+
+@pytest.mark.parametrize(("x", "inside"), [(99, True), (101, True), (102, True), (103, False)])
+def test_foot_within_its_jitter_of_the_edge_has_not_left(x: float, inside: bool) -> None:
+    entered, rules = (ZoneEntry("lane zone", NOON),), [zone("lane", LEFT)]
+    box = Box(x - 10, 40, x + 10, 60)
+    assert entries_after(entered, box, rules, at=NOON, size=(200, 100)) == (entered if inside else ())
+    assert bool(entries_after((), box, rules, at=NOON, size=(200, 100))) == (x < 100)
 
 
 @given(st.integers(1, 8), st.floats(0, 200), st.floats(0, 100))

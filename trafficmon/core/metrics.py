@@ -42,6 +42,9 @@ detection_memory_exhausted = Counter(
     "detection_memory_exhausted_total", "Batches for which a GPU's memory was too small"
 )
 traffic_groups = Counter("traffic_groups_total", "Traffic groups formed")
+line_crossings = Counter(
+    "line_crossings_total", "Counting lines crossed", ["camera_id", "line", "object_class", "direction"]
+)
 
 # Model
 llm_requests = Counter("llm_requests_total", "Calls to the vision language model", ["model", "key_id", "status"])

@@ -1,0 +1,69 @@
+"""Which vehicles have stood still for so long that they are parked, and which road users go against their lane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from detection.detections import ZoneKind
+from detection.motion import MEASURED_SHARE, Motion
+from trafficmon.core.geometry import Box
+from trafficmon.core.objects import VEHICLES, ObjectClass
+
+STILL_SHARE = 0.7
+"""Least share of what is seen of a road user that lies where it stood: half hidden it still stands there."""
+JITTER_SHARE = 2 * MEASURED_SHARE
+"""Of a box's height: by so much the place where it stood is taken to be wider than it was seen."""
+PARKING_SECONDS = 10.0
+"""In a parking zone nobody need wait for longer to know that a vehicle is parked."""
+WATCHED_STOPS: frozenset[ZoneKind] = frozenset({"lane", "crossing", "emergency_lane"})
+"""Where a vehicle that stands is what operators want to know of: there none is ever taken for parked."""
+SURE_DEVIATIONS = 3.0
+AGAINST_SHARE = 0.5
+"""Least speed against the lane in box heights per second: walking pace for a car."""
+AGAINST_COSINE = -0.5
+"""At most 60 degrees from the exact opposite: who crosses a lane or turns into it does not go against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where one road user stands (px) and since when; of one that moves, its latest place."""
+
+    place: Box
+    since: datetime
+
+
+def stand_after(stand: Stand | None, box: Box, *, at: datetime) -> Stand:
+    """The stand after the road user was seen as `box`: the same, or a new one where it has moved."""
+    return stand if stand and _is_still_at(stand.place, box) else Stand(box, at)
+
+
+def _is_still_at(place: Box, box: Box) -> bool:
+    """Something in front hides a part of a box; what moves leaves its place: so its own area is the measure."""
+    wide = place.grown(JITTER_SHARE * place.height)
+    width, height = min(wide.x2, box.x2) - max(wide.x1, box.x1), min(wide.y2, box.y2) - max(wide.y1, box.y1)
+    return max(width, 0.0) * max(height, 0.0) >= STILL_SHARE * box.area
+
+
+def is_parked(
+    stand: Stand, object_class: ObjectClass, kinds: Iterable[ZoneKind], *, at: datetime, after_seconds: float
+) -> bool:
+    """Whether a vehicle in zones of `kinds` has stood for so long that it is part of the scenery."""
+    among = frozenset(kinds)
+    if object_class not in VEHICLES or among & WATCHED_STOPS:
+        return False
+    needed = min(PARKING_SECONDS, after_seconds) if "parking" in among else after_seconds
+    return (at - stand.since).total_seconds() >= needed
+
+
+def goes_against(motion: Motion, direction_degrees: float) -> bool:
+    """Whether a road user surely moves against a lane of that direction (0 to the right, 90 downwards)."""
+    along_x, along_y = math.cos(math.radians(direction_degrees)), math.sin(math.radians(direction_degrees))
+    speed = motion.x.velocity * along_x + motion.y.velocity * along_y
+    deviation = math.hypot(
+        along_x * math.sqrt(motion.x.velocity_variance), along_y * math.sqrt(motion.y.velocity_variance)
+    )
+    surely = speed + SURE_DEVIATIONS * deviation < -AGAINST_SHARE * motion.box.height
+    return surely and speed <= AGAINST_COSINE * math.hypot(motion.x.velocity, motion.y.velocity)

@@ -1,0 +1,34 @@
+"""What is drawn on a camera's picture, as the rules of detection know it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from cameras.models import Camera, CountingLine, Zone
+from detection.counting import LineRule
+from detection.detections import ZoneKind
+from detection.observing import CameraRules
+from detection.zones import ZoneRule
+from trafficmon.core.objects import ObjectClass
+
+
+def rules_of(camera: Camera) -> CameraRules:
+    """The rules of a camera whose `zones` and `lines` should be prefetched."""
+    return CameraRules(tuple(map(_zone_rule, camera.zones.all())), tuple(map(_line_rule, camera.lines.all())))
+
+
+def _zone_rule(zone: Zone) -> ZoneRule:
+    return ZoneRule(
+        name=zone.name,
+        kind=cast("ZoneKind", zone.kind),
+        polygon=tuple((x, y) for x, y in zone.polygon),
+        classes=frozenset(map(ObjectClass, zone.classes)),
+        direction_degrees=zone.direction_degrees,
+        minimum_seconds=zone.minimum_seconds,
+    )
+
+
+def _line_rule(line: CountingLine) -> LineRule:
+    (start_x, start_y), (end_x, end_y) = line.ends
+    classes = frozenset(map(ObjectClass, line.classes))
+    return LineRule(line.pk, line.name, (start_x, start_y), (end_x, end_y), classes)
