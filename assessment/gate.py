@@ -32,21 +32,30 @@ def gate(frame: DetectedFrame, *, enabled: bool, take_turn: Callable[[], bool]) 
         return Gated((), "assessment is switched off")
     questions = questions_of(frame)
     if not questions:
-        return Gated((), "fewer than two road users")
+        return Gated((), _too_few(frame))
     if not take_turn():
         return Gated((), "the camera's cooldown has not passed")
     return Gated(questions)
 
 
 def questions_of(frame: DetectedFrame) -> tuple[Question, ...]:
-    """A question for each group; one for the whole frame where there is no group but at least two road users."""
+    """A question for each group; one for the whole frame where there is no group but at least two road users.
+
+    What is parked raises no question: a person beside a parked car is not yet a pair.
+    """
     if frame.groups:
         return tuple(Question(group.index, is_urgent(frame.members_of(group))) for group in frame.groups)
-    users = road_users(frame.detections)
+    users = [each for each in road_users(frame.detections) if not each.parked]
     return (Question(WHOLE_FRAME, is_urgent(users)),) if len(users) >= 2 else ()
 
 
 def is_urgent(members: Sequence[Detection]) -> bool:
-    """Whether a person and a vehicle are in it together: those cannot wait."""
+    """Whether a person and a vehicle are in it together, or somebody goes against a lane: those cannot wait."""
     classes = {member.object_class for member in members}
-    return ObjectClass.PERSON in classes and bool(classes & VEHICLES)
+    mixed = ObjectClass.PERSON in classes and bool(classes & VEHICLES)
+    return mixed or any(member.against_lane for member in members)
+
+
+def _too_few(frame: DetectedFrame) -> str:
+    parked = any(each.parked for each in frame.detections)
+    return "fewer than two road users that are not parked" if parked else "fewer than two road users"

@@ -75,7 +75,16 @@ def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupF
     """What the model is told beside the picture. An object's id is its place in the frame's detections, from 1."""
     group = next((each for each in frame.groups if each.index == group_index), None)
     objects = tuple(
-        ObjectFacts(number, each.object_class, each.box, each.confidence, each.track_id)
+        ObjectFacts(
+            number,
+            each.object_class,
+            each.box,
+            each.confidence,
+            each.track_id,
+            zones=tuple(dict.fromkeys(zone.kind for zone in each.zones)),
+            parked=each.parked,
+            against_lane=each.against_lane,
+        )
         for number, each in enumerate(frame.detections, 1)
     )
     groups = tuple(

@@ -44,6 +44,10 @@ class ObjectFacts:
     track_id: int | None = None
     motion_px: tuple[float, float] | None = None
     """Rightwards and downwards pixels a second, where known."""
+    zones: tuple[str, ...] = ()
+    """Kinds of the zones it stands in. Not their names: people write into those what they like."""
+    parked: bool = False
+    against_lane: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,8 @@ def _told(each: ObjectFacts) -> dict[str, Any]:
         told["track"] = each.track_id
     if each.motion_px is not None:
         told["motion"] = [round(each.motion_px[0]), round(each.motion_px[1])]
-    return told
+    conduct = {"zones": list(each.zones), "parked": each.parked, "againstLane": each.against_lane}
+    return told | {name: value for name, value in conduct.items() if value}
 
 
 def _pixels(box: Box) -> list[int]:

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from detection.detections import Detection, TrafficGroup
+from detection.detections import Detection, TrafficGroup, ZoneRef
 from trafficmon.core.geometry import box_from
 from trafficmon.core.objects import ObjectClass
 
 
 def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
-    """`[class, confidence, x1, y1, x2, y2, track id or null]` each, in the given order."""
+    """`[class, confidence, x1, y1, x2, y2, track id or null]` each, in the given order.
+
+    Where a road user's conduct says more, an object follows with those of `zones` ([name, kind] each), `parked` and
+    `against_lane` that are not empty or false.
+    """
     return [
-        [str(each.object_class), round(each.confidence, 3), *each.box.rounded(), each.track_id] for each in detections
+        [str(each.object_class), round(each.confidence, 3), *each.box.rounded(), each.track_id, *_pack_conduct(each)]
+        for each in detections
     ]
+
+
+def _pack_conduct(each: Detection) -> list[dict[str, Any]]:
+    zones = [[zone.name, zone.kind] for zone in each.zones]
+    told = {"zones": zones, "parked": each.parked, "against_lane": each.against_lane}
+    kept = {name: value for name, value in told.items() if value}
+    return [kept] if kept else []
 
 
 def unpack_detections(rows: Sequence[Sequence[Any]]) -> tuple[Detection, ...]:
     """What `pack_detections` packed, to its precision; raises ValueError for an unknown class."""
-    return tuple(Detection(box_from(row[2:6]), ObjectClass(row[0]), row[1], row[6]) for row in rows)
+    return tuple(_unpack_detection(row, row[7] if len(row) > 7 else {}) for row in rows)
+
+
+def _unpack_detection(row: Sequence[Any], conduct: Mapping[str, Any]) -> Detection:
+    return Detection(
+        box_from(row[2:6]),
+        ObjectClass(row[0]),
+        row[1],
+        row[6],
+        zones=tuple(ZoneRef(name, kind) for name, kind in conduct.get("zones", ())),
+        parked=conduct.get("parked", False),
+        against_lane=conduct.get("against_lane", False),
+    )
 
 
 def pack_groups(groups: Sequence[TrafficGroup]) -> list[list[Any]]:

@@ -43,6 +43,28 @@ def test_person_with_a_vehicle_is_urgent(classes: list[ObjectClass], urgent: boo
     assert is_urgent([detect(0, 0, each) for each in classes]) == urgent
 
 
+def test_parked_vehicle_raises_no_question_by_itself_or_with_one_person() -> None:
+    parked, person = replace(detect(0, 0), parked=True), detect(900, 0, PERSON)
+
+    def asked(*detections: Detection) -> tuple[Question, ...]:
+        return questions_of(replace(make_frame(1, groups=0), detections=detections))
+
+    assert asked(parked, parked) == ()
+    assert asked(parked, person) == ()
+    assert asked(parked, person, detect(400, 0)) == (Question(0, urgent=True),)
+    assert asked(parked, person, detect(400, 0, PERSON)) == (Question(0, urgent=False),)
+
+
+def test_frame_with_only_parked_vehicles_says_so() -> None:
+    frame = replace(make_frame(1, groups=0), detections=(replace(detect(0, 0), parked=True),) * 3)
+    too_few = Gated((), "fewer than two road users that are not parked")
+    assert gate(frame, enabled=True, take_turn=lambda: True) == too_few
+
+
+def test_who_goes_against_a_lane_is_urgent() -> None:
+    assert is_urgent([detect(0, 0), replace(detect(50, 0), against_lane=True)])
+
+
 def test_gate_takes_a_turn_only_when_there_is_something_to_ask() -> None:
     turns = iter([True, False])
     frame, empty = make_frame(1, groups=1), make_frame(1, groups=0)

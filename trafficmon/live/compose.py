@@ -24,6 +24,7 @@ from trafficmon.live.messages import (
     DetectionResult,
     GroupVerdict,
     ShownGroup,
+    StoodIn,
 )
 
 LONGEST_RAW_TEXT = 4000
@@ -60,6 +61,9 @@ def _object(number: int, detection: Detection) -> DetectedObject:
         confidence=round(detection.confidence, 4),
         bbox=detection.box.rounded(),
         track_id=detection.track_id,
+        zones=tuple(StoodIn(name=zone.name, kind=zone.kind) for zone in detection.zones) or None,
+        parked=detection.parked or None,
+        against_lane=detection.against_lane or None,
     )
 
 

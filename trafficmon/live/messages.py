@@ -45,6 +45,11 @@ class Outgoing(Part):
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
 
+class StoodIn(Part):
+    name: str
+    kind: str
+
+
 class DetectedObject(Part):
     id: int
     """Its place in `detected_objects`, from 1: what `trigger_object_ids` name. `member_indices` count from 0."""
@@ -52,6 +57,9 @@ class DetectedObject(Part):
     confidence: float
     bbox: Corners
     track_id: int | None = None
+    zones: tuple[StoodIn, ...] | None = None
+    parked: bool | None = None
+    against_lane: bool | None = None
 
 
 class GroupVerdict(Part):

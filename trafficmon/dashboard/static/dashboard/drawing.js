@@ -19,6 +19,8 @@ const CLASS_NAMES = {
   person: gettext("person"), bicycle: gettext("bicycle"), car: gettext("car"), motorcycle: gettext("motorcycle"),
   bus: gettext("bus"), truck: gettext("truck"), traffic_light: gettext("light"), stop_sign: gettext("stop"),
 };
+const PARKED = gettext("parked");
+const AGAINST_LANE = gettext("against its lane");
 
 /**
  * Draw a picture with what was found in it. `groups` carry `shown` ({level, words, earlier}) beside the contract's fields;
@@ -53,13 +55,16 @@ function drawTrail({ context, scale, pixel }, points) {
 
 function drawObject({ context, scale, pixel }, each) {
   const [x1, y1, x2, y2] = each.bbox.map((value) => value * scale);
-  const colour = FIXTURES.has(each.class) ? FIXTURE : UNPROTECTED.has(each.class) ? VULNERABLE : ROAD_USER;
+  const scenery = FIXTURES.has(each.class) || each.parked;
+  const colour = scenery ? FIXTURE : UNPROTECTED.has(each.class) ? VULNERABLE : ROAD_USER;
   context.setLineDash([]);
   context.lineWidth = 1.25 * pixel;
   context.strokeStyle = colour;
   context.strokeRect(x1, y1, x2 - x1, y2 - y1);
   if (x2 - x1 < 26 * pixel || FIXTURES.has(each.class)) return;
-  const text = each.trackId === undefined ? CLASS_NAMES[each.class] : `${CLASS_NAMES[each.class]} ${each.trackId}`;
+  const text = [CLASS_NAMES[each.class], each.trackId, each.parked && PARKED, each.againstLane && AGAINST_LANE]
+    .filter(Boolean)
+    .join(" ");
   context.font = `500 ${10 * pixel}px system-ui, sans-serif`;
   context.textBaseline = "bottom";
   context.shadowColor = "#000";
