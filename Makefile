@@ -45,7 +45,7 @@ lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migratio
 	$(BIN)/ruff check .
 	$(CHECK_ENVIRONMENT) $(BIN)/mypy .
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/djlint --check --lint trafficmon cameras workers
+	$(BIN)/djlint --check --lint trafficmon cameras assessment workers
 	$(CHECK_ENVIRONMENT) $(RUN) manage.py check --fail-level WARNING
 	$(CHECK_ENVIRONMENT) $(RUN) manage.py makemigrations --check --dry-run
 

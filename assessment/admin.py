@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from assessment.models import Alert, Assessment
+from assessment.models import Alert, Assessment, LineCount
 from cameras.models import Camera
+from trafficmon.core.clock import spell
+from trafficmon.core.spreadsheet import csv_line
+
+COUNT_COLUMNS = ("hour", "camera", "line", "class", "direction", "count")
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
@@ -52,3 +62,45 @@ class AlertAdmin(ReadOnlyAdmin):
     list_filter = ("state", "risk_level", "risk_type", "camera")
     list_select_related = ("camera", "acknowledged_by")
     date_hierarchy = "opened_at"
+
+
+@admin.register(LineCount)
+class LineCountAdmin(ReadOnlyAdmin):
+    """Who crossed which counting line, hour by hour; what the list is narrowed to can be had as CSV."""
+
+    list_display = ("hour", "camera", "line_name", "object_class", "direction", "count")
+    list_filter = ("line__camera", "line__name", "object_class", "direction")
+    list_select_related = ("line__camera",)
+    date_hierarchy = "hour"
+
+    @admin.display(description=_("camera"))
+    def camera(self, row: LineCount) -> Camera:
+        return row.line.camera
+
+    @admin.display(description=_("counting line"))
+    def line_name(self, row: LineCount) -> str:
+        return row.line.name
+
+    def get_urls(self) -> list[URLPattern]:
+        """The download before the usual pages."""
+        csv = self.admin_site.admin_view(self.csv_view)
+        return [path("csv/", csv, name="assessment_linecount_csv"), *super().get_urls()]
+
+    def csv_view(self, request: HttpRequest) -> HttpResponseBase:
+        """All rows of the list as its filters narrow it, as one CSV file that is sent while it is read."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            return HttpResponseBadRequest(_("These filters do not exist."))
+        headers = {"Content-Disposition": 'attachment; filename="counts.csv"'}
+        return StreamingHttpResponse(_count_lines(rows), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _count_lines(rows: QuerySet[LineCount]) -> AsyncIterator[str]:
+    yield csv_line(COUNT_COLUMNS)
+    async for row in rows.select_related("line__camera").aiterator(chunk_size=2000):
+        line = row.line
+        counted = (row.object_class, row.direction, row.count)
+        yield csv_line((spell(row.hour), line.camera.name, line.name, *counted))

@@ -1,4 +1,4 @@
-"""What is kept: everything known of a frame, each question put to the model, the evidence, and the alerts."""
+"""What is kept: everything known of a frame, each question put to the model, the evidence, the alerts, the counts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
-from cameras.models import Camera
+from cameras.models import Camera, CountingLine
+from detection.detections import Direction
 from trafficmon.accounts.models import User
+from trafficmon.core.objects import ROAD_USERS
 
 STATUS_CHOICES = [
     (AssessmentStatus.PENDING.value, _("assessing")),
@@ -40,6 +42,9 @@ TYPE_CHOICES = [
     (RiskType.CONGESTION.value, _("congestion")),
     (RiskType.OTHER.value, _("other")),
 ]
+
+DIRECTION_CHOICES = [(Direction.FORWARD.value, _("forward")), (Direction.BACKWARD.value, _("backward"))]
+CLASS_CHOICES = [(each, each) for each in sorted(each.value for each in ROAD_USERS)]
 
 
 def _known(field: str, choices: Sequence[tuple[str, object]], name: str) -> models.CheckConstraint:
@@ -280,3 +285,29 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.camera}: {self.risk_type} {self.risk_level}"
+
+
+class LineCount(models.Model):
+    """How many road users of one class crossed a counting line one way within an hour."""
+
+    line = models.ForeignKey(CountingLine, models.CASCADE, related_name="counts", verbose_name=_("counting line"))
+    hour = models.DateTimeField(_("hour"), help_text=_("Its beginning."))
+    object_class = models.CharField(_("class"), max_length=16, choices=CLASS_CHOICES)
+    direction = models.CharField(_("direction"), max_length=8, choices=DIRECTION_CHOICES)
+    count = models.PositiveIntegerField(_("count"), default=0)
+
+    class Meta:
+        ordering = ("-hour", "line", "object_class", "direction")
+        verbose_name = _("count of an hour")
+        verbose_name_plural = _("counts by the hour")
+        indexes = [models.Index(fields=("-hour",), name="line_count_by_hour")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=("line", "hour", "object_class", "direction"), name="one_count_of_an_hour_and_kind"
+            ),
+            _known("object_class", CLASS_CHOICES, "line_count_class_known"),
+            _known("direction", DIRECTION_CHOICES, "line_count_direction_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.hour:%Y-%m-%d %H}:00 {self.object_class} {self.direction}: {self.count}"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from assessment.counts import add_crossings
 from assessment.gate import Gated
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel, highest
@@ -26,7 +27,7 @@ class Outcome:
 
 
 def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience: timedelta) -> FrameResult | None:
-    """Store the frame and its pending questions in one transaction; None when it was stored before."""
+    """Store the frame, its pending questions and its crossings in one transaction; None when it was stored before."""
     pending = bool(gated.questions)
     row = FrameResult(
         camera_id=frame.camera_id,
@@ -52,6 +53,7 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
             Assessment.objects.bulk_create(
                 _question(row, each.group_index, each.urgent, now) for each in gated.questions
             )
+            add_crossings(frame.crossings, at=frame.captured_at)
     except IntegrityError:
         if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
             return None

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, evidence, results
+from assessment import alerts, counts, evidence, results
 from assessment.keys import KEY_ID
 from assessment.models import Assessment, FrameResult
 from cameras.frames import FrameRef
@@ -93,7 +93,7 @@ def measure_waiting() -> None:
 
 
 def forget_old_frames() -> None:
-    """Keep the tables small: calm frames go first, risky ones and their evidence later, alerts last."""
+    """Keep the tables small: calm frames go first, risky ones and their evidence later, alerts and counts last."""
     environment, now = settings.ENVIRONMENT, utc_now()
     risky_before = now - timedelta(days=environment.risk_retention_days)
     calm_before = now - timedelta(hours=environment.frame_retention_hours)
@@ -108,5 +108,6 @@ def forget_old_frames() -> None:
     if filling_up:
         log.error("retention.disk_full", folder=str(settings.MEDIA_ROOT), pictures=pictures)
     alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
+    counts_gone = counts.forget_counts(before=now - timedelta(days=environment.count_retention_days))
     call_command("clearsessions")
-    log.info("retention.done", frames=frames, pictures=pictures, alerts=alerts_gone)
+    log.info("retention.done", frames=frames, pictures=pictures, alerts=alerts_gone, counts=counts_gone)

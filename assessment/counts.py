@@ -1,0 +1,32 @@
+"""How many road users crossed which counting line, hour by hour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import F
+
+from assessment.models import LineCount
+from detection.detections import Crossing
+
+
+def add_crossings(crossings: Sequence[Crossing], *, at: datetime) -> None:
+    """Add each crossing to the count of the hour of `at`; to be called in the transaction that stores their frame.
+
+    The database adds, so that two frames stored at once lose nothing.
+    """
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    # In one order everywhere: transactions that wait for each other's rows would never end.
+    for crossing, count in sorted(Counter(crossings).items(), key=lambda pair: str(pair[0])):
+        row = {"line_id": crossing.line_id, "hour": hour, "object_class": crossing.object_class.value}
+        row["direction"] = crossing.direction.value
+        LineCount.objects.bulk_create([LineCount(**row)], ignore_conflicts=True)
+        LineCount.objects.filter(**row).update(count=F("count") + count)
+
+
+def forget_counts(*, before: datetime) -> int:
+    """Delete the counts of the hours before a moment; how many rows went."""
+    gone, _by_model = LineCount.objects.filter(hour__lt=before).delete()
+    return gone
