@@ -75,9 +75,11 @@ def read_picture(jpeg: bytes) -> Picture:
 
 
 def choose_evenly(count: int, *, most: int) -> tuple[int, ...]:
-    """Which of a burst's `count` pictures to detect, `most` at the most: the last one, and others evenly before it."""
+    """Which of a burst's `count` pictures to detect, `most` at the most: the last, the first, and evenly in between."""
     chosen = min(most, count)
-    return tuple(round((number + 1) * count / chosen) - 1 for number in range(chosen))
+    if chosen < 2:
+        return tuple(range(count))[-1:]
+    return tuple(round(number * (count - 1) / (chosen - 1)) for number in range(chosen))
 
 
 def detect_frame(
@@ -138,8 +140,9 @@ def _follow(
     for shot, detections in zip(shots, found, strict=True):
         height, width = shot.picture.shape[:2]
         scene = Scene(shot.captured_at, (width, height), rules, configuration.post_processing.parked_after_seconds)
-        state = follow_camera(state, shot.picture, configuration.tracking)
-        state, named = track(state, detections, at=shot.captured_at, configuration=configuration.tracking)
+        tracking, is_frame = configuration.tracking, shot is shots[-1]
+        state = follow_camera(state, shot.picture, tracking)
+        state, named = track(state, detections, at=shot.captured_at, configuration=tracking, is_frame=is_frame)
         state, named, crossed = observe(state, named, scene)
         crossings += crossed
     return state, named, tuple(crossings)

@@ -41,10 +41,12 @@ class Track:
     box: Box
     seen_at: datetime
     hits: int = 1
+    """Pictures it was seen in, and below the frames among them: the other pictures of a burst are none."""
+    frames: int = 1
     missed: int = 0
-    """Frames since it was last seen."""
+    """Pictures since it was last seen."""
     track_id: int | None = None
-    """Given once it was seen often enough; never given twice by one state."""
+    """Given once it was seen in enough frames; never given twice by one state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import cv2
@@ -112,12 +112,18 @@ def test_identities_appear_once_a_road_user_was_seen_often_enough() -> None:
     assert identities == [None, 1, 1]
 
 
-def test_identities_are_carried_through_the_pictures_of_a_burst() -> None:
-    running = pipeline(LEFT_CAR, LIGHT)
-    moments = [NOON - timedelta(seconds=seconds) for seconds in (0.5, 0.25, 0)]
-    detected, state = detect_frame([Shot(street(), at) for at in moments], Frame(), pipeline=running)
-    assert detected.detections == (replace(LEFT_CAR, track_id=1), LIGHT)
-    assert state.at == detected.captured_at == NOON
+def test_identities_are_confirmed_by_bursts_not_by_their_pictures() -> None:
+    running = pipeline(LEFT_CAR, LIGHT, tracking=TrackingConfiguration(min_hits=2))
+    state: TrackerState | None = None
+    identities = []
+    for number in range(3):
+        moments = [NOON + timedelta(seconds=1.8 * number + offset) for offset in (-0.5, -0.25, 0)]
+        shots = [Shot(street(), at) for at in moments]
+        detected, state = detect_frame(shots, Frame(moments[-1]), pipeline=running, tracks=state)
+        identities.append([each.track_id for each in detected.detections])
+    assert identities == [[None, None], [1, None], [1, None]]
+    assert state
+    assert [(one.hits, one.frames) for one in state.tracks] == [(9, 3)]
 
 
 def test_frame_is_what_the_last_picture_of_its_burst_shows() -> None:
@@ -129,7 +135,7 @@ def test_frame_is_what_the_last_picture_of_its_burst_shows() -> None:
 
 @pytest.mark.parametrize(
     ("count", "most", "chosen"),
-    [(3, 1, (2,)), (3, 2, (1, 2)), (3, 3, (0, 1, 2)), (1, 3, (0,)), (0, 3, ()), (9, 3, (2, 5, 8))],
+    [(3, 1, (2,)), (3, 2, (0, 2)), (3, 3, (0, 1, 2)), (1, 3, (0,)), (0, 3, ()), (9, 3, (0, 4, 8))],
 )
 def test_pictures_to_detect_are_spread_evenly_and_end_with_the_last(
     count: int, most: int, chosen: tuple[int, ...]

@@ -78,13 +78,47 @@ def test_moving_car_gets_no_guessed_identity_between_sparse_frames() -> None:
     assert follow([(1.8 * n, [car(40 * n)]) for n in range(3)], AT_ONCE) == [[1], [2], [3]]
 
 
+BURST_SECONDS = (-0.5, -0.25, 0.0)
+
+
+def follow_bursts(
+    moving: Sequence[float], *, count: int, configuration: TrackingConfiguration = USUAL
+) -> list[list[int | None]]:
+    """The identities shown after each of `count` bursts 1.8 s apart, of cars 90 px one after the other, in px/s."""
+    state, identities = TrackerState(), []
+    for number in range(count):
+        named: tuple[Detection, ...] = ()
+        for offset in BURST_SECONDS:
+            seconds = 1.8 * number + offset
+            cars = [car(90 * place + speed * seconds) for place, speed in enumerate(moving)]
+            at = NOON + timedelta(seconds=seconds)
+            state, named = track(state, cars, at=at, configuration=configuration, is_frame=offset == 0)
+        identities.append([each.track_id for each in named])
+    return identities
+
+
+def test_identity_that_has_only_held_within_a_burst_is_not_shown() -> None:
+    assert follow_bursts([60], count=4) == [[None], [None], [1], [1]]
+
+
+def test_motion_seen_in_a_burst_carries_the_identity_to_the_next() -> None:
+    assert follow_bursts([60, 60], count=3, configuration=TrackingConfiguration(min_hits=2))[-1] == [1, 2]
+
+
+def test_identity_that_two_could_claim_after_a_gap_goes_to_neither() -> None:
+    one_of_two = [(0.6, [car(0), car(14)])]
+    assert follow([(0.0, [car(7)]), *one_of_two], AT_ONCE) == [[1], [2, 3]]
+    assert follow([(0.0, [car(7)]), (0.04, [car(0), car(14)])], AT_ONCE)[-1].count(1) == 1
+
+
 def test_next_car_in_the_place_of_one_that_was_moving_is_another() -> None:
     first = [(0.04 * n, [car(8 * n)]) for n in range(10)]
     assert follow([*first, (2.16, [car(72)])], AT_ONCE)[-1] == [2]
 
 
 def test_car_back_after_long_absence_is_another() -> None:
-    assert follow([(0, [car(10)]), (11, [car(10)])], AT_ONCE) == [[1], [2]]
+    assert follow([(0, [car(10)]), (5, [car(10)])], AT_ONCE) == [[1], [2]]
+    assert follow([(0, [car(10)]), (3.6, [car(10)])], AT_ONCE) == [[1], [1]]
 
 
 def test_car_unseen_for_more_frames_than_the_greatest_age_is_another() -> None:
