@@ -22,7 +22,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, CameraGroup, StreamState
-from tests.databases import database_url
 from tests.factories import make_camera
 from tests.processes import database_url
 from trafficmon.accounts.models import User

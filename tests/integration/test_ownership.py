@@ -26,7 +26,7 @@ from cameras.models import Camera, StreamState
 from cameras.ownership import OWNERSHIP_SECONDS, Ownership
 from tests.capturing import Seen, capturing, running, threads_of, wait_until
 from tests.clips import write_clip
-from tests.databases import database_url
+from tests.processes import database_url
 
 pytestmark = [pytest.mark.integration]
 
