@@ -1,0 +1,274 @@
+"""The whole pipeline under load: `make bench-pipeline ARGS="--cameras 50 --seconds 120 --weights PATH"`.
+
+Draws streets, serves them as cameras over RTSP, starts the real fleet (capture, detection, results, beat, web; no
+assessment), watches it through the live feed as a browser does, and prints one JSON line last. At the end all cameras
+are asked for more than the machine can do, and what is then detected is compared with ultralytics' own predict loop on
+the same weights and streets, before and after. With DATABASE_URL and REDIS_URL those are used; otherwise SQLite and a
+Redis of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+
+from tests.load.fleet import ROOT, Fleet, prepare_environment, running_fleet
+from tests.load.machine import Record
+from tests.load.streams import RtspFarm, generate_clips
+from tests.load.viewer import Viewer, percentiles
+
+CLIPS = 5
+INTERVAL_SECONDS = 1.8
+SATURATED_GOP_SECONDS = 0.4
+LOOK_SECONDS = 5.0
+OPEN_SECONDS, SETTLE_SECONDS = 60.0, 15.0
+CONVERGE_SECONDS, SATURATED_SECONDS = 60.0, 40.0
+BARE_SECONDS = 15.0
+RAMP = (10, 25, 40, 50, 60, 70, 80, 90, 100, 120, 140)
+RAMP_SECONDS = 40.0
+HELD_AGE_SECONDS, HELD_SHARE = 1.0, 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A running fleet, what watches it, and the cameras' addresses."""
+
+    fleet: Fleet
+    viewer: Viewer
+    urls: list[str]
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    clips = generate_clips(CLIPS, codec=options.codec, gop_seconds=options.gop)
+    most = max([options.cameras, *(options.series or ()), *(RAMP if options.ramp else ())])
+    with ExitStack() as pool:
+        folder = Path(pool.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        farm = pool.enter_context(RtspFarm(most, clips))
+        prepare_environment(folder / "run", options.weights, burst_detections=options.burst_detections, pool=pool)
+        bare = [] if options.no_saturation else [bare_loop_fps(options.weights, clips)]
+        session_key = _prepare_database()
+        print("figures of one run:", json.dumps(vars(options)))
+        fleet = pool.enter_context(
+            running_fleet(folder / "run", captures=options.captures, detection_threads=options.detection_threads)
+        )
+        fleet.servers["rtsp_server"] = farm.pids
+        viewer = Viewer(fleet.address, session_key)
+        viewer.start()
+        pool.callback(viewer.stop)
+        bench = Bench(fleet, viewer, farm.urls)
+        figures = _measure_as_asked(bench, options)
+        if not options.no_saturation:
+            figures["pipeline_fps"] = _saturate(bench, options, pool)
+        viewer.stop()
+        fleet.stop()
+        _print_complaints(folder / "run")
+        if bare:
+            bare.append(bare_loop_fps(options.weights, clips))
+            figures |= {"bare_loop_fps": round(statistics.fmean(bare), 2), "bare_loop_runs": bare}
+            figures["ratio"] = round(figures["pipeline_fps"] / figures["bare_loop_fps"], 3)
+    print(json.dumps(figures))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cameras", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=120.0, help="measured, after everything has settled")
+    parser.add_argument("--weights", required=True, help="OpenVINO folder, or any that ultralytics loads")
+    parser.add_argument("--codec", choices=("h264", "h265"), default="h264")
+    parser.add_argument("--gop", type=float, default=1.0, help="seconds between key frames")
+    parser.add_argument("--sampling", choices=("burst", "key_frame"), default="burst")
+    parser.add_argument("--burst-detections", type=int, choices=(1, 2, 3), default=1)
+    parser.add_argument("--captures", type=int, default=1, help="capture processes")
+    parser.add_argument("--detection-threads", type=int, default=2)
+    parser.add_argument("--series", type=int, nargs="*", help="also measure these numbers of cameras")
+    parser.add_argument("--ramp", action="store_true", help="find the most cameras that are held")
+    parser.add_argument("--no-saturation", action="store_true", help="leave out the comparison with the bare loop")
+    return parser
+
+
+def bare_loop_fps(weights: str, clips: list[Path]) -> float:
+    """Frames a second of ultralytics' own loop, alone on this machine."""
+    command = [sys.executable, "-m", "tests.load.bare_loop", "--weights", weights, "--seconds", str(BARE_SECONDS)]
+    ended = subprocess.run([*command, "--clip", *map(str, clips)], cwd=ROOT, check=True, capture_output=True, text=True)
+    return float(json.loads(ended.stdout.splitlines()[-1])["fps"])
+
+
+def _prepare_database() -> str:
+    """Tables, and a session of somebody who may see every camera."""
+    django.setup()
+    from django.core.management import call_command
+    from django.test import Client
+
+    from trafficmon.accounts.models import User
+    from trafficmon.accounts.roles import Role
+
+    call_command("migrate", verbosity=0)
+    User.objects.filter(username="bench").delete()
+    client = Client()
+    client.force_login(User.objects.create_user("bench", password=None, role=Role.ADMINISTRATOR))
+    return str(client.cookies["sessionid"].value)
+
+
+def _measure_as_asked(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
+    _want(bench, options.cameras, sampling=options.sampling)
+    figures = _measure(bench, options.cameras, options.seconds)
+    if options.series:
+        figures["series"] = [_step(bench, count, options) for count in sorted(options.series)]
+    if options.ramp:
+        steps = list(_climb(bench, options))
+        held = [step["cameras"] for step in steps if step["held"]]
+        figures |= {"ramp": steps, "cameras_held": max(held, default=0)}
+    return figures
+
+
+def _want(bench: Bench, count: int, *, sampling: str, interval: float = INTERVAL_SECONDS) -> None:
+    """Let the fleet read the first `count` cameras and no others."""
+    from cameras.models import Camera, Wanted
+
+    known = set(Camera.objects.filter(name__startswith="bench ").values_list("name", flat=True))
+    names = [f"bench {number:03}" for number in range(1, count + 1)]
+    for name, url in zip(names, bench.urls, strict=False):
+        if name not in known:
+            Camera.objects.create(name=name, source=url)
+    cameras = Camera.objects.filter(name__startswith="bench ")
+    cameras.exclude(name__in=names).update(wanted=Wanted.STOPPED)
+    cameras.filter(name__in=names).update(wanted=Wanted.RUNNING, sampling=sampling, frame_interval=interval)
+    _wait_until_seen(bench, count)
+    time.sleep(SETTLE_SECONDS)
+
+
+def _wait_until_seen(bench: Bench, count: int) -> None:
+    """Until the browser has seen a fresh picture of so many cameras; raises RuntimeError where it does not."""
+    began = time.time()
+    until = time.monotonic() + OPEN_SECONDS + count
+    while len({sight.camera_id for sight in bench.viewer.since(began)}) < count:
+        bench.fleet.check()
+        if time.monotonic() > until:
+            raise RuntimeError("not every camera was seen in time: see the logs")
+        time.sleep(0.5)
+
+
+def _measure(bench: Bench, cameras: int, seconds: float) -> dict[str, Any]:
+    """What happens within so many seconds from now."""
+    record = Record(bench.fleet.pids)
+    before, began, began_at = bench.fleet.figures(), time.monotonic(), time.time()
+    record.look(began)
+    while (left := began + seconds - time.monotonic()) > 0:
+        time.sleep(min(LOOK_SECONDS, left))
+        record.look(time.monotonic())
+        bench.fleet.check()
+    took, after = time.monotonic() - began, bench.fleet.figures()
+    return _summary(bench, cameras, took, _differences(before, after), record) | {
+        "published_seconds": percentiles([sight.age_seconds for sight in bench.viewer.since(began_at)]),
+        "seen_per_second": round(len(bench.viewer.since(began_at)) / took, 2),
+        "stretch": after.get("frame_interval_stretch", 1.0),
+    }
+
+
+def _summary(bench: Bench, cameras: int, took: float, counted: dict[str, float], record: Record) -> dict[str, Any]:
+    memory = record.memory()
+    own = {kind: each["rss_mb"] for kind, each in memory.items() if kind != "rtsp_server"}
+    dropped = {
+        name.partition("{reason=")[2].rstrip("}"): round(value)
+        for name, value in counted.items()
+        if name.startswith("frames_dropped_total")
+    }
+    return {
+        "bench": "pipeline",
+        "cameras": cameras,
+        "seconds": round(took, 1),
+        "offered_per_second": round(_total(counted, "frames_captured_total") / took, 2),
+        "completed_per_second": round(_total(counted, "detection_total") / took, 2),
+        "dropped": {reason: count for reason, count in dropped.items() if count},
+        "cpu_cores": record.cpu_cores(),
+        "memory": memory,
+        "rss_mb_per_camera": round(sum(own.values()) / cameras, 1),
+        "open_files": record.files(),
+    }
+
+
+def _differences(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    return {name: value - before.get(name, 0.0) for name, value in after.items()}
+
+
+def _total(counted: dict[str, float], name: str) -> float:
+    return sum(value for key, value in counted.items() if key.partition("{")[0] == name)
+
+
+def _step(bench: Bench, count: int, options: argparse.Namespace) -> dict[str, Any]:
+    """A short measurement with so many cameras, in one row."""
+    _want(bench, count, sampling=options.sampling)
+    found = _measure(bench, count, RAMP_SECONDS)
+    kept = (
+        "cameras",
+        "offered_per_second",
+        "completed_per_second",
+        "dropped",
+        "published_seconds",
+        "cpu_cores",
+        "stretch",
+    )
+    row = {name: found[name] for name in kept} | {"rss_mb_per_camera": found["rss_mb_per_camera"]}
+    wanted = HELD_SHARE * count / INTERVAL_SECONDS
+    row["held"] = (found["published_seconds"]["p95"] or 9) < HELD_AGE_SECONDS and found[
+        "completed_per_second"
+    ] >= wanted
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def _climb(bench: Bench, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Ever more cameras, until they are not held twice in a row."""
+    missed = 0
+    for count in RAMP:
+        row = _step(bench, count, options)
+        missed = 0 if row["held"] else missed + 1
+        yield row
+        if missed == 2:
+            return
+
+
+def _saturate(bench: Bench, options: argparse.Namespace, pool: ExitStack) -> float:
+    """Frames detected a second when all cameras ask for more than can be done, once the fleet has found its pace.
+
+    One picture a sample, as the bare loop does no decoding either; key frames come often enough that none is waited for.
+    """
+    clips = generate_clips(CLIPS, codec=options.codec, gop_seconds=SATURATED_GOP_SECONDS)
+    farm = pool.enter_context(RtspFarm(options.cameras, clips))
+    from cameras.models import Camera
+
+    for number, url in enumerate(farm.urls, start=1):
+        camera = Camera.objects.get(name=f"bench {number:03}")
+        camera.source = url
+        camera.save(update_fields=["source"])
+    _want(bench, options.cameras, sampling="key_frame", interval=SATURATED_GOP_SECONDS)
+    time.sleep(CONVERGE_SECONDS)
+    found = _measure(bench, options.cameras, SATURATED_SECONDS)
+    print("saturated:", json.dumps(found), flush=True)
+    return float(found["completed_per_second"])
+
+
+def _print_complaints(folder: Path) -> None:
+    """What the fleet logged at warning or above, the first lines of each process."""
+    for log in sorted(folder.glob("*.log")):
+        lines = [
+            line for line in log.read_text(errors="replace").splitlines() if "level=" in line or "Traceback" in line
+        ]
+        print(f"{log.name}: {len(lines)} lines at warning or above", *lines[:5], sep="\n  ")
+
+
+if __name__ == "__main__":
+    main()
