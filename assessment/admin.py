@@ -58,8 +58,8 @@ class AssessmentAdmin(ReadOnlyAdmin):
 class AlertAdmin(ReadOnlyAdmin):
     """Every alert raised."""
 
-    list_display = ("opened_at", "camera", "risk_level", "risk_type", "state", "times_seen", "acknowledged_by")
-    list_filter = ("state", "risk_level", "risk_type", "camera")
+    list_display = ("opened_at", "camera", "kind", "risk_level", "risk_type", "state", "times_seen", "acknowledged_by")
+    list_filter = ("kind", "state", "risk_level", "risk_type", "camera")
     list_select_related = ("camera", "acknowledged_by")
     date_hierarchy = "opened_at"
 

@@ -1,4 +1,4 @@
-"""Alerts as they are kept: opened and continued by verdicts, acknowledged by people, closed by time."""
+"""Alerts about dangers as they are kept: opened and continued by verdicts, acknowledged by people, closed by time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def apply_verdicts(frame_result_id: int) -> list[AlertChange]:
     camera = Camera.objects.select_for_update(no_key=True).get(pk=row.camera_id)
     frame = detected_frame(row)
     sightings = [_sighting(verdict, frame) for verdict in verdicts.values()]
-    live = [_live_alert(alert) for alert in Alert.objects.live().filter(camera=row.camera_id)]
+    live = [_live_alert(alert) for alert in Alert.objects.dangers().live().filter(camera=row.camera_id)]
     matches = match_sightings(live, sightings, policy_of(camera))
     return [_apply(match, verdicts[match.sighting.assessment_id], row.camera_id) for match in matches]
 
@@ -140,7 +140,7 @@ def forget_alerts(*, before: datetime) -> int:
 
 def close_unseen(*, now: datetime) -> list[AlertChange]:
     """Close the alerts whose danger has not been seen for their camera's time."""
-    live = Alert.objects.live().select_related("camera")
+    live = Alert.objects.dangers().live().select_related("camera")
     over = [alert for alert in live if is_over(alert.last_seen_at, now, policy_of(alert.camera))]
     return [
         AlertChange(alert.pk, "closed", RiskLevel(alert.risk_level))

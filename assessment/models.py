@@ -219,6 +219,13 @@ class Evidence(models.Model):
         return f"{self.assessment_id} {self.kind}"
 
 
+class AlertKind(models.TextChoices):
+    """What an alert is about."""
+
+    DANGER = "danger", _("danger")
+    CAMERA_LOST = "camera_lost", _("camera lost")
+
+
 class AlertState(models.TextChoices):
     """Where an alert stands with the operator."""
 
@@ -232,14 +239,26 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Open or acknowledged: those that can still be continued."""
         return self.exclude(state=AlertState.CLOSED)
 
+    def dangers(self) -> Self:
+        """Those that verdicts raised: what continues, escalates and ends by not being seen."""
+        return self.filter(kind=AlertKind.DANGER)
+
+    def cameras_lost(self) -> Self:
+        """Those about cameras that give no pictures."""
+        return self.filter(kind=AlertKind.CAMERA_LOST)
+
     def visible_to(self, user: User) -> Self:
         """Those of the cameras that `user` may see."""
         return self.filter(camera__in=Camera.objects.visible_to(user))
 
 
 class Alert(models.Model):
-    """One danger that an operator sees, however many frames show it."""
+    """One danger that an operator sees, however many frames show it; or one camera that is gone.
 
+    Of a lost camera `opened_at` is since when it is gone, its type is `other`, and it has no place and no verdict.
+    """
+
+    kind = models.CharField(_("kind"), max_length=16, choices=AlertKind.choices, default=AlertKind.DANGER)
     camera = models.ForeignKey(Camera, models.CASCADE, related_name="alerts", verbose_name=_("camera"))
     assessment = models.ForeignKey(
         Assessment, models.SET_NULL, null=True, related_name="alerts", verbose_name=_("latest assessment")
@@ -272,6 +291,12 @@ class Alert(models.Model):
             models.Index(fields=("last_seen_at",), condition=~Q(state="closed"), name="alert_live_by_last_seen"),
         ]
         constraints = [
+            models.CheckConstraint(condition=Q(kind__in=AlertKind.values), name="alert_kind_known"),
+            models.UniqueConstraint(
+                fields=("camera",),
+                condition=Q(kind="camera_lost") & ~Q(state="closed"),
+                name="one_live_alert_per_lost_camera",
+            ),
             models.CheckConstraint(condition=Q(state__in=AlertState.values), name="alert_state_known"),
             models.CheckConstraint(
                 condition=Q(risk_level__in=list(RiskLevel)) & Q(risk_type__in=list(RiskType)), name="alert_risk_known"
@@ -284,7 +309,13 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.camera}: {self.risk_type} {self.risk_level}"
+        return f"{self.camera}: {self.name} {self.risk_level}"
+
+    @property
+    def name(self) -> str:
+        """What it is called on pages."""
+        is_danger = self.kind == AlertKind.DANGER
+        return str(self.get_risk_type_display() if is_danger else self.get_kind_display())
 
 
 class LineCount(models.Model):

@@ -40,6 +40,9 @@ def record_state(camera_id: int, state: StreamState, *, error: str = "", now: da
     wanted = Wanted.STOPPED if state is StreamState.STOPPED else Wanted.RUNNING
     camera = Camera.objects.filter(pk=camera_id, wanted=wanted)
     short = error[: Camera._meta.get_field("last_error").max_length]
+    # A camera that is stale before it is offline has been gone since then.
+    if state is StreamState.OFFLINE and camera.filter(state=StreamState.STALE).update(state=state, last_error=short):
+        return True
     if camera.exclude(state=state).update(state=state, state_since=now, last_error=short):
         return True
     camera.exclude(last_error=short).update(last_error=short)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, counts, evidence, results
+from assessment import alerts, camera_lost, counts, evidence, results
 from assessment.keys import KEY_ID
 from assessment.models import Assessment, FrameResult
-from cameras.frames import FrameRef
+from cameras.frames import FrameRef, connect_redis
 from cameras.health import mark_stale
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 MOST_WAKE_UPS = 100
 FORGETTING_SECONDS = 30.0
 """Of each minute at the most; what is left goes in the next."""
+WATCH_KEY, WATCH_SECONDS = "sweep:since", 30
+"""Since when sweeps follow one another without a gap of so many seconds."""
 WAKE_AFTER = timedelta(seconds=3)
 """A question this old should have been taken: its wake-up may be lost."""
 
@@ -35,10 +37,10 @@ def sweep_unfinished() -> list[WakeUp]:
     """End what is overdue and say what has to be woken again."""
     now = utc_now()
     overdue = results.expire_overdue(now=now)
-    for change in alerts.close_unseen(now=now):
-        publish.publish_alert(change.alert_id, change.change)
     for camera_id in mark_stale(now):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
+    for change in [*alerts.close_unseen(now=now), *_watch_cameras(now)]:
+        publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
     return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *_forgotten_frames()]
@@ -66,6 +68,21 @@ def _end_overdue(ref: FrameRef, *, is_stored: bool) -> bool:
     if returned.dropped or returned.wake:
         log.warning("frame.worker_lost", camera_id=ref.camera_id, dropped=returned.dropped)
     return returned.wake
+
+
+def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
+    """Alerts about lost cameras that end and begin.
+
+    A fleet that has just been started gives its cameras their time: how long they were gone before, nobody watched.
+    """
+    grace = timedelta(seconds=settings.ENVIRONMENT.camera_lost_seconds)
+    client = connect_redis()
+    begun = now.timestamp() if client.set(WATCH_KEY, now.timestamp(), nx=True) else float(client.get(WATCH_KEY) or 0)
+    client.expire(WATCH_KEY, WATCH_SECONDS)
+    ended = camera_lost.close_found(now=now)
+    if now.timestamp() - begun < grace.total_seconds():
+        return ended
+    return [*ended, *camera_lost.open_lost(now=now, grace=grace)]
 
 
 def _forgotten_questions() -> list[WakeUp]:

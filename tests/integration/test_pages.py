@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from assessment.models import Alert, AlertState, Assessment
+from assessment.models import Alert, AlertKind, AlertState, Assessment
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera, CameraGroup
 from tests.factories import NOON, make_camera, record
@@ -121,6 +121,36 @@ def test_alert_page_takes_four_queries(django_assert_num_queries: Any) -> None:
     client = browser(user)
     with django_assert_num_queries(4):
         client.get(f"/alerts/{alert.pk}/")
+
+
+def lose(camera: Camera, **fields: Any) -> Alert:
+    return Alert.objects.create(
+        kind=AlertKind.CAMERA_LOST,
+        camera=camera,
+        risk_type=RiskType.OTHER,
+        risk_level=RiskLevel.LOW,
+        description="The camera broke the connection.",
+        **{"opened_at": NOON, "last_seen_at": NOON, **fields},
+    )
+
+
+def test_page_of_a_lost_camera_says_how_long_it_was_gone(django_assert_num_queries: Any) -> None:
+    user = make_user()
+    alert = lose(camera_of(user, name="Bridge"), state=AlertState.CLOSED, closed_at=NOON + timedelta(seconds=185))
+    client = browser(user)
+    with django_assert_num_queries(3):
+        said = client.get(f"/alerts/{alert.pk}/").content.decode()
+    assert all(words in said for words in ("Bridge", "The camera broke the connection.", "3 min 5 s"))
+    assert "Acknowledge" not in said
+
+
+@pytest.mark.parametrize(("kind", "found"), [("", 2), ("danger", 1), ("camera_lost", 1), ("nonsense", 0)])
+def test_alert_list_is_narrowed_to_a_kind(kind: str, found: int) -> None:
+    user = make_user()
+    camera = camera_of(user)
+    raise_alert(camera)
+    lose(camera)
+    assert len(browser(user).get(f"/alerts/?kind={kind}").context["page"].object_list) == found
 
 
 @pytest.mark.parametrize(

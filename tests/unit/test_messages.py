@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from assessment.judge import facts_of
-from assessment.models import Alert, AlertState, Assessment, FrameResult
+from assessment.models import Alert, AlertKind, AlertState, Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera, StreamState
@@ -267,6 +267,7 @@ def test_alert_is_spelled_exactly() -> None:
         "type": "alert",
         "data": {
             "alertId": 5,
+            "kind": "danger",
             "change": "acknowledged",
             "replayed": False,
             "cameraId": 7,
@@ -288,6 +289,44 @@ def test_alert_is_spelled_exactly() -> None:
             "secondsLeft": 58.0,
             "acknowledgedAt": "2026-05-04T12:00:05.000Z",
             "acknowledgedBy": "op",
+        },
+    }
+
+
+def test_alert_of_a_lost_camera_is_spelled_exactly() -> None:
+    alert = Alert(
+        id=6,
+        kind=AlertKind.CAMERA_LOST,
+        camera=Camera(id=7, name="Junction"),
+        risk_type=RiskType.OTHER,
+        risk_level=RiskLevel.LOW,
+        state=AlertState.OPEN,
+        description="Nothing listens at this address and port.",
+        opened_at=NOON,
+        last_seen_at=NOON + timedelta(seconds=30),
+    )
+    message = compose.alert_message(alert, change=AlertChange.OPENED, now=NOON + timedelta(seconds=300))
+    assert spelled(message) == {
+        "type": "alert",
+        "data": {
+            "alertId": 6,
+            "kind": "camera_lost",
+            "change": "opened",
+            "replayed": False,
+            "cameraId": 7,
+            "cameraName": "Junction",
+            "state": "open",
+            "riskLevel": "low",
+            "type": "other",
+            "typeName": "camera lost",
+            "riskTypes": [],
+            "description": "Nothing listens at this address and port.",
+            "bbox": [],
+            "trackIds": [],
+            "timesSeen": 1,
+            "openedAt": "2026-05-04T12:00:00.000Z",
+            "lastSeenAt": "2026-05-04T12:00:30.000Z",
+            "continues": True,
         },
     }
 

@@ -19,7 +19,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from assessment.alert_policy import is_stale
 from assessment.alerts import acknowledge, policy_of
-from assessment.models import LEVEL_CHOICES, Alert, AlertState, Assessment, Evidence, EvidenceKind
+from assessment.camera_lost import spell_duration
+from assessment.models import LEVEL_CHOICES, Alert, AlertKind, AlertState, Assessment, Evidence, EvidenceKind
 from assessment.results import detected_frame
 from assessment.risk import RiskLevel
 from cameras.models import Camera
@@ -36,6 +37,7 @@ ALERTS_ON_A_PAGE = 25
 class AlertFilter(forms.Form):
     """What the list is narrowed to; it lives in the URL."""
 
+    kind = forms.ChoiceField(label=_("Kind"), required=False, choices=[("", _("all kinds")), *AlertKind.choices])
     level = forms.ChoiceField(
         label=_("Level"),
         required=False,
@@ -54,7 +56,7 @@ class AlertFilter(forms.Form):
         """The alerts that match; a value that means nothing matches nothing."""
         if not self.is_valid():
             return alerts.none()
-        wanted = {"risk_level": "level", "state": "state", "camera": "camera"}
+        wanted = {"kind": "kind", "risk_level": "level", "state": "state", "camera": "camera"}
         chosen = {field: self.cleaned_data[name] for field, name in wanted.items() if self.cleaned_data[name]}
         return alerts.filter(**chosen)
 
@@ -94,6 +96,8 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
     """One alert with what explains it."""
     user = cast("User", request.user)
     alert = get_object_or_404(_shown(user), pk=alert_id)
+    if alert.kind == AlertKind.CAMERA_LOST:
+        return render(request, "dashboard/camera_lost.html", _loss(alert, user))
     assessment = alert.assessment
     pictures = {each.kind: each for each in assessment.evidence.all()} if assessment else {}
     frame = detected_frame(assessment.frame_result) if assessment else None
@@ -109,6 +113,16 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
         "may_operate": user.may(Role.OPERATOR),
     }
     return render(request, "dashboard/alert.html", context)
+
+
+def _loss(alert: Alert, user: User) -> dict[str, object]:
+    """What is known of a camera that is or was gone."""
+    return {
+        "alert": alert,
+        "gone_for": spell_duration(((alert.closed_at or utc_now()) - alert.opened_at).total_seconds()),
+        "may_operate": user.may(Role.OPERATOR),
+        "may_configure": user.is_staff and user.has_perm("cameras.change_camera"),
+    }
 
 
 def _judged_box(assessment: Assessment, frame: DetectedFrame) -> Box:

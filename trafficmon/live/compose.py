@@ -7,7 +7,7 @@ from datetime import datetime
 
 from assessment.alert_policy import is_stale, seconds_left
 from assessment.alerts import policy_of
-from assessment.models import Alert, Assessment, FrameResult
+from assessment.models import Alert, AlertKind, Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera, StreamState
@@ -128,9 +128,9 @@ def _result(assessment: Assessment) -> DangerousDrivingResult:
 
 def alert_message(alert: Alert, *, change: AlertChange, now: datetime, replayed: bool = False) -> AlertMessage:
     """Where the alert stands; `alert.camera` and `alert.acknowledged_by` should be loaded."""
-    policy = policy_of(alert.camera)
-    return AlertMessage(
+    message = AlertMessage(
         alert_id=alert.pk,
+        kind=AlertKind(alert.kind).value,
         change=change,
         replayed=replayed,
         camera_id=alert.camera_id,
@@ -138,7 +138,7 @@ def alert_message(alert: Alert, *, change: AlertChange, now: datetime, replayed:
         state=alert.state,
         risk_level=RiskLevel(alert.risk_level),
         type=RiskType(alert.risk_type),
-        type_name_shown=alert.get_risk_type_display(),
+        type_name_shown=alert.name,
         risk_types=tuple(alert.risk_types),
         description=alert.description,
         bbox=tuple(alert.place),
@@ -146,14 +146,23 @@ def alert_message(alert: Alert, *, change: AlertChange, now: datetime, replayed:
         times_seen=alert.times_seen,
         opened_at=spell(alert.opened_at),
         last_seen_at=spell(alert.last_seen_at),
-        continues=alert.closed_at is None and not is_stale(alert.last_seen_at, now, policy),
-        stale_at=spell(alert.last_seen_at + policy.stale_after),
-        closes_at=spell(alert.last_seen_at + policy.close_after),
-        seconds_left=round(seconds_left(alert.last_seen_at, now, policy), 1) if alert.closed_at is None else 0.0,
+        continues=alert.closed_at is None,
         acknowledged_at=spell(alert.acknowledged_at) if alert.acknowledged_at else None,
         acknowledged_by=alert.acknowledged_by.get_username() if alert.acknowledged_by else None,
         closed_at=spell(alert.closed_at) if alert.closed_at else None,
     )
+    return message if alert.kind == AlertKind.CAMERA_LOST else message.model_copy(update=_countdown(alert, now))
+
+
+def _countdown(alert: Alert, now: datetime) -> dict[str, object]:
+    """When a danger is no longer taken for continuing, and when it ends unless it is seen again."""
+    policy, is_live = policy_of(alert.camera), alert.closed_at is None
+    return {
+        "continues": is_live and not is_stale(alert.last_seen_at, now, policy),
+        "stale_at": spell(alert.last_seen_at + policy.stale_after),
+        "closes_at": spell(alert.last_seen_at + policy.close_after),
+        "seconds_left": round(seconds_left(alert.last_seen_at, now, policy), 1) if is_live else 0.0,
+    }
 
 
 def camera_status(camera: Camera) -> CameraStatus:

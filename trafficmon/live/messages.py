@@ -185,6 +185,8 @@ class AlertMessage(Outgoing):
     type_name: ClassVar[str] = "alert"
 
     alert_id: int
+    kind: Literal["danger", "camera_lost"] = "danger"
+    """A lost camera is no danger: it has no place, its `type` is `other`, and it does not end by not being seen."""
     change: AlertChange
     replayed: bool = False
     """Told again, to a page that has just opened or at a heartbeat: nothing changed at this moment."""
@@ -202,9 +204,10 @@ class AlertMessage(Outgoing):
     opened_at: str
     last_seen_at: str
     continues: bool
-    stale_at: str
-    closes_at: str
-    seconds_left: float
+    stale_at: str | None = None
+    closes_at: str | None = None
+    seconds_left: float | None = None
+    """These three are of dangers only."""
     acknowledged_at: str | None = None
     acknowledged_by: str | None = None
     closed_at: str | None = None

@@ -30,6 +30,7 @@ class Environment(BaseSettings):
     server_port: int = Field(default=5000, ge=1, le=65535)
     frame_interval: float = Field(default=1.8, ge=0.04, le=3600)
     alert_pause_seconds: float = Field(default=3.0, ge=0, le=3600)
+    camera_lost_seconds: float = Field(default=30, ge=1, le=86400)
     max_concurrent_streams: int = Field(default=200, ge=1)
     backend_base_url: str = "http://localhost:9090/api"
     model_config_path: Path = Path("model_config.yaml")

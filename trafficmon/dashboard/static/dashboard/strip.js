@@ -7,6 +7,9 @@ const { gettext, interpolate } = window;
 const SEVERITY = { high: 3, medium: 2, low: 1, none: 0 };
 const LEVELS = { high: gettext("high"), medium: gettext("medium"), low: gettext("low"), none: gettext("none") };
 const MOST_CARDS = 30;
+/** More cameras lost than this, as when a switch dies, share one card. */
+const MOST_LOST_CARDS = 3;
+const NAMED = 6;
 
 /** Dispatches `point` ({cameraId, pointed}) while the reader looks at a card. */
 export class Strip extends EventTarget {
@@ -17,7 +20,9 @@ export class Strip extends EventTarget {
   #announcer;
   #mayOperate;
   #types;
+  #lostPage;
   #alerts = new Map();
+  #group = null;
 
   constructor(root) {
     super();
@@ -28,6 +33,7 @@ export class Strip extends EventTarget {
     this.#announcer = root.querySelector("#announcer");
     this.#mayOperate = this.#list.dataset.mayOperate === "yes";
     this.#types = JSON.parse(this.#list.dataset.types);
+    this.#lostPage = this.#list.dataset.lost;
   }
 
   take(alert) {
@@ -66,10 +72,11 @@ export class Strip extends EventTarget {
 
   #keep(alert, card) {
     this.#alerts.set(alert.alertId, { alert, card });
+    card.dataset.kind = alert.kind;
     card.dataset.level = alert.riskLevel;
     card.dataset.state = alert.state;
     const part = (name) => card.querySelector(`[data-part="${name}"]`);
-    part("level").textContent = LEVELS[alert.riskLevel];
+    part("level").textContent = isLoss(alert) ? gettext("lost") : LEVELS[alert.riskLevel];
     part("type").textContent = this.#typeName(alert);
     part("words").textContent = alert.description;
     part("link").href = `/alerts/${alert.alertId}/`;
@@ -78,19 +85,32 @@ export class Strip extends EventTarget {
   }
 
   /** In the page's language; what is of no known kind is called what the model called it. */
-  #typeName({ type, typeName, riskTypes }) {
+  #typeName({ kind, cameraName, type, typeName, riskTypes }) {
+    if (kind === "camera_lost") return cameraName;
     const name = this.#types[type] ?? typeName;
     return type === "other" ? riskTypes[0] ?? name : name;
   }
 
   #age(alert, card) {
+    if (isLoss(alert)) this.#ageLoss(alert, card);
+    else this.#ageDanger(alert, card);
+  }
+
+  /** A lost camera does not count down: it stays until the camera is back. */
+  #ageLoss(alert, card) {
+    card.dataset.continues = "yes";
+    card.querySelector('[data-part="where"]').textContent = [interpolate(gettext("gone since %s"), [spellMoment(alert.openedAt)]), spellAge(secondsSince(alert.openedAt))].join(" · ");
+    card.querySelector('[data-part="state"]').textContent = alert.state === "acknowledged" ? seenBy(alert) : gettext("camera lost");
+  }
+
+  #ageDanger(alert, card) {
     const continues = serverNow() < Date.parse(alert.staleAt);
     const left = Math.max(0, -secondsSince(alert.closesAt));
     card.dataset.continues = continues ? "yes" : "no";
     card.querySelector('[data-part="where"]').textContent = [alert.cameraName, spellMoment(alert.openedAt), interpolate(gettext("seen %s×"), [alert.timesSeen]), spellAge(secondsSince(alert.lastSeenAt))].join(" · ");
     card.querySelector('[data-part="left"]').value = left;
     const standing = continues ? gettext("continues") : interpolate(gettext("gone, closes in %s s"), [Math.ceil(left)]);
-    const seen = alert.state === "acknowledged" ? interpolate(gettext("seen by %s"), [alert.acknowledgedBy ?? "–"]) : "";
+    const seen = alert.state === "acknowledged" ? seenBy(alert) : "";
     card.querySelector('[data-part="state"]').textContent = [standing, seen].filter(Boolean).join(" · ");
   }
 
@@ -113,7 +133,7 @@ export class Strip extends EventTarget {
     const open = ({ alert }) => (alert.state === "open" ? 1 : 0);
     const sorted = [...this.#alerts.values()].sort((a, b) =>
       open(b) - open(a) || SEVERITY[b.alert.riskLevel] - SEVERITY[a.alert.riskLevel] || b.alert.openedAt.localeCompare(a.alert.openedAt));
-    const wanted = sorted.slice(0, MOST_CARDS).map(({ card }) => card);
+    const wanted = [...new Set(this.#cards(sorted))].slice(0, MOST_CARDS);
     const shown = [...this.#list.children];
     // Moving a card that is in its place would take the focus from its button.
     if (wanted.length !== shown.length || wanted.some((card, index) => card !== shown[index])) this.#list.replaceChildren(...wanted);
@@ -121,11 +141,37 @@ export class Strip extends EventTarget {
     this.#calm.hidden = this.#alerts.size > 0;
   }
 
+  /** The card of each alert; of many lost cameras one card, in the place of the first of them. */
+  #cards(sorted) {
+    const lost = sorted.filter(({ alert }) => isLoss(alert)).map(({ alert }) => alert);
+    if (lost.length <= MOST_LOST_CARDS) return sorted.map(({ card }) => card);
+    this.#group ??= this.#newGroup();
+    const part = (name) => this.#group.querySelector(`[data-part="${name}"]`);
+    const unseen = lost.filter(({ state }) => state === "open").length;
+    this.#group.dataset.state = unseen ? "open" : "acknowledged";
+    part("type").textContent = interpolate(gettext("%s cameras lost"), [lost.length]);
+    part("where").textContent = interpolate(gettext("first gone since %s"), [spellMoment(lost.map(({ openedAt }) => openedAt).sort()[0])]);
+    const names = lost.map(({ cameraName }) => cameraName).sort(byName).slice(0, NAMED).join(", ");
+    part("words").textContent = lost.length > NAMED ? interpolate(gettext("%s and %s more"), [names, lost.length - NAMED]) : names;
+    part("state").textContent = unseen ? interpolate(gettext("%s not acknowledged"), [unseen]) : gettext("all seen");
+    return sorted.map(({ alert, card }) => (isLoss(alert) ? this.#group : card));
+  }
+
+  #newGroup() {
+    const card = this.#template.content.firstElementChild.cloneNode(true);
+    Object.assign(card.dataset, { kind: "camera_lost", level: "low", continues: "yes", alert: "lost" });
+    card.querySelector('[data-part="level"]').textContent = gettext("lost");
+    card.querySelector('[data-part="link"]').href = this.#lostPage;
+    return card;
+  }
+
   #announce(alert) {
     const { change, cameraName: camera, description: words, riskLevel } = alert;
     if (change !== "opened" && change !== "escalated") return;
-    flash(this.#alerts.get(alert.alertId)?.card);
-    if (change === "escalated") this.#announcer.textContent = interpolate(gettext("Risk has risen to %(level)s at %(camera)s: %(words)s"), { level: LEVELS[riskLevel], camera, words }, true);
+    const { card } = this.#alerts.get(alert.alertId) ?? {};
+    flash(card?.isConnected ? card : this.#group);
+    if (isLoss(alert)) this.#announcer.textContent = interpolate(gettext("Camera lost: %(camera)s. %(words)s"), { camera, words }, true);
+    else if (change === "escalated") this.#announcer.textContent = interpolate(gettext("Risk has risen to %(level)s at %(camera)s: %(words)s"), { level: LEVELS[riskLevel], camera, words }, true);
     else if (riskLevel === "high") this.#announcer.textContent = interpolate(gettext("High risk at %(camera)s: %(words)s"), { camera, words }, true);
   }
 
@@ -141,6 +187,16 @@ export class Strip extends EventTarget {
     const { data } = await answer.json();
     this.take({ ...data, change: "acknowledged" });
   }
+}
+
+const byName = new Intl.Collator(document.documentElement.lang, { numeric: true }).compare;
+
+function isLoss({ kind }) {
+  return kind === "camera_lost";
+}
+
+function seenBy({ acknowledgedBy }) {
+  return interpolate(gettext("seen by %s"), [acknowledgedBy ?? "–"]);
 }
 
 function flash(card) {
