@@ -6,6 +6,7 @@ import base64
 from datetime import datetime
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -25,12 +26,23 @@ from django.views.decorators.http import require_POST
 
 from cameras.addresses import mask_credentials, unmask
 from cameras.forms import CameraForm
+from cameras.frames import connect_redis
+from cameras.load import skipped_of
 from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
 from cameras.sources import Probe, UnableToOpen, probe
 
 PROBE_SECONDS = 8.0
 COUNTING_SECONDS = 0.2
 """The longest interval between frames at which counting is of use: at a longer one most vehicles cross unseen."""
+SKIPPED_NAMES = {
+    "superseded": _("a newer picture came first"),
+    "stale": _("too old when its turn came"),
+    "lost": _("picture gone from Redis"),
+    "unreadable": _("picture damaged"),
+    "failed": _("detection failed"),
+    "worker_lost": _("its worker died"),
+}
+"""What the reasons of `frames_dropped_total` are called; others are shown by their code."""
 
 
 @admin.register(CameraGroup)
@@ -95,10 +107,13 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     search_fields = ("name", "group__name")
     actions = ("start", "stop", "detection_on", "detection_off")
-    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error", "reading_cost")
+    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error", "reading_cost", "skipped")
     fieldsets = (
         (None, {"fields": ("name", "group", "source", "detection_source", "wanted")}),
-        (_("Seen"), {"fields": (("state_badge", "state_for"), "last_frame_at", "last_error", "reading_cost")}),
+        (
+            _("Seen"),
+            {"fields": (("state_badge", "state_for"), "last_frame_at", "last_error", "reading_cost", "skipped")},
+        ),
         (
             _("Analysis"),
             {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled")},
@@ -133,6 +148,17 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         text = _("%(pictures).0f pictures decoded a sample, %(load).1f %% of a core; a key frame every %(key).1f s")
         figures = {"pictures": camera.decoded_per_sample, "load": 100 * camera.decode_load}
         return text % {**figures, "key": camera.key_frame_seconds or 0}
+
+    @admin.display(description=_("skipped"), empty_value="–")
+    def skipped(self, camera: Camera) -> str | None:
+        """How many of its frames were given up lately, and why."""
+        try:
+            since, counts = skipped_of(connect_redis(), camera.pk)
+        except redis.RedisError:
+            return None
+        reasons = [f"{SKIPPED_NAMES.get(reason, reason)}: {count}" for reason, count in sorted(counts.items())]
+        shown = ", ".join(map(str, reasons)) or _("none")
+        return _("since %(time)s: %(counts)s") % {"time": date_format(localtime(since), "H:i"), "counts": shown}
 
     @admin.display(description=_("source"))
     def where(self, camera: Camera) -> str:

@@ -22,6 +22,7 @@ from assessment.judge import ask_under_lease, judge
 from assessment.models import Assessment, FrameResult
 from assessment.risk import RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
+from cameras.load import note_skipped, note_taken
 from cameras.models import Camera
 from detection.backends import load_detector
 from detection.detect import (
@@ -80,6 +81,7 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
     with ExitStack() as on_failure:
         # The next frame must not wait for the wake-up that this failure keeps from being sent.
         on_failure.callback(store.finish, ref, waking=False)
+        note_taken(store.client, camera_id)
         wake_ups = _detect(ref)
         on_failure.pop_all()
     return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(ref) else wake_ups
@@ -171,6 +173,7 @@ def _give_up(ref: FrameRef, reason: str) -> None:
 def count_drop(ref: FrameRef, reason: str) -> None:
     """Count a frame that will not be detected, and free its pictures."""
     metrics.frames_dropped.labels(reason).inc()
+    note_skipped(frame_store().client, ref.camera_id, reason)
     frame_store().forget(ref)
 
 

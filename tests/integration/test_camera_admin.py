@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
+from cameras.load import note_skipped
 from cameras.models import Camera, CameraGroup, StreamState, Wanted, Zone
 from tests.clips import write_clip
 from trafficmon.accounts.models import User
@@ -71,6 +73,16 @@ def errors(desk: Client, url: str, data: dict[str, object]) -> dict[str, list[st
     answer = desk.post(url, data)
     assert answer.status_code == 200
     return dict(answer.context["adminform"].form.errors)
+
+
+def test_page_of_a_camera_says_what_it_skipped_and_why(desk: Client, redis_client: redis.Redis) -> None:
+    number = camera().pk
+    url = f"{LIST}{number}/change/"
+    assert re.search(r"since \d\d:\d\d: none", page(desk, url))
+    for reason in ("stale", "lost", "stale"):
+        note_skipped(redis_client, number, reason)
+    expected = r"since \d\d:\d\d: picture gone from Redis: 1, too old when its turn came: 2"
+    assert re.search(expected, page(desk, url))
 
 
 def test_camera_is_added(desk: Client) -> None:

@@ -19,6 +19,7 @@ from assessment import judge
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
+from cameras.load import skipped_of
 from cameras.models import Camera
 from detection.detect import FramePipeline, read_picture
 from detection.detections import Detection
@@ -116,11 +117,34 @@ def test_second_delivery_of_anything_changes_nothing(
     assert simulator.stats()["requests"] == 1
 
 
-def test_frame_that_waited_too_long_is_dropped(store: FrameStore, camera: Camera, seen: Any) -> None:
+def test_frame_that_waited_too_long_is_dropped(
+    store: FrameStore, camera: Camera, seen: Any, redis_client: redis.Redis
+) -> None:
     seen(*CONFLICT)
     offer(store, camera, "frame-a", age_seconds=11)
     assert pipeline.detect_newest(camera.pk) == []
     assert FrameResult.objects.count() == 0
+    assert skipped_of(redis_client, camera.pk)[1] == {"stale": 1}
+
+
+def test_frame_whose_picture_is_gone_or_damaged_is_counted_with_its_camera(
+    store: FrameStore, camera: Camera, seen: Any, redis_client: redis.Redis
+) -> None:
+    seen(*CONFLICT)
+    for key, picture in (("frame-a", None), ("frame-b", b"no picture")):
+        if picture:
+            store.put(key, picture)
+        store.offer(FrameRef(camera.pk, key, utc_now()))
+        assert pipeline.detect_newest(camera.pk) == []
+    assert skipped_of(redis_client, camera.pk)[1] == {"lost": 1, "unreadable": 1}
+
+
+def test_frame_taken_is_counted_for_the_pace(store: FrameStore, camera: Camera, redis_client: redis.Redis) -> None:
+    pipeline.detect_newest(camera.pk)
+    offer(store, camera, "frame-a", age_seconds=11)
+    pipeline.detect_newest(camera.pk)
+    buckets = [redis_client.hgetall(key) for key in redis_client.scan_iter("load:*")]
+    assert sum(int(bucket[b"taken"]) for bucket in buckets) == 1
 
 
 def test_failed_detection_does_not_blind_the_camera(
