@@ -55,23 +55,23 @@ def record_frame(camera_id: int, *, at: datetime, cost: ReadingCost | None = Non
     Camera.objects.filter(lagging, pk=camera_id).update(last_frame_at=at, **(asdict(cost) if cost else {}))
 
 
-def mark_stale(now: datetime) -> list[int]:
+def mark_stale(now: datetime, *, stretch: float = 1.0) -> list[int]:
     """Write what became of cameras whose pictures stopped while nobody said so, as when capture itself died; their ids.
 
     Those that are to run are stale, those that are to stop have stopped. The wait is longer than capture's own by what
-    the last write may lag behind.
+    the last write may lag behind. `stretch` is by what every interval is multiplied at the time.
     """
     unsettled = Q(wanted=Wanted.RUNNING, state=StreamState.ONLINE) | Q(
         wanted=Wanted.STOPPED, state__in=(StreamState.CONNECTING, StreamState.ONLINE, StreamState.STALE)
     )
     cameras = Camera.objects.filter(unsettled).defer("source")
-    return [camera.pk for camera in cameras if _is_silent(camera, now) and _end(camera, now)]
+    return [camera.pk for camera in cameras if _is_silent(camera, now, stretch) and _end(camera, now)]
 
 
-def _is_silent(camera: Camera, now: datetime) -> bool:
+def _is_silent(camera: Camera, now: datetime, stretch: float) -> bool:
     interval = camera.frame_interval or settings.ENVIRONMENT.frame_interval
     last_sign_at = max(filter(None, (camera.last_frame_at, camera.state_since)), default=None)
-    borne = silence_seconds(interval) + 2 * FRAME_WRITE_SECONDS
+    borne = silence_seconds(interval * stretch) + 2 * FRAME_WRITE_SECONDS
     return last_sign_at is None or now - last_sign_at > timedelta(seconds=borne)
 
 

@@ -15,6 +15,7 @@ from assessment.keys import KEY_ID
 from assessment.models import Assessment, FrameResult
 from cameras.frames import FrameRef, connect_redis
 from cameras.health import mark_stale
+from cameras.load import adjust_pace
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
@@ -37,7 +38,7 @@ def sweep_unfinished() -> list[WakeUp]:
     """End what is overdue and say what has to be woken again."""
     now = utc_now()
     overdue = results.expire_overdue(now=now)
-    for camera_id in mark_stale(now):
+    for camera_id in mark_stale(now, stretch=_keep_pace()):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
     for change in [*alerts.close_unseen(now=now), *_watch_cameras(now)]:
         publish.publish_alert(change.alert_id, change.change)
@@ -83,6 +84,17 @@ def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     if now.timestamp() - begun < grace.total_seconds():
         return ended
     return [*ended, *camera_lost.open_lost(now=now, grace=grace)]
+
+
+def _keep_pace() -> float:
+    """Let the pace follow the load; the factor from now on, told to everybody when it changes."""
+    interval = settings.ENVIRONMENT.frame_interval
+    before, after = adjust_pace(connect_redis(), interval_seconds=interval)
+    metrics.frame_interval_stretch.set(after.stretch)
+    if after.stretch != before.stretch:
+        log.warning("load.stretch_changed", stretch=round(after.stretch, 2), before=round(before.stretch, 2))
+        publish.publish_load(after.stretch)
+    return after.stretch
 
 
 def _forgotten_questions() -> list[WakeUp]:

@@ -28,6 +28,7 @@ from django.utils.translation import get_language
 from assessment.models import Alert, AlertState
 from assessment.risk import RiskLevel, RiskType
 from cameras.frames import FrameStore, connect_redis
+from cameras.load import PACE_KEY
 from cameras.models import Camera, CameraGroup, Wanted
 from cameras.sources import Probe, UnableToOpen
 from tests.factories import NOON, make_camera, record
@@ -160,8 +161,8 @@ async def test_foreign_page_and_unknown_path_get_no_socket(path: str, origin: st
 async def test_connection_is_acknowledged_before_anything_else(viewer: Desk) -> None:
     camera = await in_thread(viewer.camera)
     async with opened(viewer.session_key) as browser:
-        said = [await browser.read() for _ in range(3)]
-    assert [each["type"] for each in said] == ["connection_ack", "camera_list", "camera_status"]
+        said = [await browser.read() for _ in range(4)]
+    assert [each["type"] for each in said] == ["connection_ack", "camera_list", "load", "camera_status"]
     assert said[1]["data"] == {"cameras": [{"cameraId": camera.pk, "name": camera.name, "intervalSeconds": 1.8}]}
 
 
@@ -235,6 +236,27 @@ async def test_cameras_of_others_are_neither_listed_nor_sent(viewer: Desk) -> No
     assert shown["cameraId"] == own.pk
 
 
+async def test_load_is_told_on_connecting_and_whenever_it_changes(viewer: Desk, redis_client: redis.Redis) -> None:
+    redis_client.set(PACE_KEY, json.dumps({"stretch": 1.5}))
+    async with opened(viewer.session_key) as browser:
+        assert await browser.wait_for("load") == {"stretch": 1.5, "intervalSeconds": 2.7, "usualIntervalSeconds": 1.8}
+        await in_thread(publish.publish_load, 2.0)
+        assert await browser.wait_for("load") == {"stretch": 2.0, "intervalSeconds": 3.6, "usualIntervalSeconds": 1.8}
+
+
+async def test_load_of_a_dead_schedule_ends_at_the_next_heartbeat(
+    viewer: Desk, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.05)
+    redis_client.set(PACE_KEY, json.dumps({"stretch": 1.5}))
+    async with opened(viewer.session_key) as browser:
+        assert (await browser.wait_for("load"))["stretch"] == 1.5
+        redis_client.delete(PACE_KEY)
+        async with asyncio.timeout(5):
+            while (await browser.wait_for("load"))["stretch"] != 1.0:
+                pass
+
+
 async def test_lost_right_ends_what_is_sent(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = await in_thread(viewer.camera)
     monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.05)
@@ -247,7 +269,7 @@ async def test_lost_right_ends_what_is_sent(viewer: Desk, monkeypatch: pytest.Mo
         kinds = [(await browser.read())["type"]]
         while kinds[-1] != "pong":
             kinds.append((await browser.read())["type"])
-    assert set(kinds) <= {"alert_list", "ping", "pong"}
+    assert set(kinds) <= {"alert_list", "load", "ping", "pong"}
 
 
 async def test_new_right_brings_the_camera_and_its_last_frame(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from assessment.alerts import apply_verdicts
 from assessment.evidence import Pictures, forget_pictures, keep_evidence
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.results import forget_frames
+from cameras.health import mark_stale
+from cameras.load import PACE_KEY, current_stretch
+from cameras.models import StreamState, Wanted
 from tests.factories import make_camera, record
 from trafficmon.core.clock import utc_now
 from workers import queues, upkeep
@@ -126,3 +130,30 @@ def test_metrics_have_the_names_that_dashboards_rely_on(client: Client) -> None:
         *("active_cameras", "pipeline_errors_total", "system_info"),
     }
     assert promised - exposed == set()
+
+
+def test_sweep_lets_the_interval_follow_the_load(redis_client: redis.Redis, client: Client) -> None:
+    upkeep.sweep_unfinished()
+    assert "frame_interval_stretch 1.0" in client.get("/metrics").content.decode().splitlines()
+    overload(redis_client)
+    upkeep.sweep_unfinished()
+    stretched = current_stretch(redis_client)
+    assert stretched == pytest.approx(2.1)
+    assert f"frame_interval_stretch {stretched}" in client.get("/metrics").content.decode().splitlines()
+
+
+def overload(client: redis.Redis) -> None:
+    """Let twice as much have been offered as was taken for longer than a hiccup, and a look be due."""
+    now = client.time()[0]
+    for second in range(now - 10, now):
+        client.hset(f"load:{second}", mapping={"offered": 20, "taken": 10, "given_up": 10})
+    client.set(PACE_KEY, json.dumps({"troubled_since": now - 10}))
+    client.delete(f"{PACE_KEY}:look")
+
+
+def test_camera_is_not_stale_for_an_interval_that_was_stretched() -> None:
+    seen_at = utc_now() - timedelta(seconds=40)
+    online = {"wanted": Wanted.RUNNING, "state": StreamState.ONLINE, "state_since": seen_at, "last_frame_at": seen_at}
+    camera = make_camera(**online)
+    assert mark_stale(utc_now(), stretch=8.0) == []
+    assert mark_stale(utc_now()) == [camera.pk]

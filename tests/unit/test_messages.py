@@ -28,6 +28,7 @@ from trafficmon.live.messages import (
     ErrorMessage,
     Heartbeat,
     ListedCamera,
+    LoadMessage,
     Outgoing,
     Ping,
     Pong,
@@ -371,6 +372,10 @@ SMALL_MESSAGES = [
     ),
     (AlertList(alerts=()), '{"type":"alert_list","data":{"alerts":[]}}'),
     (StreamStopped(camera_id=1, reason="asked"), '{"type":"stream_stopped","data":{"cameraId":1,"reason":"asked"}}'),
+    (
+        LoadMessage(stretch=1.5, interval_seconds=2.7, usual_interval_seconds=1.8),
+        '{"type":"load","data":{"stretch":1.5,"intervalSeconds":2.7,"usualIntervalSeconds":1.8}}',
+    ),
     (Heartbeat(server_time="t"), '{"type":"ping","data":{"serverTime":"t"}}'),
     (Pong(server_time="t", echo=4.5), '{"type":"pong","data":{"serverTime":"t","echo":4.5}}'),
     (

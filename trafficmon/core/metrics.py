@@ -68,6 +68,11 @@ frames_captured = Counter("frames_captured_total", "Frames sampled from cameras"
 frames_decoded = Counter("frames_decoded_total", "Frames decoded for what is sampled", ["camera_id"])
 decode_seconds = Counter("decode_seconds_total", "Processor time of decoding", ["camera_id"])
 frames_dropped = Counter("frames_dropped_total", "Frames given up before detection", ["reason"])
+frame_interval_stretch = Gauge(
+    "frame_interval_stretch",
+    "By what every camera's interval is multiplied for want of detection workers, 1 where none is wanting",
+    multiprocess_mode="mostrecent",
+)
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
 pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.conf import settings
+
 from assessment.alert_policy import is_stale, seconds_left
 from assessment.alerts import policy_of
 from assessment.models import Alert, AlertKind, Assessment, FrameResult
@@ -23,6 +25,7 @@ from trafficmon.live.messages import (
     DetectedObject,
     DetectionResult,
     GroupVerdict,
+    LoadMessage,
     ShownGroup,
     StoodIn,
 )
@@ -163,6 +166,14 @@ def _countdown(alert: Alert, now: datetime) -> dict[str, object]:
         "closes_at": spell(alert.last_seen_at + policy.close_after),
         "seconds_left": round(seconds_left(alert.last_seen_at, now, policy), 1) if is_live else 0.0,
     }
+
+
+def load_message(stretch: float) -> LoadMessage:
+    """What a stretch of the interval means for the installation's usual one."""
+    usual = settings.ENVIRONMENT.frame_interval
+    return LoadMessage(
+        stretch=round(stretch, 3), interval_seconds=round(usual * stretch, 2), usual_interval_seconds=usual
+    )
 
 
 def camera_status(camera: Camera) -> CameraStatus:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from trafficmon.core.clock import spell, utc_now
+from trafficmon.live import compose
 from trafficmon.live.access import Access, look_up_access, look_up_alerts, look_up_standing
 from trafficmon.live.commands import Command, RefusedError, carry_out
 from trafficmon.live.feed import ClientFeed
@@ -39,7 +40,7 @@ from trafficmon.live.messages import (
     read_incoming,
 )
 from trafficmon.live.reader import shared_reader
-from trafficmon.live.topics import FrameReady, MessageReady, camera_topic
+from trafficmon.live.topics import EVERYBODY, FrameReady, LoadReady, MessageReady, camera_topic
 
 log = structlog.get_logger()
 
@@ -110,6 +111,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._feed.tell(self._acknowledgement())
         self._alerts_heard = 0
         self._redis_run = await self._reader.run_id()
+        await self.channel_layer.group_add(EVERYBODY, self.channel_name)
+        await self._tell_load()
         await self._apply_access(access)
         self._start(self._feed.send_forever())
         self._start(self._look_again_forever())
@@ -126,8 +129,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._ending = True
         await _cancel(self._tasks)
         try:
-            for camera_id in self._access.cameras:
-                await self.channel_layer.group_discard(camera_topic(camera_id), self.channel_name)
+            for topic in (EVERYBODY, *map(camera_topic, self._access.cameras)):
+                await self.channel_layer.group_discard(topic, self.channel_name)
         except redis.RedisError as error:
             log.warning("live.topics_not_left", error=str(error))
         finally:
@@ -221,6 +224,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._feed.take_back("alert_list")
         self._feed.tell_text(event["text"], event.get("replaces"))
 
+    async def load_ready(self, event: LoadReady) -> None:
+        if not self._ending:
+            self._feed.tell_text(event["text"], "load")
+
+    async def _tell_load(self) -> None:
+        """Before anything is published, and again in case that was lost, or nobody is left to publish."""
+        self._feed.tell_text(compose.load_message(await self._reader.stretch()).as_text(), "load")
+
     async def _look_again_forever(self) -> None:
         """The heartbeat: each time, whether the session still holds and which cameras it may see."""
         pause = min(settings.ENVIRONMENT.ws_heartbeat_seconds, LOOK_AGAIN_SECONDS)
@@ -233,6 +244,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._apply_access(access)
             await self._catch_up()
             await self._tell_alerts()
+            await self._tell_load()
             self._feed.tell_text(Heartbeat(server_time=spell(utc_now())).as_text(), "ping")
 
     async def _catch_up(self) -> None:

@@ -263,6 +263,17 @@ class CameraList(Outgoing):
     cameras: tuple[ListedCamera, ...]
 
 
+class LoadMessage(Outgoing):
+    """How far every camera's interval is stretched because detection cannot keep up; 1: not at all."""
+
+    type_name: ClassVar[str] = "load"
+
+    stretch: float
+    interval_seconds: float
+    """Of a camera without an interval of its own, stretched."""
+    usual_interval_seconds: float
+
+
 class Heartbeat(Outgoing):
     """The server's ping; a client need not answer it."""
 

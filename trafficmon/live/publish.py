@@ -23,7 +23,7 @@ from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose, snapshot
 from trafficmon.live.messages import AlertChange, Outgoing, StreamStopped
-from trafficmon.live.topics import Event, MessageReady, camera_topic
+from trafficmon.live.topics import EVERYBODY, Event, LoadReady, MessageReady, camera_topic
 
 log = structlog.get_logger()
 
@@ -87,6 +87,13 @@ def publish_stream_stopped(camera_id: int, reason: str) -> None:
     send(connect_redis(), camera_id, _ready(camera_id, StreamStopped(camera_id=camera_id, reason=reason)))
 
 
+@_best_effort
+def publish_load(stretch: float) -> None:
+    """Every camera's interval is stretched by another factor from now on."""
+    event: LoadReady = {"type": "load.ready", "text": compose.load_message(stretch).as_text()}
+    _publish(connect_redis(), EVERYBODY, event)
+
+
 def supported_classes() -> tuple[ObjectClass, ...]:
     """The classes that this installation keeps."""
     included = settings.MODEL_FILE.classes.include
@@ -99,7 +106,11 @@ def _ready(camera_id: int, message: Outgoing) -> MessageReady:
 
 def send(client: redis.Redis, camera_id: int, event: Event) -> None:
     """Publish `event` to everyone who watches the camera."""
-    client.publish(redis_channel(camera_topic(camera_id)), _layer().serialize(event))
+    _publish(client, camera_topic(camera_id), event)
+
+
+def _publish(client: redis.Redis, topic: str, event: Event) -> None:
+    client.publish(redis_channel(topic), _layer().serialize(event))
     metrics.queue_messages_sent.labels(QUEUE).inc()
 
 

@@ -13,6 +13,7 @@ import redis.asyncio
 from django.conf import settings
 from django.urls import reverse
 
+from cameras.load import PACE_KEY, read_pace
 from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
 from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
 
@@ -47,6 +48,13 @@ class FrameReader:
 
     async def _take_turn(self, name: str, seconds: int) -> bool:
         return bool(await self._client.set(f"live:turn:{name}", "1", nx=True, ex=seconds))
+
+    async def stretch(self) -> float:
+        """By what every camera's interval is multiplied now."""
+        return await asyncio.shield(self._run(self._stretch()))
+
+    async def _stretch(self) -> float:
+        return read_pace(await self._client.get(PACE_KEY)).stretch
 
     async def run_id(self) -> str:
         """Which run of the Redis server answers; raises RedisError when none does."""

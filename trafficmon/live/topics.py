@@ -23,7 +23,17 @@ class MessageReady(TypedDict):
     about: NotRequired[Literal["alert"]]
 
 
-Event = FrameReady | MessageReady
+class LoadReady(TypedDict):
+    """A finished message to everybody about the load of the whole fleet; only the newest matters."""
+
+    type: Literal["load.ready"]
+    text: str
+
+
+Event = FrameReady | MessageReady | LoadReady
+
+EVERYBODY = "everybody"
+"""The name of the Channels group of all clients, whatever they watch."""
 
 
 def camera_topic(camera_id: int) -> str:

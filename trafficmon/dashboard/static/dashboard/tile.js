@@ -30,6 +30,7 @@ export class Tile {
   #verdicts = new Verdicts();
   #trails = new Map();
   #linked = true;
+  #stretch = 1;
   #seen = true;
 
   constructor(element) {
@@ -107,6 +108,12 @@ export class Tile {
     this.tick();
   }
 
+  /** By what the interval is multiplied for want of detection workers: a picture that is late for that is not old. */
+  stretch(factor) {
+    this.#stretch = factor;
+    this.tick();
+  }
+
   point(pointed) {
     this.#element.classList.toggle("pointed", pointed);
   }
@@ -130,7 +137,7 @@ export class Tile {
 
   #liveness(newest, age) {
     const { state, since, message } = this.#status ?? {};
-    const patience = Math.max(LEAST_PATIENCE, 3 * Number(this.#element.dataset.interval) + 4);
+    const patience = Math.max(LEAST_PATIENCE, 3 * this.#stretch * Number(this.#element.dataset.interval) + 4);
     if (state === "stopped") return ["offline", gettext("stopped"), gettext("Stopped. An operator can start it.")];
     if (age === null) return DOWN.has(state) ? this.#offline(since, message) : ["waiting", gettext("waiting"), gettext("Waiting for the first picture…")];
     if (age > patience && (DOWN.has(state) || age > OFFLINE_AFTER)) return this.#offline(since ?? newest.timestamp, message);

@@ -11,6 +11,7 @@ const wall = document.querySelector("#wall");
 const empty = document.querySelector("#empty");
 const link = document.querySelector("#link");
 const lost = document.querySelector("#lost");
+const load = document.querySelector("#load");
 const blank = document.querySelector("#tile");
 const tiles = new Map();
 const strip = new Strip(document);
@@ -25,7 +26,22 @@ const receivers = {
   stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report({ state: "stopped", message: reason }),
   alert: (data) => strip.take(data),
   alert_list: ({ alerts }) => strip.reconcile(alerts),
+  load: followLoad,
 };
+
+/** Below this a stretched interval is within what differs from picture to picture anyway. */
+const WORTH_SAYING = 1.05;
+
+let stretch = 1;
+
+function followLoad({ stretch: now, intervalSeconds, usualIntervalSeconds }) {
+  stretch = now;
+  for (const tile of tiles.values()) tile.stretch(stretch);
+  load.hidden = stretch < WORTH_SAYING;
+  if (load.hidden) return;
+  const seconds = { now: intervalSeconds.toFixed(1), usual: usualIntervalSeconds.toFixed(1) };
+  load.textContent = interpolate(gettext("Too few detection workers: cameras are analysed every %(now)s s instead of every %(usual)s s."), seconds, true);
+}
 
 function arrange(cameras) {
   const wanted = new Set(cameras.map(({ cameraId }) => cameraId));
@@ -45,7 +61,9 @@ function arrange(cameras) {
 function newTile(cameraId) {
   const element = blank.content.firstElementChild.cloneNode(true);
   element.dataset.camera = cameraId;
-  return new Tile(element);
+  const tile = new Tile(element);
+  tile.stretch(stretch);
+  return tile;
 }
 
 const LINK_WORDS = { connected: gettext("Connected"), lost: gettext("Connection lost"), "signed out": gettext("Signed out") };
