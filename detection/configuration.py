@@ -30,6 +30,8 @@ class ModelConfiguration(Strict):
     max_det: int = Field(default=200, ge=1, le=3000)
     half_precision: bool = False
     image_size: int = Field(default=640, ge=64, le=4096, multiple_of=32)
+    rectangular: bool = True
+    """Leave out the grey above and below wide pictures where OpenVINO weights were exported for square ones."""
     batch_size: int = Field(default=16, ge=1, le=256)
     """Pictures of several cameras that a GPU detects at once, at the most."""
     batch_wait_ms: float = Field(default=4, ge=0, le=1000)

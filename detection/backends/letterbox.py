@@ -29,6 +29,11 @@ class Fit:
     right: int
     bottom: int
 
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the whole."""
+        return self.left + self.width + self.right, self.top + self.height + self.bottom
+
 
 def fit_picture(picture_size: tuple[int, int], input_size: tuple[int, int], *, stride: int | None = None) -> Fit:
     """How a picture of `picture_size` lies in an input of `input_size` (both width, height, in pixels).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from detection.backends.classes import kept_classes
 from detection.backends.letterbox import Fit, boxes_in_picture, fit_picture, letterbox
+from detection.backends.reshaping import reshape_network
 from detection.backends.suppression import Candidates, Thresholds, read_finished_head, read_raw_head, suppress
 from detection.configuration import ModelConfiguration
 from detection.detections import Detection
@@ -27,6 +29,10 @@ from trafficmon.core.objects import ObjectClass
 log = structlog.get_logger()
 
 
+MOST_SHAPES = 4
+"""Each takes the memory of another network; pictures of further shapes are laid into the whole input."""
+
+
 class Metadata(BaseModel):
     """What the exporter wrote beside the weights."""
 
@@ -35,41 +41,82 @@ class Metadata(BaseModel):
     task: str = "detect"
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A compiled model; every thread that asks gets an inference request of its own."""
+
+    compiled: Any
+    input_size: tuple[int, int]
+    """Width and height, in pixels; what a picture must fit into where the network takes any size."""
+    stride: int | None
+    """To a multiple of which pictures are padded where the network takes any size."""
+    _of_thread: threading.local = field(default_factory=threading.local)
+
+    def infer(self, picture: Picture) -> tuple[Any, Fit]:
+        """The raw answer, and how `picture` lay in the input."""
+        height, width = picture.shape[:2]
+        fit = fit_picture((width, height), self.input_size, stride=self.stride)
+        request = self._request()
+        request.infer({0: letterbox(picture, fit)[np.newaxis]}, share_inputs=True)
+        return request.get_output_tensor(0).data[0], fit
+
+    def _request(self) -> Any:
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self.compiled.create_infer_request()
+        return self._of_thread.request
+
+
 class OpenvinoDetector:
-    """One compiled model; every thread that calls `detect` gets an inference request of its own."""
+    """One set of weights, compiled when first needed for each shape of pictures: wide ones leave no half in grey."""
 
     def __init__(self, weights: Path, configuration: ModelConfiguration, include: Iterable[ObjectClass]) -> None:
         _check_device(configuration)
-        xml = _find_xml(weights)
-        metadata = _read_metadata(xml)
-        model = _read_model(xml)
+        self._xml = _find_xml(weights)
+        self._metadata = _read_metadata(self._xml)
         self.model = weights.name.removesuffix(".xml").removesuffix("_openvino_model")
-        self._classes = kept_classes(metadata.names, include, weights=weights)
+        self._classes = kept_classes(self._metadata.names, include, weights=weights)
         self._thresholds = Thresholds(
             configuration.confidence_threshold, configuration.iou_threshold, configuration.max_det
         )
-        self._raw_channels = 4 + len(metadata.names)
-        self._input_size, self._stride = _input_of(model, configuration, metadata)
-        self._compiled = _compile(model, configuration)
-        self._of_thread = threading.local()
-        log.info("detector.loaded", backend="openvino", weights=str(xml), input_size=self._input_size)
+        self._raw_channels = 4 + len(self._metadata.names)
+        self._configuration = configuration
+        self._input_size, self._stride = _input_of(_read_model(self._xml), configuration, self._metadata)
+        self._networks: dict[tuple[int, int], Network] = {}
+        self._compiling = threading.Lock()
+        log.info("detector.loaded", backend="openvino", weights=str(self._xml), input_size=self._input_size)
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
         """See `Detector.detect`."""
-        height, width = picture.shape[:2]
-        fit = fit_picture((width, height), self._input_size, stride=self._stride)
-        request = self._request()
-        request.infer({0: letterbox(picture, fit)[np.newaxis]}, share_inputs=True)
-        return self._detections(self._read(request.get_output_tensor(0).data[0]), fit)
+        answer, fit = self._network_for(picture).infer(picture)
+        return self._detections(self._read(answer), fit)
 
     def detect_many(self, pictures: Sequence[Picture]) -> tuple[tuple[Detection, ...], ...]:
         """See `Detector.detect_many`: one after another, as the other cores are for the threads that ask meanwhile."""
         return tuple(map(self.detect, pictures))
 
-    def _request(self) -> Any:
-        if not hasattr(self._of_thread, "request"):
-            self._of_thread.request = self._compiled.create_infer_request()
-        return self._of_thread.request
+    def _network_for(self, picture: Picture) -> Network:
+        size = self._input_size
+        if self._configuration.rectangular and not self._stride:
+            height, width = picture.shape[:2]
+            size = fit_picture((width, height), size, stride=self._metadata.stride).input_size
+        network = self._networks.get(size)
+        if network is None:
+            with self._compiling:
+                network = self._networks.get(size) or self._compile(size)
+                self._networks[size] = network
+        return network
+
+    def _compile(self, size: tuple[int, int]) -> Network:
+        """A network for inputs of `size`, or the one for all where this would be one too many or cannot be made."""
+        model = _read_model(self._xml)
+        if size == self._input_size:
+            return Network(_compile(model, self._configuration), size, self._stride)
+        if len(self._networks) < MOST_SHAPES and reshape_network(model, width=size[0], height=size[1]):
+            log.info("detector.reshaped", input_size=size)
+            return Network(_compile(model, self._configuration), size, None)
+        whole = self._networks.get(self._input_size) or self._compile(self._input_size)
+        self._networks[self._input_size] = whole
+        return whole
 
     def _read(self, output: Any) -> Candidates:
         """The kept candidates of one picture, whether or not the model suppresses by itself."""

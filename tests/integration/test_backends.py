@@ -48,10 +48,30 @@ def assert_same(ours: tuple[Detection, ...], theirs: tuple[Detection, ...]) -> N
 def test_backends_agree_on_photographs(name: str, confidence: float) -> None:
     weights = needed(YOLO11N)
     picture = photograph(name)
-    ours = loaded(weights, "openvino", confidence_threshold=confidence).detect(picture)
+    ours = loaded(weights, "openvino", confidence_threshold=confidence, rectangular=False).detect(picture)
     theirs = loaded(weights, "ultralytics", confidence_threshold=confidence).detect(picture)
     assert len(ours) >= 2
     assert_same(ours, theirs)
+
+
+def test_network_made_narrower_sees_what_one_of_that_shape_sees() -> None:
+    """The bundled network takes 640 x 384; of a tall picture it is left 320 x 384, which torch takes by itself."""
+    street = Street("junction", seed=5)
+    street.advance_to(10)
+    tall = np.ascontiguousarray(street.render()[:, 300:900])
+    ours = loaded(SAMPLE, "openvino").detect(tall)
+    theirs = loaded(SAMPLE_DIR / "trafficmon-sample.pt", "ultralytics", image_size=384).detect(tall)
+    assert len(ours) > 3
+    assert [each for each in ours if not has_partner(each, theirs)] == []
+    assert [each for each in theirs if not has_partner(each, ours)] == []
+
+
+def test_pictures_of_more_shapes_than_are_worth_a_network_are_seen_too() -> None:
+    detector = loaded(SAMPLE, "openvino")
+    street = Street("junction", seed=5)
+    street.advance_to(10)
+    widths = [int(1280 * share) for share in (1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)]
+    assert [bool(detector.detect(np.ascontiguousarray(street.render()[:, :width]))) for width in widths] == [True] * 7
 
 
 def test_backends_agree_with_the_bundled_weights() -> None:
