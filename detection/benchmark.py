@@ -16,23 +16,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from time import perf_counter
 
 import av
 import cv2
 import numpy as np
 
 from detection.backends import load_detector
-from detection.configuration import DetectionConfiguration, ModelConfiguration
 from detection.detections import Detection, count_by_class
-from detection.detector import BackendUnavailableError, Detector, Picture, warm_up
+from detection.detector import Picture
+from detection.speed import compare_speed, configured, ratio_to_library
 from trafficmon.core.geometry import Box, intersection_over_union
 from trafficmon.core.objects import VEHICLES, ObjectClass
 
 SURE = 0.8
 """Reference cars at least this sure must be found."""
 SAME_OVERLAP = 0.5
-ROUNDS, FRAMES_A_ROUND = 7, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,8 @@ class Recall:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure as the command line asks and print the figures as one JSON line."""
     asked = _parser().parse_args(arguments)
-    detector = load_detector(_configuration(asked.weights, "auto"), weights_dir=Path())
-    pictures = read_clip(asked.clip)
+    detector = load_detector(configured(asked.weights, "auto"), weights_dir=Path())
+    pictures = read_clip(asked.clip, size=asked.size)
     figures: dict[str, object] = {"weights": Path(asked.weights).name, "clip": asked.clip.name}
     if asked.reference:
         references = read_reference(asked.reference)
@@ -61,15 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if photograph := asked.picture or _bus_photograph():
         figures[photograph.name] = count_by_class(detector.detect(_read(photograph)))
     if asked.speed:
-        figures["milliseconds_a_frame"] = compare_speed(asked.weights, pictures)
+        speeds = compare_speed(asked.weights, pictures)
+        figures["speed"] = {name: asdict(speed) for name, speed in speeds.items()}
+        figures["ratio"] = ratio_to_library(speeds)
     sys.stdout.write(json.dumps(figures) + "\n")
     return 0
 
 
-def read_clip(path: Path) -> list[Picture]:
-    """Every picture of a video file, in order."""
+def read_clip(path: Path, *, size: tuple[int, int] | None = None) -> list[Picture]:
+    """Every picture of a video file, in order, scaled to `size` (width, height) if given."""
+    width, height = size or (None, None)
     with av.open(str(path)) as container:
-        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
+        frames = (each.reformat(width, height, format="bgr24") for each in container.decode(video=0))
+        return [np.asarray(frame.to_ndarray(), np.uint8) for frame in frames]
 
 
 def read_reference(path: Path) -> list[tuple[Box, ...]]:
@@ -97,30 +99,20 @@ def measure_recall(found: Sequence[Sequence[Detection]], references: Sequence[Se
     )
 
 
-def compare_speed(weights: str, pictures: Sequence[Picture]) -> dict[str, float]:
-    """Median milliseconds a frame of each backend that is installed, taking turns so that both see the same load."""
-    detectors = dict(_present_backends(weights))
-    rounds: dict[str, list[float]] = {name: [] for name in detectors}
-    for detector in detectors.values():
-        warm_up(detector)
-    for _ in range(ROUNDS):
-        for name, detector in detectors.items():
-            rounds[name].append(_time_round(detector, pictures))
-    return {name: round(1000 * statistics.median(seconds), 2) for name, seconds in rounds.items()}
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detection.benchmark", description=__doc__)
     parser.add_argument("--clip", type=Path, required=True, help="video file")
     parser.add_argument("--weights", required=True, help="as model.name in model_config.yaml")
     parser.add_argument("--reference", type=Path, help="reference detections (.otdet.bz2) of the clip")
     parser.add_argument("--picture", type=Path, help="a photograph to count in; bus.jpg of ultralytics if installed")
+    parser.add_argument("--size", type=_size, help="scale the clip, such as 1280x720; not with a reference")
     parser.add_argument("--speed", action="store_true", help="compare the backends' speed on the clip, too")
     return parser
 
 
-def _configuration(weights: str, backend: str) -> DetectionConfiguration:
-    return DetectionConfiguration(model=ModelConfiguration.model_validate({"name": weights, "backend": backend}))
+def _size(text: str) -> tuple[int, int]:
+    width, height = map(int, text.split("x"))
+    return width, height
 
 
 def _sure_cars(entries: Sequence[dict[str, float | str]]) -> Iterator[Box]:
@@ -149,23 +141,6 @@ def _bus_photograph() -> Path | None:
 
 def _read(path: Path) -> Picture:
     return np.asarray(cv2.imread(str(path)), dtype=np.uint8)
-
-
-def _present_backends(weights: str) -> Iterator[tuple[str, Detector]]:
-    for backend in ("openvino", "ultralytics"):
-        try:
-            yield backend, load_detector(_configuration(weights, backend), weights_dir=Path())
-        except BackendUnavailableError as error:
-            sys.stderr.write(f"{error}\n")
-
-
-def _time_round(detector: Detector, pictures: Sequence[Picture]) -> float:
-    """Seconds a frame, over the first frames of the clip."""
-    chosen = pictures[:FRAMES_A_ROUND]
-    started = perf_counter()
-    for picture in chosen:
-        detector.detect(picture)
-    return (perf_counter() - started) / len(chosen)
 
 
 if __name__ == "__main__":

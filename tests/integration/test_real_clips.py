@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from detection import speed
 from detection.backends import load_detector
 from detection.benchmark import main, measure_recall, read_clip, read_reference
 from detection.configuration import DetectionConfiguration, ModelConfiguration
@@ -85,3 +86,21 @@ def test_benchmark_prints_its_figures_as_the_last_line(capsys: pytest.CaptureFix
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["clip"] == "junction-cars-cyclist.mp4"
     assert figures["recall"]["cars"] == 122
+
+
+def test_benchmark_compares_speeds_of_the_same_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "ROUNDS", 1)
+    monkeypatch.setattr(speed, "FRAMES_A_ROUND", 4)
+    pytest.importorskip("ultralytics", reason="requirements/detection.txt is not installed")
+    clip, weights = needed(OVERHEAD), needed(WEIGHTS)
+    assert main(["--clip", str(clip), "--weights", str(weights), "--size", "1280x720", "--speed"]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    fps = {name: each["frames_per_second"] for name, each in figures["speed"].items()}
+    assert list(fps) == [
+        *("openvino, 1 caller", "openvino, 2 callers", "openvino, 4 callers"),
+        *("ultralytics, 1 caller", "ultralytics, batches of 8"),
+    ]
+    fastest = max(count for name, count in fps.items() if name.startswith("openvino"))
+    assert figures["ratio"] == round(fastest / fps["ultralytics, 1 caller"], 2)
