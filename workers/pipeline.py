@@ -20,7 +20,7 @@ from assessment.evidence import Pictures, keep_evidence, pictures_of
 from assessment.gate import Gated, gate
 from assessment.judge import ask_under_lease, judge
 from assessment.models import Assessment, FrameResult
-from assessment.risk import RiskLevel
+from assessment.risk import AssessmentStatus, RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
 from cameras.models import Camera
@@ -94,10 +94,11 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
         on_failure.pop_all()
     if row is None:
         return []
-    publish.publish_frame(row.pk)
-    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
-    if not asked:
+    publish.publish_frame(row)
+    if row.status == AssessmentStatus.SKIPPED:
         frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
+        return []
+    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
     return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
 
 
@@ -106,7 +107,7 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     shots = _shots_of(ref, now=utc_now())
     if not shots:
         return None
-    camera = Camera.objects.prefetch_related("zones", "lines").get(pk=ref.camera_id)
+    camera = Camera.objects.defer("source", "detection_source").prefetch_related("zones", "lines").get(pk=ref.camera_id)
     known = _tracks_of(ref.camera_id)
     frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), rules=rules_of(camera), tracks=known)
     for index, crop in crop_jpegs(shots[-1].picture, frame.groups).items():

@@ -11,7 +11,7 @@ from workers.upkeep import forget_old_frames as forget
 from workers.upkeep import measure_waiting, sweep_unfinished
 
 
-@shared_task(name="detect_frame")
+@shared_task(name="detect_frame", send_events=False)  # many a second: three events each would cost as much as tracking
 def detect_frame(*, camera_id: int) -> None:
     """Detect the newest waiting frame of a camera."""
     for wake_up in pipeline.detect_newest(camera_id):

@@ -17,6 +17,7 @@ from av.container import InputContainer
 from django.utils.translation import gettext as _
 
 from cameras.addresses import AllowedSource, SourceKind
+from cameras.models import Sampling
 from cameras.sampling import MOST_PIXELS, Burst, Sampler, prepare_decoder
 from cameras.sources.devices import decoding_device
 from cameras.sources.errors import UnableToOpen, UnableToRead, explain
@@ -146,7 +147,7 @@ class ContainerStream:
         if video is None or video.codec_context.width * video.codec_context.height > MOST_PIXELS:
             self._opened.close()
             raise UnableToOpen(_too_large() if video else _("There is no video at this address."))
-        prepare_decoder(video)
+        prepare_decoder(video, exact=self._terms.sampling == Sampling.EVERY_FRAME)
         return video
 
     def bursts(self, stop: threading.Event) -> Iterator[Burst]:

@@ -95,7 +95,7 @@ def test_program_with_a_session_gets_the_contracts_messages(
 ) -> None:
     row = record(camera, captured_at=utc_now())
     FrameStore(connect_redis()).put(row.frame_key, b"\xff\xd8jpeg")
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     with opened(server, f"sessionid={sign_in(operator)}") as plain:
         first = []
         for message in plain.messages():
@@ -131,7 +131,7 @@ def test_client_that_stops_reading_gets_the_newest_frame_and_no_backlog(
             row = record(camera, captured_at=utc_now() + timedelta(milliseconds=number))
             newest = row.frame_key
             FrameStore(connect_redis()).put(newest, picture)
-            publish.publish_frame(row.pk)
+            publish.publish_frame(row)
             time.sleep(0.02)
         received: list[str] = []
         while newest not in received:

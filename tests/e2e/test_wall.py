@@ -45,7 +45,7 @@ ON_THE_EDGE = """(canvas) => {
 def show_frame(camera: Camera, *, groups: int = 1, captured_at: datetime | None = None) -> FrameResult:
     row = record(camera, groups=groups, captured_at=captured_at or utc_now())
     keep_picture(row.frame_key)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     return row
 
 
@@ -132,7 +132,7 @@ def test_verdict_that_overtakes_its_frame_is_not_forgotten(
     verdict = compose.assessment_result(failed, [])
     event: MessageReady = {"type": "message.ready", "camera_id": camera.pk, "text": verdict.as_text()}
     publish.send(connect_redis(), camera.pk, event)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     expect(page.locator(".tile .risk")).to_have_text("Assessment failed")
 
 
@@ -197,7 +197,7 @@ def show_unasked(frame: DetectedFrame, gated: Gated) -> None:
     row = record_frame(frame, gated, now=utc_now(), patience=timedelta(seconds=60))
     assert row is not None
     keep_picture(row.frame_key)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
 
 
 def raise_alert(camera: Camera, level: RiskLevel = RiskLevel.HIGH, **fields: object) -> Alert:
@@ -405,7 +405,7 @@ def test_publishing_from_many_threads_reaches_the_browser(
         keep_picture(row.frame_key)
 
     def publish_one(row: FrameResult) -> None:
-        publish.publish_frame(row.pk)
+        publish.publish_frame(row)
         connections.close_all()
 
     threads = [threading.Thread(target=publish_one, args=(row,)) for row in rows]

@@ -170,7 +170,7 @@ async def test_new_page_is_sent_what_is_known_already(viewer: Desk) -> None:
     camera = await in_thread(viewer.camera)
     row = await in_thread(record, camera)
     FrameStore(connect_redis()).put(row.frame_key, JPEG)
-    await in_thread(publish.publish_frame, row.pk)
+    await in_thread(publish.publish_frame, row)
     async with opened(viewer.session_key) as browser:
         shown = await browser.wait_for("detection_result")
     assert (shown["cameraId"], shown["frame"], shown["frameKey"]) == (
@@ -188,7 +188,7 @@ async def test_frame_is_sent_when_it_is_published(viewer: Desk) -> None:
         store = FrameStore(connect_redis())
         store.put(row.frame_key, JPEG)
         store.put(f"{row.frame_key}:1", JPEG)
-        await in_thread(publish.publish_frame, row.pk)
+        await in_thread(publish.publish_frame, row)
         shown = await browser.wait_for("detection_result")
     assert [each["class"] for each in shown["detectedObjects"]] == ["car", "car"]
     assert shown["groupImages"] == [
@@ -205,7 +205,7 @@ async def test_frame_is_sent_when_it_is_published(viewer: Desk) -> None:
 @pytest.mark.parametrize(("pictures", "frame"), [("url", "/frames/{key}/"), ("none", "")])
 async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, viewer: Desk) -> None:
     row = await in_thread(record, await in_thread(viewer.camera))
-    await in_thread(publish.publish_frame, row.pk)
+    await in_thread(publish.publish_frame, row)
     async with opened(viewer.session_key, path=f"/ws?pictures={pictures}") as browser:
         shown = await browser.wait_for("detection_result")
     assert shown["frame"] == frame.format(key=row.frame_key)
@@ -214,7 +214,7 @@ async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, vi
 async def test_binary_message_holds_the_message_and_the_picture(viewer: Desk) -> None:
     row = await in_thread(record, await in_thread(viewer.camera))
     FrameStore(connect_redis()).put(row.frame_key, JPEG)
-    await in_thread(publish.publish_frame, row.pk)
+    await in_thread(publish.publish_frame, row)
     async with opened(viewer.session_key, path="/ws?pictures=binary") as browser:
         packed = b""
         while not packed:
@@ -230,7 +230,7 @@ async def test_cameras_of_others_are_neither_listed_nor_sent(viewer: Desk) -> No
     async with opened(viewer.session_key) as browser:
         listed = await browser.wait_for("camera_list")
         for camera in (hidden, own):
-            await in_thread(publish.publish_frame, (await in_thread(record, camera)).pk)
+            await in_thread(publish.publish_frame, await in_thread(record, camera))
         shown = await browser.wait_for("detection_result")
     assert [each["cameraId"] for each in listed["cameras"]] == [own.pk]
     assert shown["cameraId"] == own.pk
@@ -274,7 +274,7 @@ async def test_lost_right_ends_what_is_sent(viewer: Desk, monkeypatch: pytest.Mo
 
 async def test_new_right_brings_the_camera_and_its_last_frame(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = await in_thread(make_camera)
-    await in_thread(publish.publish_frame, (await in_thread(record, camera)).pk)
+    await in_thread(publish.publish_frame, await in_thread(record, camera))
     monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.05)
     async with opened(viewer.session_key) as browser:
         await browser.wait_for("camera_list")
@@ -333,7 +333,7 @@ async def test_subscriber_gets_only_what_it_asked_for(viewer: Desk) -> None:
         await browser.ask("ping", echo=1)
         await browser.wait_for("pong")
         for camera in (other, wanted):
-            await in_thread(publish.publish_frame, (await in_thread(record, camera)).pk)
+            await in_thread(publish.publish_frame, await in_thread(record, camera))
         assert (await browser.wait_for("detection_result"))["cameraId"] == wanted.pk
 
 
@@ -462,7 +462,7 @@ async def test_slow_client_gets_the_newest_frame_and_every_verdict(
         await subscribed(camera)
         rows = [await in_thread(record, camera, captured_at=NOON + timedelta(seconds=n)) for n in range(20)]
         for row in rows:
-            await in_thread(publish.publish_frame, row.pk)
+            await in_thread(publish.publish_frame, row)
         await in_thread(publish.publish_verdict, rows[0].pk)
         await in_thread(publish.publish_verdict, rows[1].pk)
         await asyncio.sleep(0.3)

@@ -44,7 +44,7 @@ def kept(client: redis.Redis, camera: Camera) -> dict[str, object]:
 def test_published_frame_is_kept_for_five_minutes(redis_client: redis.Redis) -> None:
     camera = make_camera()
     row = record(camera)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     assert (kept(redis_client, camera)["frameKey"], kept(redis_client, camera)["assessmentStatus"]) == (
         row.frame_key,
         "pending",
@@ -55,15 +55,15 @@ def test_published_frame_is_kept_for_five_minutes(redis_client: redis.Redis) -> 
 def test_frame_that_ends_late_does_not_replace_a_newer_one(redis_client: redis.Redis) -> None:
     camera = make_camera()
     older, newer = record(camera), record(camera, captured_at=NOON + timedelta(seconds=2))
-    publish.publish_frame(newer.pk)
-    publish.publish_frame(older.pk)
+    publish.publish_frame(newer)
+    publish.publish_frame(older)
     assert kept(redis_client, camera)["frameKey"] == newer.frame_key
 
 
 def test_verdict_is_written_into_the_kept_frame(redis_client: redis.Redis) -> None:
     camera = make_camera()
     row = record(camera)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     judge(row)
     publish.publish_verdict(row.pk)
     latest = kept(redis_client, camera)
@@ -79,7 +79,7 @@ def test_next_frame_carries_the_verdict_of_the_one_before(redis_client: redis.Re
     judged, row = record(camera), record(camera, captured_at=NOON + timedelta(seconds=2))
     judge(judged)
     publish.publish_verdict(judged.pk)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     latest = kept(redis_client, camera)
     assert (latest["assessmentStatus"], latest["maxRiskLevel"], latest["frameTimestamp"]) == (
         "pending",
@@ -91,7 +91,7 @@ def test_next_frame_carries_the_verdict_of_the_one_before(redis_client: redis.Re
 def test_failed_frame_never_looks_safe(redis_client: redis.Redis) -> None:
     camera = make_camera()
     row = record(camera)
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     row.assessments.update(status=AssessmentStatus.FAILED)
     assert close_frame(row.pk, now=NOON)
     publish.publish_verdict(row.pk)
@@ -141,7 +141,7 @@ def test_unreachable_redis_is_counted_and_stops_nothing(monkeypatch: pytest.Monk
     nowhere = redis.Redis(unix_socket_path="/nowhere/redis.sock", retry=Retry(NoBackoff(), 0))
     monkeypatch.setattr(publish, "connect_redis", lambda: nowhere)
     before = failures()
-    publish.publish_frame(row.pk)
+    publish.publish_frame(row)
     assert failures() == before + 1
 
 
@@ -198,5 +198,5 @@ def test_status_and_end_of_a_stream_reach_the_cameras_topic() -> None:
 def test_assessments_of_a_frame_are_read_in_one_query(django_assert_num_queries: Any) -> None:
     row = record(make_camera(), groups=3)
     assert Assessment.objects.count() == 3
-    with django_assert_num_queries(2):
-        publish.publish_frame(row.pk)
+    with django_assert_num_queries(1):
+        publish.publish_frame(row)

@@ -11,10 +11,13 @@ import os
 from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import av
+import numpy as np
 
 from detection.backends import QUIET_ULTRALYTICS
+from detection.detector import Picture
 
 PICTURES_A_CLIP = 20
 WARM_UP = 10
@@ -31,7 +34,7 @@ def main() -> None:
 
     model = YOLO(options.weights, task="detect")
     pictures = cycle([picture for clip in options.clip for picture in read_pictures(clip)])
-    rules = {"conf": 0.35, "iou": 0.5, "max_det": 200, "imgsz": 640, "device": "cpu", "verbose": False}
+    rules: dict[str, Any] = {"conf": 0.35, "iou": 0.5, "max_det": 200, "imgsz": 640, "device": "cpu", "verbose": False}
     for picture in islice(pictures, WARM_UP):
         model.predict(picture, **rules)
     frames, began = 0, perf_counter()
@@ -41,11 +44,12 @@ def main() -> None:
     print(json.dumps({"bench": "bare_loop", "fps": round(frames / seconds, 2), "frames": frames}))
 
 
-def read_pictures(clip: Path) -> list[object]:
+def read_pictures(clip: Path) -> list[Picture]:
     """The clip's first key frames, BGR."""
     with av.open(str(clip)) as container:
         container.streams.video[0].codec_context.skip_frame = "NONKEY"
-        return [frame.to_ndarray(format="bgr24") for frame in islice(container.decode(video=0), PICTURES_A_CLIP)]
+        frames = islice(container.decode(video=0), PICTURES_A_CLIP)
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in frames]
 
 
 if __name__ == "__main__":

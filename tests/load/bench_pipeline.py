@@ -244,7 +244,7 @@ def _climb(bench: Bench, options: argparse.Namespace) -> Iterator[dict[str, Any]
 def _saturate(bench: Bench, options: argparse.Namespace, pool: ExitStack) -> float:
     """Frames detected a second when all cameras ask for more than can be done, once the fleet has found its pace.
 
-    One picture a sample, as the bare loop does no decoding either; key frames come often enough that none is waited for.
+    One picture a sample, as the bare loop decodes nothing either; key frames come so often that none is waited for.
     """
     clips = generate_clips(CLIPS, codec=options.codec, gop_seconds=SATURATED_GOP_SECONDS)
     farm = pool.enter_context(RtspFarm(options.cameras, clips))

@@ -1,4 +1,4 @@
-"""The real fleet for the load benchmark: the processes an operator would start, in a folder and a database of their own."""
+"""The real fleet for the load benchmark: what an operator would start, in a folder and a database of its own."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from assessment.models import Alert, FrameResult
+from assessment.risk import AssessmentStatus
 from cameras.frames import connect_redis
 from cameras.models import Camera
 from trafficmon.core import metrics
@@ -44,11 +45,11 @@ def _best_effort(publish: Callable[Arguments, None]) -> Callable[Arguments, None
 
 
 @_best_effort
-def publish_frame(frame_result_id: int) -> None:
+def publish_frame(row: FrameResult) -> None:
     """A frame was detected: show it at once, with the camera's last verdict."""
-    row = FrameResult.objects.get(pk=frame_result_id)
     client = connect_redis()
-    result = compose.detection_result(row, list(row.assessments.all()), supported=supported_classes())
+    asked = [] if row.status == AssessmentStatus.SKIPPED else list(row.assessments.all())
+    result = compose.detection_result(row, asked, supported=supported_classes())
     if snapshot.keep_latest(client, result.with_verdict(snapshot.last_verdict(client, row.camera_id))):
         send(client, row.camera_id, {"type": "frame.ready", "camera_id": row.camera_id, "frame_key": row.frame_key})
 
