@@ -49,29 +49,25 @@ TICK_MS = 100
 _DELIMITER = b"\0\0\0\1\x09\xf0"
 """Put before each H.264 picture by the parser: it would be a packet of its own, for which nothing is the better."""
 _RUBBISH_BYTES = (40, 1200)
-_NOISE_BYTES = 4000
+_NOISE_BYTES = 1000
 
 
 @dataclass(frozen=True)
 class Codec:
-    """How a codec's pictures are told apart and put into RTP."""
+    """How a codec's pictures are told apart and put into RTP.
+
+    The parser repeats the parameter sets; a payloader would do so before each slice of a key frame.
+    """
 
     parser: str
     caps: str
     payloader: str
 
 
+_WHOLE_PICTURES = "stream-format=byte-stream,alignment=au"
 CODECS = {
-    "video/x-h264": Codec(
-        "h264parse config-interval=-1",
-        "video/x-h264,stream-format=byte-stream,alignment=au",
-        "rtph264pay config-interval=-1",
-    ),
-    "video/x-h265": Codec(
-        "h265parse config-interval=-1",
-        "video/x-h265,stream-format=byte-stream,alignment=au",
-        "rtph265pay config-interval=-1",
-    ),
+    "video/x-h264": Codec("h264parse config-interval=-1", f"video/x-h264,{_WHOLE_PICTURES}", "rtph264pay"),
+    "video/x-h265": Codec("h265parse config-interval=-1", f"video/x-h265,{_WHOLE_PICTURES}", "rtph265pay"),
     "image/jpeg": Codec("jpegparse", "image/jpeg", "rtpjpegpay"),
 }
 
@@ -165,14 +161,15 @@ class Mount:
     factory: Any
     clip: Clip
     phase: float
-    """Where in the clip it is, as a share of it, when the server begins."""
+    """How far ahead it is of others that show the clip, as a share of it."""
+    sends_rubbish: bool = False
 
     def position(self) -> float:
         """Seconds that it has gone on."""
         return time.monotonic() + self.phase * len(self.clip.units) * self.clip.period_ns / 1e9
 
     def show(self, clip: Clip) -> None:
-        self.clip = clip
+        self.clip, self.sends_rubbish = clip, False
         self.factory.set_launch(
             f"( appsrc name=source is-live=true format=time ! {clip.codec.payloader} name=pay0 pt=96 )"
         )
@@ -189,13 +186,12 @@ class Player:
     number: int = field(init=False)
     pushed_ns: int = 0
     """The time of the next picture, counted from when the pipeline began."""
-    rubbish: bool = False
 
     def __post_init__(self) -> None:
         self._take(self.mount.clip, self.mount.clip.key_before(self.mount.position()))
 
     def _take(self, clip: Clip, number: int) -> None:
-        self.clip, self.number, self.rubbish = clip, number, False
+        self.clip, self.number = clip, number
         self.source.set_caps(clip.caps)
 
     def push_due(self, now_ns: int) -> None:
@@ -208,7 +204,7 @@ class Player:
             self.pushed_ns += self.clip.period_ns
 
     def _push(self, unit: Unit) -> None:
-        coded = GLib.Bytes(_rubbish(unit.coded.get_size())) if self.rubbish else unit.coded
+        coded = GLib.Bytes(_rubbish(unit.coded.get_size())) if self.mount.sends_rubbish else unit.coded
         buffer = Gst.Buffer.new_wrapped_bytes(coded)
         buffer.dts = self.pushed_ns
         buffer.pts = self.pushed_ns + unit.shown_ns - self.number * self.clip.period_ns
@@ -333,13 +329,14 @@ class Server:
             mount.show(clip)
 
     def _send_rubbish(self) -> None:
-        for player in self._players:
-            player.rubbish = True
+        for mount in self._mounts:
+            mount.sends_rubbish = True
 
     def _send_noise(self) -> None:
         def write(_server: Any, client: Any) -> Any:
             # It begins like a packet that swallows what follows.
-            os.write(client.get_connection().get_write_socket().get_fd(), b"$\0\xff\xff" + os.urandom(_NOISE_BYTES))
+            noise = b"$\0\x7f\xff" + random.Random(_NOISE_BYTES).randbytes(_NOISE_BYTES)
+            os.write(client.get_connection().get_write_socket().get_fd(), noise)
             return GstRtspServer.RTSPFilterResult.KEEP
 
         self._server.client_filter(write)
