@@ -202,12 +202,18 @@ class Sampler:
         seconds, arrived_at = cast("tuple[float, datetime]", frame.opaque)
         if not self._wanted or seconds < self._wanted[0]:
             return None
-        if self._taken and seconds - self._taken[0][0] > TORN_BURST_SECONDS:
+        picture = cast("Picture", frame.to_ndarray(format="bgr24"))
+        if self._taken and self._tears(picture, seconds):
             self._taken.clear()
-        self._taken.append((seconds, arrived_at, cast("Picture", frame.to_ndarray(format="bgr24"))))
+        self._taken.append((seconds, arrived_at, picture))
         self._wanted.pop(0)
         if self._wanted:
             return None
         _seconds, moments, pictures = zip(*self._taken, strict=True)
         self._taken.clear()
         return Burst(pictures, moments)
+
+    def _tears(self, picture: Picture, seconds: float) -> bool:
+        """Whether this picture does not belong to those taken: much later, or of another size."""
+        first_seconds, _arrived_at, first = self._taken[0]
+        return seconds - first_seconds > TORN_BURST_SECONDS or picture.shape != first.shape
