@@ -34,6 +34,8 @@ _PROBING: Any = [{"max_pixels": str(MOST_PIXELS)}] * 8
 _BROKEN_READS = 50
 """So many failures in a row to take a stream's data apart mean that it will not get better."""
 _SHORTEST_PASS_SECONDS = 1.0
+_PATIENCE_WITHOUT_PICTURE = 3
+"""So many times the silence that is borne, data may come of which there is no picture: a key frame may be a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +163,16 @@ class ContainerStream:
             self._start_over()
 
     def _one_pass(self, stop: threading.Event) -> Iterator[Burst]:
-        pace = Pace(stop)
+        pace, began = Pace(stop), time.monotonic()
         for packet in self.packets():
             if stop.is_set() or (self._recorded and not pace.wait(packet)):
                 return
-            burst = self.sample(packet, arrived_at=utc_now(), seconds=time.monotonic())
+            seconds = time.monotonic()
+            burst = self.sample(packet, arrived_at=utc_now(), seconds=seconds)
             if burst:
                 yield burst
+            elif seconds - max(began, self.sampler.schedule.due) > _PATIENCE_WITHOUT_PICTURE * self._terms.read_seconds:
+                raise UnableToRead(_("No picture can be made of what the camera sends."))
 
     def sample(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
         """As the sampler's `push`; raises UnableToRead where the pictures are too large."""
