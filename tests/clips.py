@@ -1,14 +1,19 @@
-"""Small H.264 clips made for a test, whose frames tell their own number."""
+"""Small clips made for a test, whose frames tell their own number."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal, cast
 
 import av
 import numpy as np
 
 from cameras.sampling import Picture
+
+Codec = Literal["h264", "h265", "mjpeg"]
+
+_ENCODERS: dict[Codec, str] = {"h264": "libx264", "h265": "libx265", "mjpeg": "mjpeg"}
 
 
 def numbered_picture(number: int, *, width: int = 320, height: int = 240) -> Picture:
@@ -28,20 +33,29 @@ def number_of(picture: Picture) -> int:
 
 
 def write_clip(
-    path: Path, *, frames: int = 100, gop: int = 25, b_frames: int = 0, width: int = 320, height: int = 240
+    path: Path,
+    *,
+    frames: int = 100,
+    gop: int = 25,
+    b_frames: int = 0,
+    width: int = 320,
+    height: int = 240,
+    codec: Codec = "h264",
 ) -> Path:
-    """An H.264 clip of 25 pictures a second with a key frame every `gop`."""
+    """A clip of 25 pictures a second with a key frame every `gop`, which MJPEG has anyway."""
+    rules = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={b_frames}:b-adapt=0"
+    options: dict[Codec, dict[str, object]] = {
+        "h264": {"preset": "ultrafast", "x264-params": rules},
+        "h265": {"preset": "ultrafast", "x265-params": f"{rules}:log-level=0"},
+        "mjpeg": {"huffman": "default"},  # the one that RTP can carry
+    }
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", gop
-        stream.options = {
-            "preset": "ultrafast",
-            "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={b_frames}:b-adapt=0",
-        }
+        stream = cast("av.VideoStream", container.add_stream(_ENCODERS[codec], rate=25))
+        stream.width, stream.height, stream.gop_size, stream.options = width, height, gop, options[codec]
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(
-                numbered_picture(number % 100, width=width, height=height), format="bgr24"
-            )
+            picture = numbered_picture(number % 100, width=width, height=height)
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

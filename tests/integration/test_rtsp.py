@@ -1,22 +1,23 @@
-"""A real RTSP server as the camera: it is read, refuses, drops its connection, and freezes with the socket open."""
+"""A real RTSP server as the camera: it is read in each codec, refuses, hangs, and changes its pictures."""
 
 from __future__ import annotations
 
 import ipaddress
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
+import cv2
 import pytest
-import redis
 from pytest_django.fixtures import Settings
 
-from cameras.capture import Capture
-from cameras.frames import FrameRef, FrameStore, Offer
-from cameras.models import Camera, Sampling, StreamState, Wanted
+from cameras.models import Sampling
 from cameras.sources import Terms, UnableToOpen, UnableToRead, open_stream, probe
+from detection.benchmark import read_clip
+from tests.clips import Codec, number_of, write_clip
+from tests.real_data import JUNCTION, OVERHEAD, needed
 from tests.rtsp_camera import NOT_INSTALLED, served, server_is_installed
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(not server_is_installed(), reason=NOT_INSTALLED)]
@@ -41,6 +42,45 @@ def test_rtsp_stream_gives_bursts_at_the_interval() -> None:
     assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3]
     assert 1.8 < (bursts[3].captured_at - bursts[1].captured_at).total_seconds() < 2.3
     assert stream.figures().corrupt == 0
+
+
+@pytest.mark.parametrize(("codec", "name"), [("h264", "h264"), ("h265", "hevc"), ("mjpeg", "mjpeg")])
+def test_rtsp_stream_of_each_codec_gives_bursts(tmp_path: Path, codec: Codec, name: str) -> None:
+    with served(write_clip(tmp_path / "clip.mkv", codec=codec)) as camera:
+        found = probe(camera.url())
+        with closing(open_stream(camera.url(), Terms(1.0))) as stream:
+            bursts = list(islice(stream.bursts(threading.Event()), 4))
+            assert stream.corrupt_count() == 0
+    assert (found.width, found.height, found.codec, found.fps) == (320, 240, name, 25.0)
+    assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3]
+    first, _second, third = (number_of(picture) for picture in bursts[2].pictures)
+    assert (third - first) % 100 == pytest.approx(13, abs=4)
+    assert (number_of(bursts[3].pictures[0]) - first) % 100 == pytest.approx(25, abs=4)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("clip", "size"), [(JUNCTION, (800, 600)), (OVERHEAD, (640, 360))])
+def test_rtsp_stream_of_a_real_road_shows_the_clips_pictures(clip: Path, size: tuple[int, int]) -> None:
+    shown = list(read_clip(needed(clip)))
+    with served(clip) as camera, closing(open_stream(camera.url(), Terms(0.5))) as stream:
+        bursts = list(islice(stream.bursts(threading.Event()), 5))
+        assert stream.corrupt_count() == 0
+    for picture in (picture for burst in bursts for picture in burst.pictures):
+        assert picture.shape == (size[1], size[0], 3)
+        assert min(float(cv2.absdiff(picture, each).mean()) for each in shown) < 2
+
+
+def test_rtsp_stream_follows_another_resolution(tmp_path: Path) -> None:
+    small, large = write_clip(tmp_path / "small.mp4"), write_clip(tmp_path / "large.mp4", width=640, height=480)
+    sizes = []
+    with served(small) as camera, closing(open_stream(camera.url(), Terms(0.5))) as stream:
+        for number, burst in enumerate(islice(stream.bursts(threading.Event()), 10)):
+            sizes.append({picture.shape[:2] for picture in burst.pictures})
+            if number == 3:
+                camera.tell(f"clip {large}")
+        assert stream.corrupt_count() == 0
+    assert all(len(each) == 1 for each in sizes)
+    assert (sizes[0], sizes[-1]) == ({(240, 320)}, {(480, 640)})
 
 
 def test_rtsp_stream_of_rare_key_frames_keeps_the_interval() -> None:
@@ -93,64 +133,3 @@ def test_rtsp_server_that_freezes_ends_the_stream_in_time() -> None:
         with pytest.raises(UnableToRead, match=r"^The camera sends no pictures\.$"):
             list(bursts)
         assert time.monotonic() - began < 3
-
-
-@contextmanager
-def capturing(client: redis.Redis, *, patience_seconds: float) -> Iterator[list[FrameRef]]:
-    frames: list[FrameRef] = []
-
-    def keep(ref: FrameRef, _offer: Offer) -> None:
-        frames.append(ref)
-
-    capture = Capture(store=FrameStore(client), on_frame=keep, on_state=lambda *_: None, limit=5, default_interval=0.5)
-    capture.patience_seconds = patience_seconds
-    stop = threading.Event()
-    thread = threading.Thread(target=capture.run, args=(stop,))
-    thread.start()
-    try:
-        yield frames
-    finally:
-        stop.set()
-        thread.join(2)
-        assert not thread.is_alive()
-
-
-def wait_for(camera: Camera, state: StreamState, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while Camera.objects.get(pk=camera.pk).state != state:
-        assert time.monotonic() < until, f"{state} did not come: {Camera.objects.values()}"
-        time.sleep(0.05)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_rtsp_camera_that_drops_its_connection_comes_back(redis_client: redis.Redis) -> None:
-    with served() as server:
-        camera = Camera.objects.create(name="gate", source=server.url(), wanted=Wanted.RUNNING)
-        with capturing(redis_client, patience_seconds=4) as frames:
-            wait_for(camera, StreamState.ONLINE)
-            server.stop()
-            wait_for(camera, StreamState.OFFLINE)
-            went_offline_since = Camera.objects.get(pk=camera.pk).state_since
-            assert Camera.objects.get(pk=camera.pk).last_error != ""
-            count = len(frames)
-            server.start()
-            wait_for(camera, StreamState.ONLINE)
-            assert len(frames) > count
-    camera.refresh_from_db()
-    assert camera.state_since
-    assert went_offline_since
-    assert camera.state_since > went_offline_since
-
-
-@pytest.mark.django_db(transaction=True)
-def test_rtsp_camera_that_freezes_is_stale_then_offline_then_back(redis_client: redis.Redis) -> None:
-    with served() as server:
-        camera = Camera.objects.create(name="gate", source=server.url(), wanted=Wanted.RUNNING)
-        with capturing(redis_client, patience_seconds=7):
-            wait_for(camera, StreamState.ONLINE)
-            server.hang()
-            wait_for(camera, StreamState.STALE, seconds=7)
-            wait_for(camera, StreamState.OFFLINE, seconds=7)
-            assert Camera.objects.get(pk=camera.pk).last_error == "The camera sends no pictures."
-            server.go_on()
-            wait_for(camera, StreamState.ONLINE)
