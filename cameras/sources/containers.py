@@ -97,7 +97,7 @@ def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputCont
         options |= {"rw_timeout": microseconds, "max_redirects": "0", "http_proxy": ""}
         options["headers"] = f"Host: {source.host}\r\n"
     url = _through(relay, source) if relay else source.url
-    patience = (terms.open_seconds, terms.read_seconds)
+    patience = (terms.open_seconds, terms.read_seconds / 2)
     return av.open(
         url, "r", format=forced, options=options, stream_options=_PROBING, timeout=patience, hwaccel=decoding_device()
     )

@@ -188,8 +188,8 @@ def test_rtsp_camera_that_sends_rubbish_is_stale_then_offline_then_back(small: P
 
 
 def test_rtsp_camera_whose_stream_is_disturbed_is_read_on(small: Path, store: FrameStore) -> None:
-    """Bytes that are neither RTSP nor RTP swallow some of the stream; then it is understood again."""
-    with served(small) as server, capturing(store, interval=INTERVAL_SECONDS) as seen:
+    """Bytes that are neither RTSP nor RTP swallow some of it; then it is understood again, or connected to anew."""
+    with served(small) as server, capturing(store, interval=INTERVAL_SECONDS, patience_seconds=6) as seen:
         camera = running("gate", server.url())
         wait_for(camera, ONLINE)
         wait_for_frames(seen)
