@@ -50,7 +50,7 @@ def test_rtsp_stream_of_each_codec_gives_bursts(tmp_path: Path, codec: Codec, na
         found = probe(camera.url())
         with closing(open_stream(camera.url(), Terms(1.0))) as stream:
             bursts = list(islice(stream.bursts(threading.Event()), 4))
-            assert stream.corrupt_count() == 0
+            assert stream.figures().corrupt == 0
     assert (found.width, found.height, found.codec, found.fps) == (320, 240, name, 25.0)
     assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3]
     first, _second, third = (number_of(picture) for picture in bursts[2].pictures)
@@ -64,7 +64,7 @@ def test_rtsp_stream_of_a_real_road_shows_the_clips_pictures(clip: Path, size: t
     shown = list(read_clip(needed(clip)))
     with served(clip) as camera, closing(open_stream(camera.url(), Terms(0.5))) as stream:
         bursts = list(islice(stream.bursts(threading.Event()), 5))
-        assert stream.corrupt_count() == 0
+        assert stream.figures().corrupt == 0
     for picture in (picture for burst in bursts for picture in burst.pictures):
         assert picture.shape == (size[1], size[0], 3)
         assert min(float(cv2.absdiff(picture, each).mean()) for each in shown) < 2
@@ -78,7 +78,7 @@ def test_rtsp_stream_follows_another_resolution(tmp_path: Path) -> None:
             sizes.append({picture.shape[:2] for picture in burst.pictures})
             if number == 3:
                 camera.tell(f"clip {large}")
-        assert stream.corrupt_count() == 0
+        assert stream.figures().corrupt == 0
     assert all(len(each) == 1 for each in sizes)
     assert (sizes[0], sizes[-1]) == ({(240, 320)}, {(480, 640)})
 
