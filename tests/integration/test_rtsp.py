@@ -133,3 +133,15 @@ def test_rtsp_server_that_freezes_ends_the_stream_in_time() -> None:
         with pytest.raises(UnableToRead, match=r"^The camera sends no pictures\.$"):
             list(bursts)
         assert time.monotonic() - began < 3
+
+
+def test_rtsp_picture_that_freezes_ends_the_stream_in_time() -> None:
+    """RTCP goes on meanwhile, which is no picture."""
+    with served() as camera, closing(open_stream(camera.url(), Terms(0.5, read_seconds=6))) as stream:
+        bursts = stream.bursts(threading.Event())
+        next(bursts)
+        camera.tell("freeze")
+        began = time.monotonic()
+        with pytest.raises(UnableToRead, match=r"^The camera sends no pictures\.$"):
+            list(bursts)
+        assert time.monotonic() - began < 7
