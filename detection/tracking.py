@@ -46,13 +46,15 @@ FORGOTTEN_SECONDS = 4.0
 class Expectation:
     """Where a track should be now and how much a detection of its family must overlap that place to be it.
 
-    `least_lead` is how many times as much as any other it must.
+    `least_lead` is how many times as much as any other it must. `still` is where it was, if it may stand there yet: a
+    speed that is only jitter would foretell another place and size after a second or two.
     """
 
     family: Family
     box: Box
     least_overlap: float
     least_lead: float = 0.0
+    still: Box | None = None
 
 
 def track(
@@ -111,10 +113,19 @@ def _overlaps(detections: Sequence[Detection], expectations: Sequence[Expectatio
     boxes = np.array([each.box.as_tuple() for each in detections]).reshape(-1, 4)
     for column, expected in enumerate(expectations):
         if expected is not None:
-            overlaps[:, column] = np.where(families == expected.family, overlaps_with(expected.box, boxes), 0.0)
+            overlaps[:, column] = np.where(families == expected.family, _overlaps_of(expected, boxes), 0.0)
             least[column], lead[column] = expected.least_overlap, expected.least_lead
     rivals = np.maximum(_greatest_others(overlaps), _greatest_others(overlaps.T).T)
     return np.where((overlaps >= least) & (overlaps >= lead * rivals), overlaps, 0.0)
+
+
+def _overlaps_of(expected: Expectation, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Overlap of each of N x 4 corners with the place foretold or, where it is as good as the same, the last one."""
+    overlaps = overlaps_with(expected.box, boxes)
+    if expected.still is None:
+        return overlaps
+    still = overlaps_with(expected.still, boxes)
+    return np.where(still >= STILL_OVERLAP, np.maximum(still, overlaps), overlaps)
 
 
 def _greatest_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -131,13 +142,14 @@ def _expect(one: Track, at: datetime) -> Expectation | None:
     gap_seconds = (at - one.seen_at).total_seconds()
     well, at_all = FORETOLD_SECONDS[_is_speed_known(one.motion)]
     lead = CLEAR_LEAD if gap_seconds >= CLEAR_AFTER_SECONDS else 0.0
+    still = None if _has_surely_moved(one.motion, gap_seconds) else one.box
     if gap_seconds < at_all:
         doubt = max(gap_seconds - well, 0.0) / (at_all - well)
         least_overlap = SURE_OVERLAP + doubt * (STILL_OVERLAP - SURE_OVERLAP)
-        return Expectation(one.family, one.motion.after(gap_seconds).box, least_overlap, lead)
-    if gap_seconds > FORGOTTEN_SECONDS or _has_surely_moved(one.motion, gap_seconds):
+        return Expectation(one.family, one.motion.after(gap_seconds).box, least_overlap, lead, still)
+    if gap_seconds > FORGOTTEN_SECONDS or still is None:
         return None
-    return Expectation(one.family, one.box, STILL_OVERLAP, lead)
+    return Expectation(one.family, still, STILL_OVERLAP, lead)
 
 
 def overlaps_with(box: Box, boxes: NDArray[np.float64]) -> NDArray[np.float64]:

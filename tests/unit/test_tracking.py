@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -71,6 +72,17 @@ def test_crossing_cars_keep_their_own_identities() -> None:
 
 def test_parked_car_keeps_its_identity_between_sparse_frames() -> None:
     assert follow([(1.8 * n, [car(10 + n % 2)]) for n in range(5)]) == [[None], [None], [1], [1], [1]]
+
+
+def test_standing_car_keeps_its_identity_for_minutes_though_its_box_jitters() -> None:
+    """By 1.5 percent of its height, as on a real road: after some frames its speed is known, and is but jitter."""
+    for seed in range(20):
+        random = Random(seed)
+        frames = []
+        for number in range(100):
+            box = Box(*(edge + random.gauss(0, 0.45) for edge in car(10).box.as_tuple()))
+            frames.append((1.8 * number, [replace(car(10), box=box)]))
+        assert follow(frames, AT_ONCE) == [[1]] * 100
 
 
 def test_moving_car_gets_no_guessed_identity_between_sparse_frames() -> None:
