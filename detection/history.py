@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from detection.counting import Passage
 from detection.standing import Stand
 from detection.zones import ZoneEntry
 from trafficmon.core.geometry import Point
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedPlace:
+    """Where a vehicle is parked, and when it was last seen there."""
+
+    stand: Stand
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from detection.detections import ZoneKind
 from detection.motion import MEASURED_SHARE, Motion
-from trafficmon.core.geometry import Box
+from trafficmon.core.geometry import Box, intersection_over_union
 from trafficmon.core.objects import VEHICLES, ObjectClass
 
 STILL_SHARE = 0.7
@@ -20,6 +20,10 @@ PARKING_SECONDS = 10.0
 """In a parking zone nobody need wait for longer to know that a vehicle is parked."""
 WATCHED_STOPS: frozenset[ZoneKind] = frozenset({"lane", "crossing", "emergency_lane"})
 """Where a vehicle that stands is what operators want to know of: there none is ever taken for parked."""
+PLACE_SECONDS = 30.0
+"""So long after a parked vehicle was last seen, one that is seen in its place is parked too, whichever it is."""
+PLACE_OVERLAP = 0.7
+"""Least overlap of the two boxes then: what passes by in front of the place fills it less."""
 SURE_DEVIATIONS = 3.0
 AGAINST_SHARE = 0.5
 """Least speed against the lane in box heights per second: walking pace for a car."""
@@ -38,6 +42,11 @@ class Stand:
 def stand_after(stand: Stand | None, box: Box, *, at: datetime) -> Stand:
     """The stand after the road user was seen as `box`: the same, or a new one where it has moved."""
     return stand if stand and _is_still_at(stand.place, box) else Stand(box, at)
+
+
+def filled_place(stands: Iterable[Stand], box: Box) -> Stand | None:
+    """The one of these stands whose place `box` fills."""
+    return next((each for each in stands if intersection_over_union(each.place, box) >= PLACE_OVERLAP), None)
 
 
 def _is_still_at(place: Box, box: Box) -> bool:

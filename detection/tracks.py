@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from pydantic import Base64Bytes, TypeAdapter, ValidationError
 
-from detection.history import History
+from detection.history import History, ParkedPlace
 from detection.motion import Axis, Motion
+from detection.standing import Stand
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ROAD_USERS, ObjectClass
 
@@ -70,6 +71,7 @@ class TrackerState:
     """What the camera saw then, small and grey; only where the camera's own movement is followed."""
     histories: tuple[History, ...] = ()
     """Of the confirmed tracks, what each has done so far."""
+    parked: tuple[ParkedPlace, ...] = ()
 
     def to_bytes(self) -> bytes:
         return _ADAPTER.dump_json(self)
@@ -81,6 +83,7 @@ def shifted(state: TrackerState, by: Shift) -> TrackerState:
         state,
         tracks=tuple(_shifted_track(one, by) for one in state.tracks),
         histories=tuple(_shifted_history(one, by) for one in state.histories),
+        parked=tuple(replace(one, stand=_shifted_stand(one.stand, by)) for one in state.parked),
     )
 
 
@@ -96,7 +99,11 @@ def _shifted_track(one: Track, by: Shift) -> Track:
 
 def _shifted_history(one: History, by: Shift) -> History:
     foot = one.foot[0] * by.scale + by.x, one.foot[1] * by.scale + by.y
-    return replace(one, foot=foot, stand=replace(one.stand, place=_shifted_box(one.stand.place, by)))
+    return replace(one, foot=foot, stand=_shifted_stand(one.stand, by))
+
+
+def _shifted_stand(stand: Stand, by: Shift) -> Stand:
+    return replace(stand, place=_shifted_box(stand.place, by))
 
 
 def _shifted_box(box: Box, by: Shift) -> Box:
