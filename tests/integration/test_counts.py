@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import pytest_asyncio
 import redis
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.test import AsyncClient, Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -65,6 +69,20 @@ def test_crossings_add_up_by_hour_class_and_direction() -> None:
         ],
         key=str,
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_frames_stored_at_once_lose_no_count() -> None:
+    line = make_line()
+
+    def count(number: int) -> None:
+        frame = replace(make_frame(line.camera_id), frame_key=f"at-once-{number}", crossings=(crossing(line),))
+        record_frame(frame, Gated(()), now=NOON, patience=PATIENCE)
+        connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, range(20)))
+    assert counts() == [(NOON, "car", "forward", 20)]
 
 
 def test_frame_stored_twice_is_counted_once() -> None:
@@ -172,6 +190,13 @@ def test_counts_cannot_be_changed_by_hand(desk: Client) -> None:
     assert desk.get(f"{LIST}add/").status_code == 403
 
 
+@pytest_asyncio.fixture
+async def close_connections_of_threads() -> AsyncIterator[None]:
+    """The thread that reads for the download outlives the test; a connection of it would hold the test database."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
 async def download(user: User, query: str) -> tuple[Any, list[list[str]]]:
     """The answer, and its rows where there are any."""
     client = AsyncClient()
@@ -182,6 +207,7 @@ async def download(user: User, query: str) -> tuple[Any, list[list[str]]]:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("close_connections_of_threads")
 async def test_download_streams_what_the_list_is_narrowed_to_under_one_header() -> None:
     camera = await Camera.objects.acreate(name="=north", source="street://junction?seed=1")
     line = await CountingLine.objects.acreate(camera=camera, name="gate", ends=UPWARDS)
