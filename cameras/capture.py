@@ -17,6 +17,7 @@ from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, sile
 from cameras.load import current_stretch, note_offered
 from cameras.models import Camera, Sampling, StreamState, Wanted
 from cameras.ownership import Ownership
+from cameras.sampling import DECODING
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, Sources, StreamThread
 from trafficmon.core import metrics
@@ -213,10 +214,12 @@ class Capture:
 
     def _keep(self, camera_id: int, burst: Burst) -> tuple[FrameRef, Offer]:
         keys = tuple(new_token() for _picture in burst.pictures)
-        jpegs = {key: encode_jpeg(picture) for key, picture in zip(keys, burst.pictures, strict=True)}
         evidence_key = "" if burst.evidence is None else new_token()
+        pictures = dict(zip(keys, burst.pictures, strict=True))
         if burst.evidence is not None:
-            jpegs[evidence_key] = encode_jpeg(burst.evidence)
+            pictures[evidence_key] = burst.evidence
+        with DECODING:
+            jpegs = {key: encode_jpeg(picture) for key, picture in pictures.items()}
         self._store.put_all(jpegs)
         ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
         offer = self._store.offer(ref)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ MOST_PIXELS = 40_000_000
 _LONGEST_BACKLOG = 500
 _REACH = 0.5
 """Of the interval: a key frame so much too early or late still will do, as it costs a fraction of any other frame."""
+
+DECODING = threading.BoundedSemaphore(os.cpu_count() or 1)
+"""To be held while decoding and encoding: done in more threads at once than there are cores, all take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +141,19 @@ class Sampler:
         self._backlog.append(packet)
         if not self._wanted and self._begins(packet, seconds):
             self._begin(seconds)
-        if self._wanted or self._every_frame or len(self._backlog) >= _LONGEST_BACKLOG:
-            return self._decode_backlog()
+        complete = bool(self._wanted) and seconds >= self._wanted[-1]
+        if complete or self._every_frame or len(self._backlog) >= _LONGEST_BACKLOG:
+            with DECODING:
+                return self._decode_backlog()
         return None
 
     def _note_key_frame(self, seconds: float) -> None:
         if self._key_seconds is not None:
             self.key_frame_seconds = seconds - self._key_seconds
         self._key_seconds = seconds
-        self._skipped = self._skipped or bool(self._backlog)
-        self._backlog.clear()
+        if not self._wanted:  # what leads up to a sample that has begun is still needed
+            self._skipped = self._skipped or bool(self._backlog)
+            self._backlog.clear()
 
     def _begins(self, packet: av.Packet[av.VideoStream], seconds: float) -> bool:
         schedule = self.schedule
@@ -167,8 +175,9 @@ class Sampler:
     def newest(self) -> Burst | None:
         """The newest picture, whether or not one is due; None where nothing new has come."""
         last = None
-        for frame in self._decoded():
-            last = frame
+        with DECODING:
+            for frame in self._decoded():
+                last = frame
         if last is None:
             return None
         _seconds, arrived_at = cast("tuple[float, datetime]", last.opaque)

@@ -123,6 +123,7 @@ class StreamThread:
                     self._note(burst)
                     self._account(stream)
                     self._deliver(self, burst, stream)
+                    del burst  # its pictures would be kept until the next one comes
         except (UnableToOpen, UnableToRead) as error:
             return str(error)
         except Exception:  # the outermost loop of this thread: the other cameras go on

@@ -7,6 +7,7 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 from contextlib import ExitStack, suppress
 
 from django.conf import settings
@@ -15,6 +16,8 @@ from django.utils.translation import gettext as _
 from cameras.addresses import Endpoint
 
 _CHUNK_BYTES = 65536
+_GATHER_SECONDS = 0.005
+"""Once pictures come: their many small packets are passed on together, for what costs is to be woken."""
 _LONGEST_TALK_BYTES = 262_144
 _LONGEST_LINE = 8192
 """Twice of what FFmpeg keeps of a line."""
@@ -33,16 +36,16 @@ class Talk:
     """What camera and reader say before the pictures come: only then would FFmpeg follow an RTSP redirect."""
 
     def __init__(self) -> None:
-        self._over = False
+        self.is_over = False
         self._line = b""
         self._heard_bytes = 0
 
     def hear_reader(self, said: bytes) -> None:
-        self._over = self._over or said.startswith(b"PLAY ")
+        self.is_over = self.is_over or said.startswith(b"PLAY ")
 
     def hear_camera(self, said: bytes) -> None:
         """Raise Redirected before a redirect is passed on, also where it is hidden among other bytes."""
-        if self._over:
+        if self.is_over:
             return
         self._heard_bytes += len(said)
         heard = self._line + said.replace(b"\r", b"")  # FFmpeg leaves these out wherever they are
@@ -103,7 +106,8 @@ class Relay:
             ready.register(camera, selectors.EVENT_READ)
             try:
                 while all(self._pass_on(key.fileobj is reader, reader, camera, talk) for key, _mask in ready.select()):
-                    pass
+                    if talk.is_over:
+                        time.sleep(_GATHER_SECONDS)
             except Redirected as error:
                 self.refusal = str(error)
             finally:
