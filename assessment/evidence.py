@@ -12,7 +12,6 @@ from django.core.files.storage import default_storage
 
 from assessment.clients import UnableToAssess
 from assessment.models import Evidence, EvidenceKind
-from assessment.risk import WHOLE_FRAME
 from detection.detect import cut_jpeg, read_picture
 from detection.detections import DetectedFrame
 from trafficmon.core.clock import utc_now
@@ -45,14 +44,14 @@ class Pictures:
 
 
 def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], bytes | None]) -> Pictures:
-    """What the frame store still holds; raises PictureGone when the frame is gone."""
+    """What the frame store still holds, cut to the group in question; raises PictureGone when the frame is gone."""
     whole = fetch(frame.frame_key)
     if whole is None:
         message = f"The picture of frame {frame.frame_key} is no longer kept."
         raise PictureGone(message)
-    crop = fetch(f"{frame.frame_key}:{group_index}") if group_index != WHOLE_FRAME else None
+    place = next((each.crop for each in frame.groups if each.index == group_index), None)
     before = (fetch(key) for key in frame.burst if key != frame.frame_key)
-    place = next((each.crop for each in frame.groups if crop and each.index == group_index), None)
+    crop = _cut(whole, place) if place else None
     return Pictures(whole, crop, tuple(_cut(jpeg, place) for jpeg in before if jpeg))
 
 

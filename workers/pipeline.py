@@ -30,7 +30,6 @@ from detection.detect import (
     PictureUnreadableError,
     Shot,
     choose_evenly,
-    crop_jpegs,
     detect_frame,
     read_picture,
 )
@@ -110,8 +109,6 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     camera = Camera.objects.defer("source", "detection_source").prefetch_related("zones", "lines").get(pk=ref.camera_id)
     known = _tracks_of(ref.camera_id)
     frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), rules=rules_of(camera), tracks=known)
-    for index, crop in crop_jpegs(shots[-1].picture, frame.groups).items():
-        frame_store().put(f"{ref.frame_key}:{index}", crop)
     if not frame_store().hold(ref):
         # It took so long that the sweeper gave the frame away, and has counted it.
         log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))

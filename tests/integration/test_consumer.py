@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 import redis
+import simplejpeg
 from asgiref.sync import sync_to_async
 from autobahn.exception import Disconnected
 from channels.testing import WebsocketCommunicator
@@ -31,6 +34,7 @@ from cameras.frames import FrameStore, connect_redis
 from cameras.load import PACE_KEY
 from cameras.models import Camera, CameraGroup, Wanted
 from cameras.sources import Probe, UnableToOpen
+from detection.detect import read_picture
 from tests.factories import NOON, make_camera, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
@@ -46,6 +50,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 HOST = "desk.example:5000"
 JPEG = b"\xff\xd8picture"
+GREY_JPEG = simplejpeg.encode_jpeg(np.full((720, 1280, 3), 90, np.uint8))
 Said = dict[str, Any]
 
 
@@ -180,21 +185,33 @@ async def test_new_page_is_sent_what_is_known_already(viewer: Desk) -> None:
     )
 
 
+async def test_picture_that_cannot_be_read_has_no_groups_cut_out(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_status")
+        row = await in_thread(record, camera)
+        FrameStore(connect_redis()).put(row.frame_key, JPEG)
+        await in_thread(publish.publish_frame, row)
+        shown = await browser.wait_for("detection_result")
+    assert (len(shown["trafficGroups"]), shown["groupImages"]) == (1, [])
+
+
 async def test_frame_is_sent_when_it_is_published(viewer: Desk) -> None:
     camera = await in_thread(viewer.camera)
     async with opened(viewer.session_key) as browser:
         await browser.wait_for("camera_status")
         row = await in_thread(record, camera)
-        store = FrameStore(connect_redis())
-        store.put(row.frame_key, JPEG)
-        store.put(f"{row.frame_key}:1", JPEG)
+        FrameStore(connect_redis()).put(row.frame_key, GREY_JPEG)
         await in_thread(publish.publish_frame, row)
         shown = await browser.wait_for("detection_result")
     assert [each["class"] for each in shown["detectedObjects"]] == ["car", "car"]
+    [image] = shown["groupImages"]
+    crop = read_picture(b64decode(image.pop("imageBase64").removeprefix("data:image/jpeg;base64,")))
+    assert crop.shape == (30 + 2 * 12, 90 + 2 * 12, 3)
+    assert abs(float(crop.mean()) - 90) < 1
     assert shown["groupImages"] == [
         {
             "groupIndex": 1,
-            "imageBase64": "data:image/jpeg;base64,/9hwaWN0dXJl",
             "bbox": [100.0, 200.0, 190.0, 230.0],
             "objectCount": 2,
             "classes": ["car"],

@@ -14,6 +14,9 @@ from django.conf import settings
 from django.urls import reverse
 
 from cameras.load import PACE_KEY, read_pace
+from detection.detect import PictureUnreadableError, cut_jpeg, read_picture
+from detection.detector import Picture
+from trafficmon.core.geometry import box_from
 from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
 from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
 
@@ -94,10 +97,9 @@ class FrameReader:
                 return (await self._with_pictures(result)).as_text()
 
     async def _with_pictures(self, result: DetectionResult) -> DetectionResult:
-        groups = result.traffic_groups
-        crop_keys = [f"{result.frame_key}:{group.group_index}" for group in groups]
-        picture, *crops = await self._pictures([result.frame_key, *crop_keys])
-        images = tuple(_image(group, crop) for group, crop in zip(groups, crops, strict=True) if crop)
+        [picture] = await self._pictures([result.frame_key])
+        # Cut only here, where somebody looks: most frames of most cameras are never shown in this form.
+        images = await asyncio.to_thread(_group_images, result, picture) if picture else ()
         return result.model_copy(update={"frame": _data_uri(picture), "group_images": images})
 
     async def _pictures(self, keys: list[str]) -> list[bytes | None]:
@@ -118,10 +120,21 @@ def _data_uri(jpeg: bytes | None) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""
 
 
-def _image(group: ShownGroup, jpeg: bytes) -> GroupImage:
+def _group_images(result: DetectionResult, jpeg: bytes) -> tuple[GroupImage, ...]:
+    """What each traffic group looks like; none where the picture cannot be read."""
+    try:
+        picture = read_picture(jpeg) if result.traffic_groups else None
+    except PictureUnreadableError:
+        picture = None
+    return tuple(_image(group, picture) for group in result.traffic_groups) if picture is not None else ()
+
+
+def _image(group: ShownGroup, picture: Picture) -> GroupImage:
+    height, width = picture.shape[:2]
+    place = box_from(group.bbox).grown(settings.MODEL_FILE.post_processing.crop_margin).clipped(width, height)
     return GroupImage(
         group_index=group.group_index,
-        image_base64=_data_uri(jpeg),
+        image_base64=_data_uri(cut_jpeg(picture, place)),
         bbox=group.bbox,
         object_count=group.object_count,
         classes=group.classes,
