@@ -29,32 +29,30 @@ SURE_CONFIDENCE = 0.5
 """Detections at least this sure are matched first and may start a track (the paper's high threshold)."""
 SURE_OVERLAP, UNSURE_OVERLAP, STILL_OVERLAP = 0.2, 0.5, 0.8
 """Least overlap of the foretold and the seen box: of sure detections, of unsure ones, of what stood still."""
-FORETOLD_SECONDS = {False: (0.5, 0.8), True: (1.3, 2.5)}
+FORETOLD_SECONDS = {False: (0.55, 0.8), True: (1.4, 2.5)}
 """Gaps up to which a place is foretold well, and at all: with the velocity unknown, and known."""
-CLEAR_AFTER_SECONDS, CLEAR_LEAD = 0.4, 1.5
+CLEAR_AFTER_SECONDS, CLEAR_LEAD = 0.22, 1.5
 """After such a gap a detection must overlap the place so many times as much as any other of its family does, and as
 it overlaps any other place."""
 KNOWN_SPEED_SHARE = 1.0
 """A velocity is known when its standard deviation is at most this many box heights per second."""
 STILL_SHARE = 0.5
 """What has surely gone further than this many box heights in a gap is not looked for where it was."""
-FORGOTTEN_SECONDS = 4.0
-"""After this long, another may stand in the same place, as at a stop line."""
+FORGOTTEN_SECONDS = {Family.PERSON: 4.0, Family.TWO_WHEELER: 4.0, Family.FOUR_WHEELER: 10.0}
+"""After this long, another may stand in the same place, as at a stop line: the sooner, the less room it takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """Where a track should be now and how much a detection of its family must overlap that place to be it.
 
-    `least_lead` is how many times as much as any other it must. `still` is where it was, if it may stand there yet: a
-    speed that is only jitter would foretell another place and size after a second or two.
+    `least_lead` is how many times as much as any other it must.
     """
 
     family: Family
     box: Box
     least_overlap: float
     least_lead: float = 0.0
-    still: Box | None = None
 
 
 def track(
@@ -113,19 +111,10 @@ def _overlaps(detections: Sequence[Detection], expectations: Sequence[Expectatio
     boxes = np.array([each.box.as_tuple() for each in detections]).reshape(-1, 4)
     for column, expected in enumerate(expectations):
         if expected is not None:
-            overlaps[:, column] = np.where(families == expected.family, _overlaps_of(expected, boxes), 0.0)
+            overlaps[:, column] = np.where(families == expected.family, overlaps_with(expected.box, boxes), 0.0)
             least[column], lead[column] = expected.least_overlap, expected.least_lead
     rivals = np.maximum(_greatest_others(overlaps), _greatest_others(overlaps.T).T)
     return np.where((overlaps >= least) & (overlaps >= lead * rivals), overlaps, 0.0)
-
-
-def _overlaps_of(expected: Expectation, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Overlap of each of N x 4 corners with the place foretold or, where it is as good as the same, the last one."""
-    overlaps = overlaps_with(expected.box, boxes)
-    if expected.still is None:
-        return overlaps
-    still = overlaps_with(expected.still, boxes)
-    return np.where(still >= STILL_OVERLAP, np.maximum(still, overlaps), overlaps)
 
 
 def _greatest_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,14 +131,14 @@ def _expect(one: Track, at: datetime) -> Expectation | None:
     gap_seconds = (at - one.seen_at).total_seconds()
     well, at_all = FORETOLD_SECONDS[_is_speed_known(one.motion)]
     lead = CLEAR_LEAD if gap_seconds >= CLEAR_AFTER_SECONDS else 0.0
-    still = None if _has_surely_moved(one.motion, gap_seconds) else one.box
-    if gap_seconds < at_all:
+    has_moved = _has_surely_moved(one.motion, gap_seconds)
+    if gap_seconds <= well or (has_moved and gap_seconds < at_all):
         doubt = max(gap_seconds - well, 0.0) / (at_all - well)
         least_overlap = SURE_OVERLAP + doubt * (STILL_OVERLAP - SURE_OVERLAP)
-        return Expectation(one.family, one.motion.after(gap_seconds).box, least_overlap, lead, still)
-    if gap_seconds > FORGOTTEN_SECONDS or still is None:
+        return Expectation(one.family, one.motion.after(gap_seconds).box, least_overlap, lead)
+    if has_moved or gap_seconds > FORGOTTEN_SECONDS[one.family]:
         return None
-    return Expectation(one.family, still, STILL_OVERLAP, lead)
+    return Expectation(one.family, one.box, STILL_OVERLAP, lead)
 
 
 def overlaps_with(box: Box, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -220,5 +209,5 @@ def _remember(
         if place not in seen
         and one.hits >= configuration.min_hits
         and one.missed < configuration.max_age
-        and (at - one.seen_at).total_seconds() <= FORGOTTEN_SECONDS
+        and (at - one.seen_at).total_seconds() <= FORGOTTEN_SECONDS[one.family]
     )

@@ -128,9 +128,15 @@ def test_next_car_in_the_place_of_one_that_was_moving_is_another() -> None:
     assert follow([*first, (2.16, [car(72)])], AT_ONCE)[-1] == [2]
 
 
-def test_car_back_after_long_absence_is_another() -> None:
-    assert follow([(0, [car(10)]), (5, [car(10)])], AT_ONCE) == [[1], [2]]
-    assert follow([(0, [car(10)]), (3.6, [car(10)])], AT_ONCE) == [[1], [1]]
+@pytest.mark.parametrize(
+    ("kind", "known_after", "forgotten_after"), [(ObjectClass.CAR, 9, 11), (ObjectClass.BICYCLE, 3.6, 5)]
+)
+def test_road_user_back_after_long_absence_is_another(
+    kind: ObjectClass, known_after: float, forgotten_after: float
+) -> None:
+    still = [car(10, kind=kind)]
+    assert follow([(0, still), (known_after, still)], AT_ONCE) == [[1], [1]]
+    assert follow([(0, still), (forgotten_after, still)], AT_ONCE) == [[1], [2]]
 
 
 def test_car_unseen_for_more_frames_than_the_greatest_age_is_another() -> None:
