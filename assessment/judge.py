@@ -84,11 +84,18 @@ def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupF
             zones=tuple(dict.fromkeys(zone.kind for zone in each.zones)),
             parked=each.parked,
             against_lane=each.against_lane,
+            speed_kmh=_known(each.speed_kmh, each.speed_deviation_kmh),
         )
         for number, each in enumerate(frame.detections, 1)
     )
     groups = tuple(
-        GroupOutline(each.index, each.box, tuple(member + 1 for member in each.members)) for each in frame.groups
+        GroupOutline(
+            each.index,
+            each.box,
+            tuple(member + 1 for member in each.members),
+            _known(each.closing_speed_kmh, each.closing_speed_deviation_kmh),
+        )
+        for each in frame.groups
     )
     return GroupFacts(
         width=frame.width,
@@ -99,3 +106,7 @@ def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupF
         asked=group_index if group else WHOLE_FRAME,
         region=group.crop if group and cropped else None,
     )
+
+
+def _known(kmh: float | None, deviation_kmh: float | None) -> tuple[float, float] | None:
+    return None if kmh is None or deviation_kmh is None else (kmh, deviation_kmh)

@@ -48,6 +48,8 @@ class ObjectFacts:
     """Kinds of the zones it stands in. Not their names: people write into those what they like."""
     parked: bool = False
     against_lane: bool = False
+    speed_kmh: tuple[float, float] | None = None
+    """Along the road, and its standard deviation, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class GroupOutline:
     index: int
     box: Box
     members: tuple[int, ...]
+    closing_speed_kmh: tuple[float, float] | None = None
+    """The greatest at which two members approach each other, and its standard deviation, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +149,7 @@ def scene_json(facts: GroupFacts, *, picture_count: int) -> str:
         "objects": [_told(each) for each in objects],
         "objectsNotListed": len(facts.objects) - len(objects),
         "groups": [
-            {"groupIndex": each.index, "box": _pixels(each.box), "objectIds": list(each.members)}
-            for each in sorted(facts.groups, key=lambda group: group.index != facts.asked)[:MAX_GROUPS]
+            _outlined(each) for each in sorted(facts.groups, key=lambda group: group.index != facts.asked)[:MAX_GROUPS]
         ],
         "judge": facts.asked,
     }
@@ -177,8 +180,17 @@ def _told(each: ObjectFacts) -> dict[str, Any]:
         told["track"] = each.track_id
     if each.motion_px is not None:
         told["motion"] = [round(each.motion_px[0]), round(each.motion_px[1])]
+    if each.speed_kmh is not None:
+        told["speedKmh"] = [round(number) for number in each.speed_kmh]
     conduct = {"zones": list(each.zones), "parked": each.parked, "againstLane": each.against_lane}
     return told | {name: value for name, value in conduct.items() if value}
+
+
+def _outlined(each: GroupOutline) -> dict[str, Any]:
+    told: dict[str, Any] = {"groupIndex": each.index, "box": _pixels(each.box), "objectIds": list(each.members)}
+    if each.closing_speed_kmh is not None:
+        told["closingSpeedKmh"] = [round(number) for number in each.closing_speed_kmh]
+    return told
 
 
 def _pixels(box: Box) -> list[int]:

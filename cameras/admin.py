@@ -116,7 +116,7 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ),
         (
             _("Analysis"),
-            {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled")},
+            {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled", "calibration")},
         ),
     )
 

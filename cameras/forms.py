@@ -43,6 +43,7 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
             "frame_interval",
             "detection_enabled",
             "assessment_enabled",
+            "calibration",
             "wanted",
         )
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from cameras.addresses import check_source, mask_credentials
+from cameras.calibrations import check_calibration
 from cameras.fields import EncryptedTextField
 from cameras.polygons import check_classes, check_line, check_polygon
 from trafficmon.accounts.models import User
@@ -106,6 +107,18 @@ class Camera(models.Model):
         help_text=_("Empty: the interval of the installation."),
     )
     sampling = models.CharField(_("sampling"), max_length=16, choices=Sampling.choices, default=Sampling.BURST)
+    calibration = models.JSONField(
+        _("calibration"),
+        null=True,
+        blank=True,
+        validators=[check_calibration],
+        help_text=_(
+            'For speeds: four places of a flat road, in the same order, as {"picture": [[x, y], ...], "road": [[x, y], '
+            "...]}. In the picture they are shares of its width and height, 0 to 1; on the road metres from any one of "
+            "them. Choose them far apart and around the stretch that matters, such as the ends of lane markings: "
+            "speeds are shown between them only. For a camera that does not move. Empty: no speeds."
+        ),
+    )
     detection_enabled = models.BooleanField(_("detection"), default=True)
     assessment_enabled = models.BooleanField(_("assessment"), default=True)
     wanted = models.CharField(_("wanted"), max_length=16, choices=Wanted.choices, default=Wanted.STOPPED)

@@ -18,6 +18,7 @@ from detection.detections import Crossing, DetectedFrame, Detection, TrafficGrou
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
 from detection.observing import CameraRules, Scene, observe
+from detection.road_speeds import find_motions, with_closing_speeds, with_speeds
 from detection.tracking import track
 from detection.tracks import TrackerState, shifted
 from detection.zones import ZoneRule, keep_watched
@@ -100,6 +101,7 @@ def detect_frame(
     configuration = pipeline.configuration
     found = _look(shots, pipeline.detector, rules.zones)
     state, named, crossings = _follow(tracks or TrackerState(), shots, found, rules, configuration)
+    motions = find_motions(state, named, rules.calibration, width=width, height=height)
     groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
         camera_id=frame.camera_id,
@@ -107,8 +109,8 @@ def detect_frame(
         captured_at=frame.captured_at,
         width=width,
         height=height,
-        detections=named,
-        groups=groups,
+        detections=with_speeds(named, motions),
+        groups=with_closing_speeds(groups, motions),
         process_seconds=perf_counter() - started,
         model=pipeline.detector.model,
         tracking_enabled=configuration.tracking.enabled,

@@ -37,6 +37,10 @@ class Detection:
     """A vehicle that has stood still for so long that it forms no traffic groups."""
     against_lane: bool = False
     """It surely moves against the direction of the lane it stands in: what geometry says, not yet a verdict."""
+    speed_kmh: float | None = None
+    """Along the road; None where it is not known, as for every camera that is not calibrated."""
+    speed_deviation_kmh: float | None = None
+    """The standard deviation of that speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class TrafficGroup:
     crop: Box
     average_confidence: float
     classes: tuple[ObjectClass, ...]
+    closing_speed_kmh: float | None = None
+    """The greatest speed at which two of its members surely approach each other; None where none is known."""
+    closing_speed_deviation_kmh: float | None = None
 
 
 class Direction(StrEnum):

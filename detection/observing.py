@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from detection.calibration import Calibration
 from detection.counting import CLEAR_SHARE, LineRule, Passage, pass_line
 from detection.detections import Crossing, Detection, ZoneRef
 from detection.history import History, ParkedPlace
@@ -18,10 +19,11 @@ from trafficmon.core.geometry import Box, Point
 
 @dataclass(frozen=True, slots=True)
 class CameraRules:
-    """What is drawn on one camera's picture."""
+    """What is drawn on one camera's picture, and where its places lie on the road, if that is known."""
 
     zones: tuple[ZoneRule, ...] = ()
     lines: tuple[LineRule, ...] = ()
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from trafficmon.core.objects import ObjectClass
 def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
     """`[class, confidence, x1, y1, x2, y2, track id or null]` each, in the given order.
 
-    Where a road user's conduct says more, an object follows with those of `zones` ([name, kind] each), `parked` and
-    `against_lane` that are not empty or false.
+    Where a road user's conduct says more, an object follows with those of `zones` ([name, kind] each), `parked`,
+    `against_lane` and `speed` ([km/h, deviation]) that are not empty or false.
     """
     return [
         [str(each.object_class), round(each.confidence, 3), *each.box.rounded(), each.track_id, *_pack_conduct(each)]
@@ -24,7 +24,8 @@ def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
 
 def _pack_conduct(each: Detection) -> list[dict[str, Any]]:
     zones = [[zone.name, zone.kind] for zone in each.zones]
-    told = {"zones": zones, "parked": each.parked, "against_lane": each.against_lane}
+    told: dict[str, Any] = {"zones": zones, "parked": each.parked, "against_lane": each.against_lane}
+    told["speed"] = _pack_speed(each.speed_kmh, each.speed_deviation_kmh)
     kept = {name: value for name, value in told.items() if value}
     return [kept] if kept else []
 
@@ -43,11 +44,16 @@ def _unpack_detection(row: Sequence[Any], conduct: Mapping[str, Any]) -> Detecti
         zones=tuple(ZoneRef(name, kind) for name, kind in conduct.get("zones", ())),
         parked=conduct.get("parked", False),
         against_lane=conduct.get("against_lane", False),
+        **dict(zip(("speed_kmh", "speed_deviation_kmh"), conduct.get("speed", ()), strict=False)),
     )
 
 
+def _pack_speed(kmh: float | None, deviation_kmh: float | None) -> list[float]:
+    return [] if kmh is None or deviation_kmh is None else [round(kmh, 1), round(deviation_kmh, 1)]
+
+
 def pack_groups(groups: Sequence[TrafficGroup]) -> list[list[Any]]:
-    """`[index, members, box, crop, average confidence, classes]` each."""
+    """`[index, members, box, crop, average confidence, classes]` each, then closing speed and deviation if known."""
     return [
         [
             group.index,
@@ -56,6 +62,7 @@ def pack_groups(groups: Sequence[TrafficGroup]) -> list[list[Any]]:
             list(group.crop.rounded()),
             round(group.average_confidence, 3),
             [str(each) for each in group.classes],
+            *_pack_speed(group.closing_speed_kmh, group.closing_speed_deviation_kmh),
         ]
         for group in groups
     ]
@@ -64,6 +71,8 @@ def pack_groups(groups: Sequence[TrafficGroup]) -> list[list[Any]]:
 def unpack_groups(rows: Sequence[Sequence[Any]]) -> tuple[TrafficGroup, ...]:
     """What `pack_groups` packed, to its precision; raises ValueError for an unknown class."""
     return tuple(
-        TrafficGroup(index, tuple(members), box_from(box), box_from(crop), confidence, tuple(map(ObjectClass, classes)))
-        for index, members, box, crop, confidence, classes in rows
+        TrafficGroup(
+            index, tuple(members), box_from(box), box_from(crop), confidence, tuple(map(ObjectClass, classes)), *closing
+        )
+        for index, members, box, crop, confidence, classes, *closing in rows
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from cameras.models import Camera, CountingLine, Zone
+from detection.calibration import Calibration
 from detection.counting import LineRule
 from detection.detections import ZoneKind
 from detection.observing import CameraRules
@@ -14,7 +15,16 @@ from trafficmon.core.objects import ObjectClass
 
 def rules_of(camera: Camera) -> CameraRules:
     """The rules of a camera whose `zones` and `lines` should be prefetched."""
-    return CameraRules(tuple(map(_zone_rule, camera.zones.all())), tuple(map(_line_rule, camera.lines.all())))
+    return CameraRules(
+        zones=tuple(map(_zone_rule, camera.zones.all())),
+        lines=tuple(map(_line_rule, camera.lines.all())),
+        calibration=_calibration(camera.calibration) if camera.calibration else None,
+    )
+
+
+def _calibration(marks: dict[str, list[list[float]]]) -> Calibration:
+    picture, road = (tuple((x, y) for x, y in marks[side]) for side in ("picture", "road"))
+    return Calibration(picture, road)
 
 
 def _zone_rule(zone: Zone) -> ZoneRule:

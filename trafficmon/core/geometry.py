@@ -90,6 +90,15 @@ def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
     return math.hypot(a[0] - b[0], a[1] - b[1])
 
 
+def corner_areas(polygon: Sequence[Point]) -> list[float]:
+    """Of each corner the signed area of the triangle with its neighbours; all of one sign where the polygon is convex.
+
+    True for up to four corners; one with more may wind around itself.
+    """
+    neighbours = zip([*polygon[-1:], *polygon[:-1]], polygon, [*polygon[1:], *polygon[:1]], strict=True)
+    return [((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) / 2 for (ax, ay), (bx, by), (cx, cy) in neighbours]
+
+
 def polygon_contains(polygon: Sequence[tuple[float, float]], point: tuple[float, float]) -> bool:
     """Whether `point` lies inside `polygon` (even-odd rule; fewer than three corners contain nothing)."""
     x, y = point

@@ -67,6 +67,8 @@ def _object(number: int, detection: Detection) -> DetectedObject:
         zones=tuple(StoodIn(name=zone.name, kind=zone.kind) for zone in detection.zones) or None,
         parked=detection.parked or None,
         against_lane=detection.against_lane or None,
+        speed_kmh=detection.speed_kmh,
+        speed_deviation_kmh=detection.speed_deviation_kmh,
     )
 
 
@@ -78,6 +80,8 @@ def _group(group: TrafficGroup, frame: DetectedFrame, assessment: Assessment | N
         classes=tuple(dict.fromkeys(each.object_class for each in frame.members_of(group))),
         average_confidence=round(group.average_confidence, 4),
         member_indices=group.members,
+        closing_speed_kmh=group.closing_speed_kmh,
+        closing_speed_deviation_kmh=group.closing_speed_deviation_kmh,
     )
 
 

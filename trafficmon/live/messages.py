@@ -60,6 +60,8 @@ class DetectedObject(Part):
     zones: tuple[StoodIn, ...] | None = None
     parked: bool | None = None
     against_lane: bool | None = None
+    speed_kmh: float | None = None
+    speed_deviation_kmh: float | None = None
 
 
 class GroupVerdict(Part):
@@ -79,6 +81,8 @@ class ShownGroup(GroupVerdict):
     classes: tuple[ObjectClass, ...]
     average_confidence: float
     member_indices: tuple[int, ...]
+    closing_speed_kmh: float | None = None
+    closing_speed_deviation_kmh: float | None = None
 
 
 class GroupImage(Part):
