@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser lock messages sample-model sample-model-eval bench-detection bench-street bench-counting
+.PHONY: help demo test lint unit setup-test browser lock messages sample-model sample-model-eval bench-detection bench-street bench-tracking bench-counting
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-detection: .venv/test.stamp ## recall on a real clip: ARGS="--clip PATH --
 
 bench-street: .venv/base.stamp ## what is found of the synthetic street, against its ground truth
 	$(RUN) -m tests.load.bench_street $(ARGS)
+
+bench-tracking: .venv/test.stamp ## how well identities hold and how right speeds are, at which rate
+	$(RUN) -m tests.load.bench_tracking $(ARGS)
 
 bench-counting: .venv/base.stamp ## how many who cross a line are counted, by frames a second
 	$(RUN) -m tests.load.bench_counting $(ARGS)

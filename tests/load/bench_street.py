@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from assessment.gate import Gated, gate
@@ -24,6 +24,7 @@ from detection.configuration import DetectionConfiguration
 from detection.detect import FramePipeline, Shot, detect_frame
 from detection.detections import DetectedFrame, Detection
 from detection.grouping import form_groups
+from tests.load.street_moments import START, counts
 from trafficmon.core.geometry import intersection_over_union
 from trafficmon.core.objects import ROAD_USERS
 
@@ -32,9 +33,6 @@ INTERVAL_SECONDS = 1.8
 COOLDOWN_SECONDS = 3.0
 SAME_OBJECT = 0.5
 """Overlap from which a detection is the object; of groups, the share of members two must have in common."""
-LEAST_VISIBLE, LEAST_AREA_PX = 0.35, 16.0 * 16.0
-"""What is smaller (8 x 8 of the model's input) or more hidden counts neither as missed nor as wrongly found."""
-START = datetime(2026, 5, 4, 8, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -113,7 +111,7 @@ def _watch(scene: str, seed: int, seconds: float, pipeline: FramePipeline, score
         going_on = {each.kind: each.starts_at for each in script if each.starts_at <= now <= each.ends_at}
         shown = _members_asked_about(frame, asked)
         for each, partner in zip(truth, pairs, strict=True):
-            if each.incident in going_on and _counts(each):
+            if each.incident in going_on and counts(each):
                 incident = (seed, each.incident, going_on[each.incident])
                 score.incidents.add(incident)
                 if partner in shown:
@@ -141,14 +139,10 @@ def _overlaps(truth: Sequence[TrueObject], detections: Sequence[Detection]) -> I
                     yield overlap, place, number
 
 
-def _counts(each: TrueObject) -> bool:
-    return each.visible >= LEAST_VISIBLE and each.box.area >= LEAST_AREA_PX
-
-
 def _score_objects(
     truth: Sequence[TrueObject], frame: DetectedFrame, pairs: Sequence[int | None], score: Score
 ) -> None:
-    counted = Counter(partner is not None for each, partner in zip(truth, pairs, strict=True) if _counts(each))
+    counted = Counter(partner is not None for each, partner in zip(truth, pairs, strict=True) if counts(each))
     score.found += counted[True]
     score.missed += counted[False]
     score.wrong += len(frame.detections) - sum(partner is not None for partner in pairs)
@@ -162,7 +156,7 @@ def _score_groups(
     score: Score,
 ) -> None:
     """Groups formed of the true boxes against those formed of the detected ones, by the members they share."""
-    counted = [place for place, each in enumerate(truth) if _counts(each)]
+    counted = [place for place, each in enumerate(truth) if counts(each)]
     true_detections = [Detection(truth[place].box, truth[place].object_class, 1.0) for place in counted]
     formed = form_groups(
         true_detections, width=frame.width, height=frame.height, configuration=configuration.post_processing
