@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import redis
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
-from cameras.load import current_stretch, note_offered
+from cameras.load import current_stretch, note_offered, note_skipped
 from cameras.models import Camera, Sampling, StreamState, Wanted
 from cameras.ownership import Ownership
 from cameras.sampling import DECODING
@@ -101,6 +102,7 @@ class Capture:
             self._drop(camera.pk)
             self._start(camera, position * min(_LONGEST_STAGGER_SECONDS, self._interval(camera) / len(fresh)))
         self._turn_away(share.too_many)
+        self._count_skipped()
         self._forget_stopped()
 
     def _look_at_pace(self) -> float:
@@ -108,6 +110,14 @@ class Capture:
             return current_stretch(self._store.client)
         except redis.RedisError:
             return 1.0
+
+    def _count_skipped(self) -> None:
+        """Count what was not sampled because this process cannot keep up: the fleet's pace takes it into account."""
+        skipped = [camera_id for camera_id, thread in self._threads.items() for _sample in range(thread.take_skipped())]
+        metrics.frames_dropped.labels("behind").inc(len(skipped))
+        with suppress(redis.RedisError):  # without Redis nothing keeps pace anyway
+            for camera_id in skipped:
+                note_skipped(self._store.client, camera_id, "behind")
 
     def _look_again(self, wanted: dict[int, Camera]) -> None:
         """Write the state anew of cameras of which somebody else wrote another meanwhile."""

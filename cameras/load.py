@@ -60,7 +60,10 @@ end
 """
 _SKIPPED = """
 skip(ARGV[1], ARGV[2])
-if ARGV[2] == 'stale' then
+if ARGV[2] == 'behind' then
+  count('offered')
+end
+if ARGV[2] == 'stale' or ARGV[2] == 'behind' then
   count('given_up')
 end
 """

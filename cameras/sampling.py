@@ -19,9 +19,11 @@ from cameras.models import Sampling
 
 Picture = NDArray[np.uint8]
 
-BURST_SPREAD_SECONDS = 0.25
+BURST_SPREAD_SECONDS = 0.16
 """Between the pictures of a burst: close enough that a road user at 50 km/h overlaps its own box."""
 TORN_BURST_SECONDS = 2.0
+MOST_LATE_SECONDS = 1.0
+"""A packet that is read later than this begins no sample: whoever has fallen behind catches up by decoding nothing."""
 MOST_PIXELS = 40_000_000
 """Of a picture: more than cameras have, and no more than the memory bears from many of them."""
 _LONGEST_BACKLOG = 500
@@ -33,10 +35,19 @@ DECODING = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a packet's picture was captured, also in seconds of any steady clock, and how late the packet is read."""
+
+    captured_at: datetime
+    seconds: float
+    late_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Burst:
     """Pictures (BGR, height x width x 3) sampled together in time order; the last is the one to detect.
 
-    `moments` are when the data of each arrived. `evidence` shows the last one larger, where there is a stream for that.
+    `moments` are when each was captured. `evidence` shows the last one larger, where there is a stream for that.
     """
 
     pictures: tuple[Picture, ...]
@@ -45,7 +56,7 @@ class Burst:
 
     @property
     def captured_at(self) -> datetime:
-        """When the data of the last one arrived."""
+        """When the last one was captured."""
         return self.moments[-1]
 
 
@@ -110,6 +121,8 @@ class Sampler:
         self.schedule = Schedule(interval_seconds)
         self.corrupt_count = 0
         """Packets and frames that could not be decoded."""
+        self.skipped_count = 0
+        """Samples that were not taken because their packets were read too late."""
         self.decoded_count = 0
         self.decode_seconds = 0.0
         """Processor time of this thread for what was decoded, its conversion included."""
@@ -131,16 +144,17 @@ class Sampler:
         self._taken.clear()
         self._key_seconds = None
 
-    def push(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
-        """Take the next packet, which arrived at `seconds` of any steady clock; a burst when it completes one."""
-        packet.opaque = (seconds, arrived_at)
+    def push(self, packet: av.Packet[av.VideoStream], arrival: Arrival) -> Burst | None:
+        """Take the next packet; a burst when it completes one."""
+        seconds = arrival.seconds
+        packet.opaque = arrival
         if packet.is_keyframe:
             self._note_key_frame(seconds)
         elif self._key_seconds is None:
             return None
         self._backlog.append(packet)
         if not self._wanted and self._begins(packet, seconds):
-            self._begin(seconds)
+            self._begin(arrival)
         complete = bool(self._wanted) and seconds >= self._wanted[-1]
         if complete or self._every_frame or len(self._backlog) >= _LONGEST_BACKLOG:
             with DECODING:
@@ -167,8 +181,12 @@ class Sampler:
         awaited = self.key_frame_seconds and key_late_by <= reach
         return schedule.is_due(seconds - reach if awaited else seconds)
 
-    def _begin(self, seconds: float) -> None:
+    def _begin(self, arrival: Arrival) -> None:
+        seconds = arrival.seconds
         self.schedule.advance(seconds)
+        if arrival.late_seconds > MOST_LATE_SECONDS:
+            self.skipped_count += 1
+            return
         self._wanted = [seconds + offset for offset in self._offsets] if self._began else [seconds]
         self._began = True
 
@@ -180,8 +198,8 @@ class Sampler:
                 last = frame
         if last is None:
             return None
-        _seconds, arrived_at = cast("tuple[float, datetime]", last.opaque)
-        return Burst((cast("Picture", last.to_ndarray(format="bgr24")),), (arrived_at,))
+        captured_at = cast("Arrival", last.opaque).captured_at
+        return Burst((cast("Picture", last.to_ndarray(format="bgr24")),), (captured_at,))
 
     def _decode_backlog(self) -> Burst | None:
         burst = None
@@ -208,13 +226,14 @@ class Sampler:
             self.decode_seconds += time.thread_time() - began
 
     def _look_at(self, frame: av.VideoFrame) -> Burst | None:
-        seconds, arrived_at = cast("tuple[float, datetime]", frame.opaque)
+        arrival = cast("Arrival", frame.opaque)
+        seconds = arrival.seconds
         if not self._wanted or seconds < self._wanted[0]:
             return None
         picture = cast("Picture", frame.to_ndarray(format="bgr24"))
         if self._taken and self._tears(picture, seconds):
             self._taken.clear()
-        self._taken.append((seconds, arrived_at, picture))
+        self._taken.append((seconds, arrival.captured_at, picture))
         self._wanted.pop(0)
         if self._wanted:
             return None

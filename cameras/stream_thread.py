@@ -62,6 +62,8 @@ class StreamThread:
         self._opened_at: float | None = None
         self._samples = 0
         self._figures = Figures()
+        self._stream: Stream | None = None
+        self._skipped = 0
         self._thread = threading.Thread(target=self._run, name=f"camera-{camera_id}", daemon=True)
         self._thread.start()
 
@@ -87,6 +89,13 @@ class StreamThread:
             return None
         load = figures.decode_seconds / max(time.monotonic() - opened_at, 1.0)
         return ReadingCost(figures.decoded / self._samples, load, figures.key_frame_seconds)
+
+    def take_skipped(self) -> int:
+        """Samples that were not taken since this was last asked, because reading had fallen behind."""
+        stream = self._stream
+        skipped = stream.figures().skipped if stream else self._skipped
+        before, self._skipped = self._skipped, skipped
+        return max(skipped - before, 0)
 
     def is_dead(self) -> bool:
         """Whether it has ended, be it told to or not."""
@@ -131,11 +140,11 @@ class StreamThread:
             metrics.pipeline_errors.labels("capture").inc()
             return _("Capture failed unexpectedly; its log tells more.")
         finally:
-            self.is_open = False
+            self.is_open, self._stream = False, None
         return _("The stream ended.")
 
     def _begin(self, stream: Stream) -> None:
-        self.is_open = True
+        self.is_open, self._stream, self._skipped = True, stream, 0
         self._opened_at, self._samples, self._figures, self._stretched = time.monotonic(), 0, stream.figures(), 1.0
 
     def _note(self, burst: Burst) -> None:

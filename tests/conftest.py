@@ -8,12 +8,20 @@ import pytest
 import redis
 from django.conf import settings
 
+from workers import rules
+
 
 def pytest_report_header() -> list[str]:
     """Say which services this run uses."""
     database = settings.DATABASES["default"]
     where = f" on {database['HOST']}" if database.get("HOST") else ""
     return [f"database: {database['ENGINE'].rsplit('.', 1)[-1]}{where}", f"redis: {settings.REDIS_URL.rsplit('@')[-1]}"]
+
+
+@pytest.fixture(autouse=True)
+def no_camera_known() -> None:
+    """Rows of one test are not those of the next, though their numbers may be."""
+    rules.known_cameras.clear()
 
 
 @pytest.fixture

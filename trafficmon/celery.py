@@ -14,6 +14,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trafficmon.settings")
 
 app = Celery("trafficmon", set_as_current=True)
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# By itself it opens a connection to the database for each task; ours are kept, and checked before each task.
+app.conf.update(CELERY_DB_REUSE_MAX=1_000_000_000)
 app.autodiscover_tasks(["workers"])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun, task_revoked
+from django.db import close_old_connections
 
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
@@ -17,7 +18,8 @@ log = structlog.get_logger()
 
 @task_prerun.connect
 def begin_task(task_id: str, task: Any, **_: Any) -> None:
-    """Name the task in all log lines up to its end, and count its message under the queue it came from."""
+    """Name the task in all log lines up to its end, count its message, and let go of aged or broken connections."""
+    close_old_connections()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
     routing = (task.request.delivery_info or {}).get("routing_key", "")
     metrics.queue_messages_received.labels(routing).inc()

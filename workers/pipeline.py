@@ -40,7 +40,7 @@ from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers.queues import Queue
-from workers.rules import rules_of
+from workers.rules import known_camera
 
 log = structlog.get_logger()
 
@@ -106,15 +106,15 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     shots = _shots_of(ref, now=utc_now())
     if not shots:
         return None
-    camera = Camera.objects.defer("source", "detection_source").prefetch_related("zones", "lines").get(pk=ref.camera_id)
-    known = _tracks_of(ref.camera_id)
-    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), rules=rules_of(camera), tracks=known)
+    known = known_camera(ref.camera_id)
+    before = _tracks_of(ref.camera_id)
+    frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), rules=known.rules, tracks=before)
     if not frame_store().hold(ref):
         # It took so long that the sweeper gave the frame away, and has counted it.
         log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))
         return None
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
-    return _record(frame, _gate(camera, frame))
+    return _record(frame, _gate(known.camera, frame))
 
 
 def _tracks_of(camera_id: int) -> TrackerState | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import cast
 
 from cameras.models import Camera, CountingLine, Zone
@@ -11,6 +13,31 @@ from detection.detections import ZoneKind
 from detection.observing import CameraRules
 from detection.zones import ZoneRule
 from trafficmon.core.objects import ObjectClass
+
+RULES_SECONDS = 5.0
+"""So soon does a change of a camera, its zones or lines take effect: to read them for each frame costs too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A camera as it was read, with its rules, and until when it is not read again."""
+
+    camera: Camera
+    rules: CameraRules
+    until: float
+
+
+known_cameras: dict[int, Known] = {}
+
+
+def known_camera(camera_id: int) -> Known:
+    """The camera and its rules, at most RULES_SECONDS old; raises Camera.DoesNotExist."""
+    known = known_cameras.get(camera_id)
+    if known is None or time.monotonic() > known.until:
+        cameras = Camera.objects.defer("source", "detection_source").prefetch_related("zones", "lines")
+        camera = cameras.get(pk=camera_id)
+        known = known_cameras[camera_id] = Known(camera, rules_of(camera), time.monotonic() + RULES_SECONDS)
+    return known
 
 
 def rules_of(camera: Camera) -> CameraRules:

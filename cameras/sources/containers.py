@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -18,11 +18,13 @@ from django.utils.translation import gettext as _
 
 from cameras.addresses import AllowedSource, SourceKind
 from cameras.models import Sampling
-from cameras.sampling import MOST_PIXELS, Burst, Sampler, prepare_decoder
+from cameras.sampling import MOST_PIXELS, Arrival, Burst, Sampler, prepare_decoder
 from cameras.sources.devices import decoding_device
 from cameras.sources.errors import UnableToOpen, UnableToRead, explain
 from cameras.sources.relay import Relay
+from cameras.sources.stream_clock import StreamClock
 from cameras.sources.streams import Figures, Format, Terms
+from cameras.sources.watchdog import WATCHDOG, Watched
 from trafficmon.core.clock import utc_now
 
 # Formats that refer to further addresses (playlists, concat scripts) are left out: those would escape the check.
@@ -58,12 +60,24 @@ def open_container(source: AllowedSource, terms: Terms) -> Opened:
     relay = None
     try:
         relay = _relay_to(source, patience)
-        return Opened(_open(source, terms, relay), relay)
+        with _breaking(relay, patience):
+            return Opened(_open(source, terms, relay), relay)
     except (av.FFmpegError, OSError, ValueError) as error:
         refusal = _closed(relay)
         # Over RTSP a silence is reported as data that makes no sense: only the clock tells.
         silent = time.monotonic() - began > 0.9 * patience
         raise UnableToOpen(refusal or explain(TimeoutError() if silent else error)) from None
+
+
+@contextmanager
+def _breaking(relay: Relay | None, patience_seconds: float) -> Iterator[None]:
+    """Break the relay when what goes on here takes longer."""
+    watched = WATCHDOG.watch(patience_seconds, relay.close) if relay else None
+    try:
+        yield
+    finally:
+        if watched:
+            WATCHDOG.forget(watched)
 
 
 def _relay_to(source: AllowedSource, timeout_seconds: float) -> Relay | None:
@@ -97,7 +111,8 @@ def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputCont
         options |= {"rw_timeout": microseconds, "max_redirects": "0", "http_proxy": ""}
         options["headers"] = f"Host: {source.host}\r\n"
     url = _through(relay, source) if relay else source.url
-    patience = (terms.open_seconds, terms.read_seconds / 2)
+    # Over RTSP the watchdog breaks the relay: FFmpeg reads in small pieces there, and PyAV would ask Python at each.
+    patience = None if source.kind is SourceKind.RTSP else (terms.open_seconds, terms.read_seconds / 2)
     return av.open(
         url, "r", format=forced, options=options, stream_options=_PROBING, timeout=patience, hwaccel=decoding_device()
     )
@@ -144,10 +159,12 @@ class ContainerStream:
         self.format = Format(self._video.codec_context.name, float(rate or 0))
 
     def _start(self) -> av.VideoStream:
+        patience, relay = self._terms.read_seconds, self._opened.relay
+        self._watched = WATCHDOG.watch(patience, relay.close) if relay else Watched(patience, lambda: None)
         found = self._opened.container.streams.video
         video = found[0] if found else None
         if video is None or video.codec_context.width * video.codec_context.height > MOST_PIXELS:
-            self._opened.close()
+            self.close()
             raise UnableToOpen(_too_large() if video else _("There is no video at this address."))
         prepare_decoder(video, exact=self._terms.sampling == Sampling.EVERY_FRAME)
         return video
@@ -163,21 +180,23 @@ class ContainerStream:
             self._start_over()
 
     def _one_pass(self, stop: threading.Event) -> Iterator[Burst]:
-        pace, began = Pace(stop), time.monotonic()
+        pace, clock, began = Pace(stop), StreamClock(), time.monotonic()
         for packet in self.packets():
             if stop.is_set() or (self._recorded and not pace.wait(packet)):
                 return
-            seconds = time.monotonic()
-            burst = self.sample(packet, arrived_at=utc_now(), seconds=seconds)
+            now = time.monotonic()
+            seconds = clock.moment(_stamp(packet), now)
+            late = now - seconds
+            burst = self.sample(packet, Arrival(utc_now() - timedelta(seconds=late), seconds, late))
             if burst:
                 yield burst
             elif seconds - max(began, self.sampler.schedule.due) > _PATIENCE_WITHOUT_PICTURE * self._terms.read_seconds:
                 raise UnableToRead(_("No picture can be made of what the camera sends."))
 
-    def sample(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
+    def sample(self, packet: av.Packet[av.VideoStream], arrival: Arrival) -> Burst | None:
         """As the sampler's `push`; raises UnableToRead where the pictures are too large."""
         corrupt_count = self.sampler.corrupt_count
-        burst = self.sampler.push(packet, arrived_at=arrived_at, seconds=seconds)
+        burst = self.sampler.push(packet, arrival)
         if self.sampler.corrupt_count > corrupt_count and not self._video.codec_context.width:
             raise UnableToRead(_too_large())
         return burst
@@ -196,22 +215,30 @@ class ContainerStream:
                 if broken >= _BROKEN_READS:
                     raise UnableToRead(explain(error)) from None
             except (av.FFmpegError, OSError) as error:
-                raise UnableToRead(_silence(error)) from None
+                raise UnableToRead(self._why(error)) from None
             else:
+                if self._watched.is_broken:
+                    raise UnableToRead(_("The camera sends no pictures."))
                 return
+
+    def _why(self, error: BaseException) -> str:
+        if self._watched.is_broken or isinstance(error, TimeoutError | av.ExitError):
+            return _("The camera sends no pictures.")
+        return explain(error)
 
     def _heard_packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """All streams are read, so that sound that goes on cannot hide a picture that stands still."""
-        heard = time.monotonic()
+        self._watched.alive()
         for packet in self._opened.container.demux():
             if packet.stream_index == self._video.index and packet.size:
+                self._watched.rest()
                 yield cast("av.Packet[av.VideoStream]", packet)
-                heard = time.monotonic()
-            elif time.monotonic() - heard > self._terms.read_seconds:
+                self._watched.alive()
+            elif self._watched.is_silent():
                 raise UnableToRead(_("The camera sends no pictures."))
 
     def _start_over(self) -> None:
-        self._opened.close()
+        self.close()
         try:
             self._opened = self._open()
             self._video = self._start()
@@ -227,20 +254,27 @@ class ContainerStream:
 
     def figures(self) -> Figures:
         sampler = self.sampler
-        return Figures(sampler.corrupt_count, sampler.decoded_count, sampler.decode_seconds, sampler.key_frame_seconds)
+        return Figures(
+            sampler.corrupt_count,
+            sampler.decoded_count,
+            sampler.decode_seconds,
+            sampler.key_frame_seconds,
+            sampler.skipped_count,
+        )
 
     def close(self) -> None:
+        WATCHDOG.forget(self._watched)
         self._opened.close()
+
+
+def _stamp(packet: av.Packet[av.VideoStream]) -> float | None:
+    """The packet's own time in the order of decoding, seconds."""
+    ticks = packet.pts if packet.dts is None else packet.dts
+    return None if ticks is None else float(ticks * packet.time_base)
 
 
 def _too_large() -> str:
     return _("The pictures cannot be decoded or are larger than 40 megapixels; let the camera send smaller ones.")
-
-
-def _silence(error: BaseException) -> str:
-    if isinstance(error, TimeoutError | av.ExitError):
-        return _("The camera sends no pictures.")
-    return explain(error)
 
 
 def read_recording(path: Path, terms: Terms) -> Iterator[tuple[float, Burst]]:
@@ -256,6 +290,6 @@ def read_recording(path: Path, terms: Terms) -> Iterator[tuple[float, Burst]]:
             # Sampled in the order of reading, as a camera is, but dated by when it is shown, which is another order.
             read = read if packet.dts is None else float(packet.dts * packet.time_base)
             shown = read if packet.pts is None else float(packet.pts * packet.time_base)
-            burst = stream.sample(packet, arrived_at=began_at + timedelta(seconds=shown), seconds=read)
+            burst = stream.sample(packet, Arrival(began_at + timedelta(seconds=shown), read))
             if burst:
                 yield (burst.captured_at - began_at).total_seconds(), burst

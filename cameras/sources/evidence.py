@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 
 import av
 import structlog
 
 from cameras.addresses import AllowedSource
 from cameras.models import Sampling
-from cameras.sampling import Burst, Picture
+from cameras.sampling import Arrival, Burst, Picture
 from cameras.sources.containers import ContainerStream
 from cameras.sources.errors import UnableToOpen, UnableToRead
 from cameras.sources.streams import STEADY_SECONDS, Figures, Stream, Terms, back_off_seconds
@@ -35,9 +34,9 @@ class _MainStream(ContainerStream):
         self._turn = threading.Lock()
         super().__init__(source, terms)
 
-    def sample(self, packet: av.Packet[av.VideoStream], *, arrived_at: datetime, seconds: float) -> Burst | None:
+    def sample(self, packet: av.Packet[av.VideoStream], arrival: Arrival) -> Burst | None:
         with self._turn:
-            return super().sample(packet, arrived_at=arrived_at, seconds=seconds)
+            return super().sample(packet, arrival)
 
     def newest(self) -> Burst | None:
         with self._turn:

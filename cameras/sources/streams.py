@@ -48,6 +48,8 @@ class Figures:
     decoded: int = 0
     decode_seconds: float = 0.0
     key_frame_seconds: float = 0.0
+    skipped: int = 0
+    """Samples that were not taken because reading had fallen behind."""
     evidence_error: str = ""
     """Why the stream that evidence is cut from gives none, in an operator's words."""
 

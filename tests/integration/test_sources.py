@@ -19,7 +19,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from cameras.models import Sampling
-from cameras.sampling import Burst, Sampler, Schedule, prepare_decoder
+from cameras.sampling import Arrival, Burst, Sampler, Schedule, prepare_decoder
 from cameras.sources import Terms, UnableToOpen, UnableToRead, encode_jpeg, open_stream, probe, read_recording
 from tests.clips import number_of, numbered_picture, write_clip
 from trafficmon.core.clock import utc_now
@@ -61,7 +61,7 @@ def decoded_count(path: Path, interval_seconds: float, sampling: Sampling) -> in
         prepare_decoder(stream)
         for packet in container.demux(stream):
             if packet.dts is not None:
-                sampler.push(packet, arrived_at=utc_now(), seconds=float(packet.dts * packet.time_base))
+                sampler.push(packet, Arrival(utc_now(), float(packet.dts * packet.time_base)))
     return counted
 
 
@@ -72,13 +72,13 @@ def test_key_frames_are_sampled_where_they_come_often_enough(videos: Path, b_fra
     assert numbers == [[0], [50]]
 
 
-def test_burst_follows_a_key_frame_over_half_a_second(videos: Path) -> None:
+def test_burst_follows_a_key_frame_over_a_third_of_a_second(videos: Path) -> None:
     clip = write_clip(videos / "clip.mp4")
     assert sampled(clip, 1.0, Sampling.BURST) == [
         (0.0, [0]),
-        (1.52, [25, 32, 38]),
-        (2.52, [50, 57, 63]),
-        (3.52, [75, 82, 88]),
+        (1.32, [25, 29, 33]),
+        (2.32, [50, 54, 58]),
+        (3.32, [75, 79, 83]),
     ]
 
 
@@ -113,7 +113,7 @@ def test_recording_tells_when_each_picture_is_shown_though_decoded_in_another_or
 def test_only_what_is_sampled_is_decoded(videos: Path) -> None:
     clip = write_clip(videos / "clip.mp4", frames=250)
     assert decoded_count(clip, 1.8, Sampling.KEY_FRAME) == 6
-    assert decoded_count(clip, 1.8, Sampling.BURST) == 1 + 5 * 14
+    assert decoded_count(clip, 1.8, Sampling.BURST) == 1 + 5 * 9
     assert decoded_count(clip, 1.8, Sampling.EVERY_FRAME) == 250
 
 
@@ -140,7 +140,7 @@ def test_corrupt_packets_are_counted_and_left_behind(videos: Path) -> None:
             if 30 <= position < 35:
                 memoryview(packet)[:] = b"\xff" * packet.size
             if packet.size:
-                burst = sampler.push(packet, arrived_at=utc_now(), seconds=position / 25)
+                burst = sampler.push(packet, Arrival(utc_now(), position / 25))
                 bursts += [burst] if burst else []
     assert sampler.corrupt_count == 5
     assert number_of(bursts[-1].pictures[0]) > 80
@@ -158,7 +158,7 @@ def test_change_of_resolution_is_followed(videos: Path) -> None:
         stream = container.streams.video[0]
         prepare_decoder(stream)
         for position, packet in enumerate(container.demux(stream)):
-            burst = sampler.push(packet, arrived_at=utc_now(), seconds=position / 25) if packet.size else None
+            burst = sampler.push(packet, Arrival(utc_now(), position / 25)) if packet.size else None
             shapes += [burst.pictures[0].shape] if burst else []
     assert shapes == [(240, 320, 3)] * 4 + [(480, 640, 3)] * 4
 
