@@ -45,18 +45,20 @@ class Pictures:
 
 def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], bytes | None]) -> Pictures:
     """What the frame store still holds, cut to the group in question; raises PictureGone when the frame is gone."""
-    whole = fetch(frame.frame_key)
+    whole = (fetch(frame.evidence_key) if frame.evidence_key else None) or fetch(frame.frame_key)
     if whole is None:
         message = f"The picture of frame {frame.frame_key} is no longer kept."
         raise PictureGone(message)
     place = next((each.crop for each in frame.groups if each.index == group_index), None)
     before = (fetch(key) for key in frame.burst if key != frame.frame_key)
-    crop = _cut(whole, place) if place else None
-    return Pictures(whole, crop, tuple(_cut(jpeg, place) for jpeg in before if jpeg))
+    size = (frame.width, frame.height)
+    crop = _cut(whole, place, size) if place else None
+    return Pictures(whole, crop, tuple(_cut(jpeg, place, size) for jpeg in before if jpeg))
 
 
-def _cut(jpeg: bytes, place: Box | None) -> bytes:
-    return cut_jpeg(read_picture(jpeg), place) if place else jpeg
+def _cut(jpeg: bytes, place: Box | None, size: tuple[int, int]) -> bytes:
+    """Pictures come at several sizes: `place` is in pixels of a frame of `size`."""
+    return cut_jpeg(read_picture(jpeg), place, of=size) if place else jpeg
 
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:

@@ -80,6 +80,13 @@ class FrameResult(models.Model):
     burst = models.JSONField(
         _("burst"), default=list, help_text=_("Frames sampled with it, where a question needs them.")
     )
+    evidence_key = models.CharField(
+        _("evidence"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("The frame as the camera's main stream has it."),
+    )
     status = models.CharField(_("assessment"), max_length=16, choices=STATUS_CHOICES)
     reason = models.CharField(_("reason"), max_length=100, blank=True)
     max_risk_level = models.CharField(_("risk"), max_length=8, choices=LEVEL_CHOICES, default=RiskLevel.NONE.value)

@@ -44,6 +44,7 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
         model=frame.model,
         tracking_enabled=frame.tracking_enabled,
         burst=list(frame.burst) if pending else [],
+        evidence_key=frame.evidence_key if pending else "",
         status=AssessmentStatus.PENDING if pending else AssessmentStatus.SKIPPED,
         reason=gated.reason,
     )
@@ -86,6 +87,7 @@ def detected_frame(row: FrameResult) -> DetectedFrame:
         model=row.model,
         tracking_enabled=row.tracking_enabled,
         burst=tuple(row.burst),
+        evidence_key=row.evidence_key,
     )
 
 

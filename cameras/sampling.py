@@ -21,12 +21,15 @@ Picture = NDArray[np.uint8]
 
 BURST_SPREAD_SECONDS = 0.16
 """Between the pictures of a burst: close enough that a road user at 50 km/h overlaps its own box."""
+EARLIER_WIDTH_PX = 640
+"""As wide as what detectors look at; pictures at full size would cost a fourth of all that capture does."""
 TORN_BURST_SECONDS = 2.0
 MOST_LATE_SECONDS = 1.0
 """A packet that is read later than this begins no sample: whoever has fallen behind catches up by decoding nothing."""
 MOST_PIXELS = 40_000_000
 """Of a picture: more than cameras have, and no more than the memory bears from many of them."""
 _LONGEST_BACKLOG = 500
+_ROUNDING_SECONDS = 1e-6
 _REACH = 0.5
 """Of the interval: a key frame so much too early or late still will do, as it costs a fraction of any other frame."""
 
@@ -46,6 +49,8 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Burst:
     """Pictures (BGR, height x width x 3) sampled together in time order; the last is the one to detect.
+
+    Those before it only show how things move, and are at most EARLIER_WIDTH_PX wide.
 
     `moments` are when each was captured. `evidence` shows the last one larger, where there is a stream for that.
     """
@@ -70,7 +75,7 @@ class Schedule:
 
     def is_due(self, seconds: float, *, early_seconds: float = 0.0) -> bool:
         """Whether a sample may begin at `seconds`, on the same clock as `advance` and `hold`, or so much too early."""
-        return seconds >= max(self.due - early_seconds, self.held_until)
+        return seconds + _ROUNDING_SECONDS >= max(self.due - early_seconds, self.held_until)
 
     def advance(self, seconds: float) -> None:
         """A sample was begun at `seconds`; where more than one was missed the grid starts anew."""
@@ -135,6 +140,7 @@ class Sampler:
         self._key_seconds: float | None = None
         self._wanted: list[float] = []
         self._taken: list[tuple[float, datetime, Picture]] = []
+        self._taken_size = (0, 0)
         self._began = False
 
     def restart(self) -> None:
@@ -199,7 +205,7 @@ class Sampler:
         if last is None:
             return None
         captured_at = cast("Arrival", last.opaque).captured_at
-        return Burst((cast("Picture", last.to_ndarray(format="bgr24")),), (captured_at,))
+        return Burst((_full(last),), (captured_at,))
 
     def _decode_backlog(self) -> Burst | None:
         burst = None
@@ -230,10 +236,11 @@ class Sampler:
         seconds = arrival.seconds
         if not self._wanted or seconds < self._wanted[0]:
             return None
-        picture = cast("Picture", frame.to_ndarray(format="bgr24"))
-        if self._taken and self._tears(picture, seconds):
+        if self._taken and self._tears(frame, seconds):
             self._taken.clear()
-        self._taken.append((seconds, arrival.captured_at, picture))
+        self._taken_size = (frame.width, frame.height)
+        is_last = len(self._wanted) == 1
+        self._taken.append((seconds, arrival.captured_at, _full(frame) if is_last else _small(frame)))
         self._wanted.pop(0)
         if self._wanted:
             return None
@@ -241,7 +248,19 @@ class Sampler:
         self._taken.clear()
         return Burst(pictures, moments)
 
-    def _tears(self, picture: Picture, seconds: float) -> bool:
-        """Whether this picture does not belong to those taken: much later, or of another size."""
-        first_seconds, _arrived_at, first = self._taken[0]
-        return seconds - first_seconds > TORN_BURST_SECONDS or picture.shape != first.shape
+    def _tears(self, frame: av.VideoFrame, seconds: float) -> bool:
+        """Whether this frame does not belong to those taken: much later, or of another size."""
+        return seconds - self._taken[0][0] > TORN_BURST_SECONDS or (frame.width, frame.height) != self._taken_size
+
+
+def _full(frame: av.VideoFrame) -> Picture:
+    return cast("Picture", frame.to_ndarray(format="bgr24"))
+
+
+def _small(frame: av.VideoFrame) -> Picture:
+    """The frame at EARLIER_WIDTH_PX at most, as wide to its height as before."""
+    if frame.width <= EARLIER_WIDTH_PX:
+        return _full(frame)
+    height = max(round(frame.height * EARLIER_WIDTH_PX / frame.width), 1)
+    small = frame.reformat(EARLIER_WIDTH_PX, height, format="bgr24", interpolation="AREA")
+    return cast("Picture", small.to_ndarray())

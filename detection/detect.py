@@ -41,6 +41,8 @@ class FrameIdentity(Protocol):
     def captured_at(self) -> datetime: ...
     @property
     def burst(self) -> tuple[str, ...]: ...
+    @property
+    def evidence_key(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ def detect_frame(
     started = perf_counter()
     height, width = shots[-1].picture.shape[:2]
     configuration = pipeline.configuration
-    found = _look(shots, pipeline.detector, rules.zones)
-    state, named, crossings = _follow(tracks or TrackerState(), shots, found, rules, configuration)
+    found = _look(shots, pipeline.detector, rules.zones, size=(width, height))
+    view = View((width, height), rules, configuration)
+    state, named, crossings = _follow(tracks or TrackerState(), shots, found, view)
     motions = find_motions(state, named, rules.calibration, width=width, height=height)
     groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
@@ -115,47 +118,69 @@ def detect_frame(
         model=pipeline.detector.model,
         tracking_enabled=configuration.tracking.enabled,
         burst=frame.burst,
+        evidence_key=frame.evidence_key,
         crossings=crossings,
     )
     return detected, state
 
 
-def _look(shots: Sequence[Shot], detector: Detector, zones: Sequence[ZoneRule]) -> list[tuple[Detection, ...]]:
-    """What is watched of each shot."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a camera is looked at: the frame's width and height in pixels, what is drawn on it, and the configuration."""
+
+    size: tuple[int, int]
+    rules: CameraRules
+    configuration: DetectionConfiguration
+
+
+def _look(
+    shots: Sequence[Shot], detector: Detector, zones: Sequence[ZoneRule], *, size: tuple[int, int]
+) -> list[tuple[Detection, ...]]:
+    """What is watched of each shot, in pixels of a frame of `size`."""
     found = detector.detect_many([each.picture for each in shots])
+    width, height = size
     return [
-        keep_watched(detections, zones, width=shot.picture.shape[1], height=shot.picture.shape[0])
+        keep_watched(_enlarged(detections, shot.picture, size), zones, width=width, height=height)
         for shot, detections in zip(shots, found, strict=True)
     ]
+
+
+def _enlarged(detections: tuple[Detection, ...], picture: Picture, size: tuple[int, int]) -> tuple[Detection, ...]:
+    """Detections in `picture` as they would be in a picture of `size`: the earlier ones of a burst are kept smaller."""
+    if picture.shape[1::-1] == size:
+        return detections
+    x, y = size[0] / picture.shape[1], size[1] / picture.shape[0]
+    return tuple(replace(each, box=each.box.scaled(x, y)) for each in detections)
 
 
 def _follow(
     state: TrackerState,
     shots: Sequence[Shot],
     found: Sequence[Sequence[Detection]],
-    rules: CameraRules,
-    configuration: DetectionConfiguration,
+    view: View,
 ) -> tuple[TrackerState, tuple[Detection, ...], tuple[Crossing, ...]]:
     """The tracks after all `shots`, the last one's detections with what is known of them, and all crossings."""
     named: tuple[Detection, ...] = ()
     crossings: list[Crossing] = []
     for shot, detections in zip(shots, found, strict=True):
-        height, width = shot.picture.shape[:2]
-        scene = Scene(shot.captured_at, (width, height), rules, configuration.post_processing.parked_after_seconds)
-        tracking, is_frame = configuration.tracking, shot is shots[-1]
-        state = follow_camera(state, shot.picture, tracking)
+        parked_after = view.configuration.post_processing.parked_after_seconds
+        scene = Scene(shot.captured_at, view.size, view.rules, parked_after)
+        tracking, is_frame = view.configuration.tracking, shot is shots[-1]
+        state = follow_camera(state, shot.picture, tracking, width=view.size[0])
         state, named = track(state, detections, at=shot.captured_at, configuration=tracking, is_frame=is_frame)
         state, named, crossed = observe(state, named, scene)
         crossings += crossed
     return state, named, tuple(crossings)
 
 
-def follow_camera(state: TrackerState, picture: Picture, configuration: TrackingConfiguration) -> TrackerState:
-    """`state` where the camera's own movement has taken it, if the configured tracker follows that."""
+def follow_camera(
+    state: TrackerState, picture: Picture, configuration: TrackingConfiguration, *, width: int
+) -> TrackerState:
+    """`state`, in pixels of a frame `width` wide, where the camera's own movement has taken it, if that is followed."""
     if not configuration.enabled or configuration.tracker != "botsort":
         return state
     view = view_of(picture)
-    shift = estimate_shift(state.view, view, width=picture.shape[1]) if state.view else None
+    shift = estimate_shift(state.view, view, width=width) if state.view else None
     return replace(shifted(state, shift) if shift else state, view=view)
 
 
@@ -164,9 +189,13 @@ def crop_jpegs(picture: Picture, groups: Sequence[TrafficGroup]) -> dict[int, by
     return {group.index: cut_jpeg(picture, group.crop) for group in groups}
 
 
-def cut_jpeg(picture: Picture, crop: Box, *, quality: int = CROP_QUALITY) -> bytes:
-    """The pixels that `crop` touches, at least one, as JPEG."""
+def cut_jpeg(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None, quality: int = CROP_QUALITY) -> bytes:
+    """The pixels that `crop` touches, at least one, as JPEG.
+
+    `crop` is in pixels of a frame of the width and height `of`, where `picture` shows the same at another size.
+    """
     height, width = picture.shape[:2]
+    crop = crop.scaled(width / of[0], height / of[1]) if of else crop
     left, top = min(int(crop.x1), width - 1), min(int(crop.y1), height - 1)
     right, bottom = max(int(np.ceil(crop.x2)), left + 1), max(int(np.ceil(crop.y2)), top + 1)
     _, encoded = cv2.imencode(".jpg", picture[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -92,6 +92,8 @@ class DetectedFrame:
     tracking_enabled: bool = False
     burst: tuple[str, ...] = ()
     """Keys of all frames sampled with this one, in time order."""
+    evidence_key: str = ""
+    """Key of the same frame as a larger stream of the camera has it, where there is one."""
     crossings: tuple[Crossing, ...] = ()
     """Of counting lines since the frame before; counted when the frame is stored, not kept with it."""
 

@@ -95,7 +95,7 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
         return []
     publish.publish_frame(row)
     if row.status == AssessmentStatus.SKIPPED:
-        frame_store().forget_all(key for key in ref.burst if key != ref.frame_key)
+        frame_store().forget_all(ref.picture_keys - {ref.frame_key})
         return []
     asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
     return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]

@@ -29,6 +29,7 @@ class Frame:
     frame_key: str
     camera_id: int = 1
     burst: tuple[str, ...] = ()
+    evidence_key: str = ""
 
 
 def detected_frames(clip: Path, *, fps: float, every: int = 1) -> list[DetectedFrame]:

@@ -40,6 +40,7 @@ class Frame:
     camera_id: int = 7
     frame_key: str = "7-1"
     burst: tuple[str, ...] = ()
+    evidence_key: str = ""
 
 
 class FakeDetector(OneByOne):

@@ -61,6 +61,7 @@ class Frame:
     camera_id: int = 1
     frame_key: str = "key"
     burst: tuple[str, ...] = ()
+    evidence_key: str = ""
 
 
 class PanningDetector(OneByOne):

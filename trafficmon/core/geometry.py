@@ -42,6 +42,10 @@ class Box:
     def grown(self, margin_px: float) -> Box:
         return Box(self.x1 - margin_px, self.y1 - margin_px, self.x2 + margin_px, self.y2 + margin_px)
 
+    def scaled(self, x: float, y: float) -> Box:
+        """The same in a picture `x` times as wide and `y` times as high."""
+        return Box(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
+
     def clipped(self, width: float, height: float) -> Box:
         """The part inside a picture of `width` x `height`; degenerate (zero area) when there is none."""
         return Box(
