@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import cast
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -37,13 +37,16 @@ DECODING = threading.BoundedSemaphore(os.cpu_count() or 1)
 """To be held while decoding and encoding: done in more threads at once than there are cores, all take longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """When a packet's picture was captured, also in seconds of any steady clock, and how late the packet is read."""
 
-    captured_at: datetime
+    epoch_seconds: float
     seconds: float
     late_seconds: float = 0.0
+
+    @property
+    def captured_at(self) -> datetime:
+        return datetime.fromtimestamp(self.epoch_seconds, UTC)
 
 
 @dataclass(frozen=True, slots=True)

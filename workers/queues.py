@@ -25,7 +25,7 @@ class Queue(StrEnum):
 
 
 MOST_WAITING = 5000
-"""Messages on a queue that nobody consumes; more would only fill the broker."""
+"""Messages on a queue that nobody consumes; more would only fill the broker. For detection each camera has but one."""
 
 
 def waiting_on(queue: Queue) -> int:
@@ -39,7 +39,7 @@ def send(task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, 
     Either loses nothing: the row is there, and the sweeper sends again.
     """
     try:
-        if waiting_on(queue) >= MOST_WAITING:
+        if queue is not Queue.DETECT and waiting_on(queue) >= MOST_WAITING:
             metrics.queue_send_errors.labels(queue).inc()
             return False
         task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -166,6 +165,7 @@ class ContainerStream:
         if video is None or video.codec_context.width * video.codec_context.height > MOST_PIXELS:
             self.close()
             raise UnableToOpen(_too_large() if video else _("There is no video at this address."))
+        self._tick_seconds = float(video.time_base or 1)
         prepare_decoder(video, exact=self._terms.sampling == Sampling.EVERY_FRAME)
         return video
 
@@ -185,9 +185,9 @@ class ContainerStream:
             if stop.is_set() or (self._recorded and not pace.wait(packet)):
                 return
             now = time.monotonic()
-            seconds = clock.moment(_stamp(packet), now)
+            seconds = clock.moment(self._stamp(packet), now)
             late = now - seconds
-            burst = self.sample(packet, Arrival(utc_now() - timedelta(seconds=late), seconds, late))
+            burst = self.sample(packet, Arrival(time.time() - late, seconds, late))
             if burst:
                 yield burst
             elif seconds - max(began, self.sampler.schedule.due) > _PATIENCE_WITHOUT_PICTURE * self._terms.read_seconds:
@@ -200,6 +200,11 @@ class ContainerStream:
         if self.sampler.corrupt_count > corrupt_count and not self._video.codec_context.width:
             raise UnableToRead(_too_large())
         return burst
+
+    def _stamp(self, packet: av.Packet[av.VideoStream]) -> float | None:
+        """The packet's own time in the order of decoding, seconds."""
+        ticks = packet.pts if packet.dts is None else packet.dts
+        return None if ticks is None else ticks * self._tick_seconds
 
     def packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         """The video's packets up to its end; data that cannot be taken apart is counted and left behind."""
@@ -267,12 +272,6 @@ class ContainerStream:
         self._opened.close()
 
 
-def _stamp(packet: av.Packet[av.VideoStream]) -> float | None:
-    """The packet's own time in the order of decoding, seconds."""
-    ticks = packet.pts if packet.dts is None else packet.dts
-    return None if ticks is None else float(ticks * packet.time_base)
-
-
 def _too_large() -> str:
     return _("The pictures cannot be decoded or are larger than 40 megapixels; let the camera send smaller ones.")
 
@@ -290,6 +289,6 @@ def read_recording(path: Path, terms: Terms) -> Iterator[tuple[float, Burst]]:
             # Sampled in the order of reading, as a camera is, but dated by when it is shown, which is another order.
             read = read if packet.dts is None else float(packet.dts * packet.time_base)
             shown = read if packet.pts is None else float(packet.pts * packet.time_base)
-            burst = stream.sample(packet, Arrival(began_at + timedelta(seconds=shown), read))
+            burst = stream.sample(packet, Arrival(began_at.timestamp() + shown, read))
             if burst:
                 yield (burst.captured_at - began_at).total_seconds(), burst

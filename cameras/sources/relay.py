@@ -120,16 +120,19 @@ class Relay:
             (talk.hear_reader if outward else talk.hear_camera)(said)
         if said:
             sink = camera if outward else reader
-            sink.settimeout(None)
+            if isinstance(sink, ssl.SSLSocket):
+                sink.settimeout(None)
             sink.sendall(said)
         return said != b""
 
 
 def _hear(speaker: socket.socket) -> bytes | None:
     """What was said, empty at the end; None where nothing was, as when TLS only talks to itself."""
-    speaker.settimeout(0)
     try:
-        return speaker.recv(_CHUNK_BYTES)
+        if isinstance(speaker, ssl.SSLSocket):
+            speaker.settimeout(0)
+            return speaker.recv(_CHUNK_BYTES)
+        return speaker.recv(_CHUNK_BYTES, socket.MSG_DONTWAIT)
     except (BlockingIOError, ssl.SSLWantReadError):
         return None
 

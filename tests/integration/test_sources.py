@@ -22,7 +22,6 @@ from cameras.models import Sampling
 from cameras.sampling import Arrival, Burst, Sampler, Schedule, prepare_decoder
 from cameras.sources import Terms, UnableToOpen, UnableToRead, encode_jpeg, open_stream, probe, read_recording
 from tests.clips import number_of, numbered_picture, write_clip
-from trafficmon.core.clock import utc_now
 
 pytestmark = pytest.mark.integration
 
@@ -61,7 +60,7 @@ def decoded_count(path: Path, interval_seconds: float, sampling: Sampling) -> in
         prepare_decoder(stream)
         for packet in container.demux(stream):
             if packet.dts is not None:
-                sampler.push(packet, Arrival(utc_now(), float(packet.dts * packet.time_base)))
+                sampler.push(packet, Arrival(time.time(), float(packet.dts * packet.time_base)))
     return counted
 
 
@@ -140,7 +139,7 @@ def test_corrupt_packets_are_counted_and_left_behind(videos: Path) -> None:
             if 30 <= position < 35:
                 memoryview(packet)[:] = b"\xff" * packet.size
             if packet.size:
-                burst = sampler.push(packet, Arrival(utc_now(), position / 25))
+                burst = sampler.push(packet, Arrival(time.time(), position / 25))
                 bursts += [burst] if burst else []
     assert sampler.corrupt_count == 5
     assert number_of(bursts[-1].pictures[0]) > 80
@@ -158,7 +157,7 @@ def test_change_of_resolution_is_followed(videos: Path) -> None:
         stream = container.streams.video[0]
         prepare_decoder(stream)
         for position, packet in enumerate(container.demux(stream)):
-            burst = sampler.push(packet, Arrival(utc_now(), position / 25)) if packet.size else None
+            burst = sampler.push(packet, Arrival(time.time(), position / 25)) if packet.size else None
             shapes += [burst.pictures[0].shape] if burst else []
     assert shapes == [(240, 320, 3)] * 4 + [(480, 640, 3)] * 4
 
