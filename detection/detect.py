@@ -47,10 +47,16 @@ class FrameIdentity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture of a burst and when it was captured."""
+    """One picture of a burst and when it was captured; it may have been read smaller than its `full_size`."""
 
     picture: Picture
     captured_at: datetime
+    full_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, in full."""
+        return self.full_size or (self.picture.shape[1], self.picture.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,22 @@ def read_picture(jpeg: bytes) -> Picture:
         raise PictureUnreadableError(message) from None
 
 
+def read_shot(jpeg: bytes, captured_at: datetime, *, least_width: int) -> Shot:
+    """The picture as large as the detector looks at it, at least `least_width` pixels wide where it is that wide.
+
+    A JPEG can be decoded at a half, a quarter or an eighth of its size at a fraction of the cost, and what is detected
+    then is the same (see docs/benchmarks.md). Raises PictureUnreadableError.
+    """
+    try:
+        height, width, *_others = simplejpeg.decode_jpeg_header(jpeg)
+        least = min(least_width, width)
+        picture = simplejpeg.decode_jpeg(jpeg, colorspace="BGR", min_width=least, min_height=1, min_factor=1)
+    except ValueError:
+        message = f"{len(jpeg)} bytes that are no JPEG"
+        raise PictureUnreadableError(message) from None
+    return Shot(np.asarray(picture, dtype=np.uint8), captured_at, (width, height))
+
+
 def choose_evenly(count: int, *, most: int) -> tuple[int, ...]:
     """Which of a burst's `count` pictures to detect, `most` at the most: the last, the first, and evenly in between."""
     chosen = min(most, count)
@@ -99,7 +121,7 @@ def detect_frame(
     help to follow what it shows. `rules` are the camera's; `tracks` is what its last frame returned, None at its first.
     """
     started = perf_counter()
-    height, width = shots[-1].picture.shape[:2]
+    width, height = shots[-1].size
     configuration = pipeline.configuration
     found = _look(shots, pipeline.detector, rules.zones, size=(width, height))
     view = View((width, height), rules, configuration)

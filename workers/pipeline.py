@@ -31,10 +31,9 @@ from detection.detect import (
     Shot,
     choose_evenly,
     detect_frame,
-    read_picture,
+    read_shot,
 )
 from detection.detections import DetectedFrame
-from detection.detector import Picture
 from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_bytes
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -129,24 +128,28 @@ def _tracks_of(camera_id: int) -> TrackerState | None:
 
 def _shots_of(ref: FrameRef, *, now: datetime) -> list[Shot]:
     """The pictures to detect, oldest first and the frame's own last; none where that is not to be detected."""
-    picture = _picture_of(ref, now=now)
-    if picture is None:
+    shot = _shot_of(ref, now=now)
+    if shot is None:
         return []
     most = settings.MODEL_FILE.tracking.burst_detections if ref.moments else 1
     earlier = choose_evenly(len(ref.burst), most=most)[:-1]
     shots = [_earlier_shot(ref.burst[place], ref.moments[place]) for place in earlier]
-    return [*filter(None, shots), Shot(picture, ref.captured_at)]
+    return [*filter(None, shots), shot]
 
 
 def _earlier_shot(key: str, captured_at: datetime) -> Shot | None:
     """A picture that only helps to follow what the frame shows: without it the frame is as good as any."""
     try:
-        return Shot(read_picture(frame_store().get(key) or b""), captured_at)
+        return _read(frame_store().get(key) or b"", captured_at)
     except PictureUnreadableError:
         return None
 
 
-def _picture_of(ref: FrameRef, *, now: datetime) -> Picture | None:
+def _read(jpeg: bytes, captured_at: datetime) -> Shot:
+    return read_shot(jpeg, captured_at, least_width=settings.MODEL_FILE.model.image_size)
+
+
+def _shot_of(ref: FrameRef, *, now: datetime) -> Shot | None:
     """The frame's picture; None, counted with its reason, when it is not worth or not possible to detect."""
     if now - ref.captured_at > FRESH:
         _give_up(ref, "stale")
@@ -156,7 +159,7 @@ def _picture_of(ref: FrameRef, *, now: datetime) -> Picture | None:
         _give_up(ref, "lost")
         return None
     try:
-        return read_picture(jpeg)
+        return _read(jpeg, ref.captured_at)
     except PictureUnreadableError:
         _give_up(ref, "unreadable")
         return None

@@ -61,6 +61,10 @@ def simulator(settings: Settings) -> Iterator[RunningSimulator]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Any:
+    # As wide as the pictures, so that what the detector says is in their pixels.
+    model = settings.MODEL_FILE.model.model_copy(update={"image_size": 1280})
+    settings.MODEL_FILE = settings.MODEL_FILE.model_copy(update={"model": model})
+
     def show(*detections: Detection) -> None:
         made = FramePipeline(FakeDetector(detections), settings.MODEL_FILE)
         monkeypatch.setattr(pipeline, "frame_pipeline", lambda: made)

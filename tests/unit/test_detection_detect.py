@@ -17,6 +17,7 @@ from detection.detect import (
     cut_jpeg,
     detect_frame,
     read_picture,
+    read_shot,
 )
 from detection.detections import Detection, TrafficGroup
 from detection.detector import Picture, warm_up
@@ -186,6 +187,23 @@ def test_picture_read_has_the_pixels_that_opencv_reads() -> None:
     noisy = np.random.default_rng(1).integers(0, 255, (81, 63, 3), dtype=np.uint8)
     _, encoded = cv2.imencode(".jpg", noisy)
     assert np.array_equal(read_picture(bytes(encoded)), np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)))
+
+
+@pytest.mark.parametrize(("width", "decoded"), [(1280, (360, 640, 3)), (1000, (422, 750, 3)), (2600, (366, 650, 3))])
+def test_shot_is_read_no_larger_than_the_detector_needs(width: int, decoded: tuple[int, ...]) -> None:
+    picture = cv2.resize(street(), (width, round(width * 9 / 16)))
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    shot = read_shot(jpeg, NOON, least_width=640)
+    assert (shot.picture.shape, shot.size) == (decoded, (width, round(width * 9 / 16)))
+
+
+def test_detections_of_a_smaller_shot_are_in_pixels_of_the_frame() -> None:
+    small = Shot(street()[::2, ::2], NOON, (street().shape[1], street().shape[0]))
+    detector = FakeDetector(LEFT_CAR)
+    frame, _state = detect_frame([small], Frame(), pipeline=FramePipeline(detector, DetectionConfiguration()))
+    [found] = frame.detections
+    assert found.box.as_tuple() == (20, 80, 100, 120)
+    assert (frame.width, frame.height) == small.size
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", cut_jpeg(street(), Box(0, 0, 400, 100))[:-9]])
