@@ -24,7 +24,7 @@ BURST_SPREAD_SECONDS = 0.16
 EARLIER_WIDTH_PX = 640
 """As wide as what detectors look at; pictures at full size would cost a fourth of all that capture does."""
 TORN_BURST_SECONDS = 2.0
-MOST_LATE_SECONDS = 1.0
+MOST_LATE_SECONDS = 0.5
 """A packet that is read later than this begins no sample: whoever has fallen behind catches up by decoding nothing."""
 MOST_PIXELS = 40_000_000
 """Of a picture: more than cameras have, and no more than the memory bears from many of them."""
@@ -265,5 +265,5 @@ def _small(frame: av.VideoFrame) -> Picture:
     if frame.width <= EARLIER_WIDTH_PX:
         return _full(frame)
     height = max(round(frame.height * EARLIER_WIDTH_PX / frame.width), 1)
-    small = frame.reformat(EARLIER_WIDTH_PX, height, format="bgr24", interpolation="AREA")
+    small = frame.reformat(EARLIER_WIDTH_PX, height, format="bgr24", interpolation="FAST_BILINEAR")
     return cast("Picture", small.to_ndarray())

@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 
 from cameras.addresses import Endpoint
 
-_CHUNK_BYTES = 65536
-_GATHER_SECONDS = 0.005
-"""Once pictures come: their many small packets are passed on together, for what costs is to be woken."""
+_CHUNK_BYTES = 262_144
+_GATHER_SECONDS = 0.1
+"""Once pictures come, those of a tenth of a second are passed on together: to be woken for each is what costs, here and in
+the thread that reads them. When they were captured is told by their own time stamps."""
 _LONGEST_TALK_BYTES = 262_144
 _LONGEST_LINE = 8192
 """Twice of what FFmpeg keeps of a line."""
