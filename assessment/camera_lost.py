@@ -25,6 +25,7 @@ def open_lost(*, now: datetime, grace: timedelta) -> list[AlertChange]:
     """Open an alert for every camera that is to run and has been gone for longer than `grace`, once for each."""
     told = Alert.objects.cameras_lost().live().filter(camera=OuterRef("pk"))
     lost = Camera.objects.wanted_running().filter(state__in=_GONE, state_since__lte=now - grace)
+    lost = lost.defer("source", "detection_source")
     return [change for camera in lost.exclude(Exists(told)).order_by("pk") if (change := _open(camera, now))]
 
 

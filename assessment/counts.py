@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db.models import F
 
 from assessment.models import LineCount
+from cameras.models import CountingLine
 from detection.detections import Crossing
 
 
@@ -17,9 +18,14 @@ def add_crossings(crossings: Sequence[Crossing], *, at: datetime) -> None:
 
     The database adds, so that two frames stored at once lose nothing.
     """
+    if not crossings:
+        return
+    # Detection may know a line that was deleted a moment ago.
+    lines = set(CountingLine.objects.filter(pk__in={each.line_id for each in crossings}).values_list("pk", flat=True))
+    known = Counter(each for each in crossings if each.line_id in lines)
     hour = at.replace(minute=0, second=0, microsecond=0)
     # In one order everywhere: transactions that wait for each other's rows would never end.
-    for crossing, count in sorted(Counter(crossings).items(), key=lambda pair: str(pair[0])):
+    for crossing, count in sorted(known.items(), key=lambda pair: str(pair[0])):
         row = {"line_id": crossing.line_id, "hour": hour, "object_class": crossing.object_class.value}
         row["direction"] = crossing.direction.value
         LineCount.objects.bulk_create([LineCount(**row)], ignore_conflicts=True)

@@ -57,6 +57,7 @@ class Capture:
         self._on_state = on_state
         self._default_interval = default_interval
         self._stretch = 1.0
+        self._too_many: frozenset[int] = frozenset()
         self._threads: dict[int, StreamThread] = {}
         self._written: dict[int, Report] = {}
         self._frames_written: dict[int, datetime] = {}
@@ -101,6 +102,7 @@ class Capture:
         for position, camera in enumerate(fresh):
             self._drop(camera.pk)
             self._start(camera, position * min(_LONGEST_STAGGER_SECONDS, self._interval(camera) / len(fresh)))
+        self._too_many = share.too_many
         self._turn_away(share.too_many)
         self._count_skipped()
         self._forget_stopped()
@@ -109,15 +111,21 @@ class Capture:
         try:
             return current_stretch(self._store.client)
         except redis.RedisError:
-            return 1.0
+            return self._stretch
 
     def _count_skipped(self) -> None:
-        """Count what was not sampled because this process cannot keep up: the fleet's pace takes it into account."""
-        skipped = [camera_id for camera_id, thread in self._threads.items() for _sample in range(thread.take_skipped())]
-        metrics.frames_dropped.labels("behind").inc(len(skipped))
+        """Count what was not sampled because it was read too late.
+
+        Where that befalls many cameras this process cannot keep up, and the fleet's pace takes it into account.
+        """
+        skipped = {camera_id: thread.take_skipped() for camera_id, thread in self._threads.items()}
+        lagging = [camera_id for camera_id, count in skipped.items() if count]
+        reason = "behind" if len(lagging) > max(1, len(skipped) // 10) else "late"
         with suppress(redis.RedisError):  # without Redis nothing keeps pace anyway
-            for camera_id in skipped:
-                note_skipped(self._store.client, camera_id, "behind")
+            for camera_id in lagging:
+                metrics.frames_dropped.labels(reason).inc(skipped[camera_id])
+                for _sample in range(skipped[camera_id]):
+                    note_skipped(self._store.client, camera_id, reason)
 
     def _look_again(self, wanted: dict[int, Camera]) -> None:
         """Write the state anew of cameras of which somebody else wrote another meanwhile."""
@@ -135,7 +143,9 @@ class Capture:
         )
         for camera_id in seen.values_list("pk", flat=True):
             self._write(camera_id, Report(StreamState.STOPPED))
-        self._written = {number: report for number, report in self._written.items() if number in self._threads}
+        kept = self._threads.keys() | self._too_many
+        self._written = {number: report for number, report in self._written.items() if number in kept}
+        self._frames_written = {number: at for number, at in self._frames_written.items() if number in self._threads}
 
     def _still_right(self, camera: Camera) -> bool:
         thread = self._threads.get(camera.pk)
@@ -208,12 +218,13 @@ class Capture:
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""
         camera_id = thread.camera_id
-        if not thread.detecting or thread.stop.is_set():
+        if not thread.detecting or thread.stop.is_set() or not self._ownership.is_held():
             return
         try:
             pause_seconds = self._store.pause_left(camera_id)
             if pause_seconds:
                 stream.hold(pause_seconds)
+                thread.expect_silence(pause_seconds)
                 return
             ref, offer = self._keep(camera_id, burst)
         except redis.RedisError as error:
@@ -233,7 +244,8 @@ class Capture:
         self._store.put_all(jpegs)
         ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
         offer = self._store.offer(ref)
-        note_offered(self._store.client, camera_id, replaced=offer.replaced is not None)
+        with suppress(redis.RedisError):  # the frame waits already: that it is not counted must not hide that
+            note_offered(self._store.client, camera_id, replaced=offer.replaced is not None)
         if offer.replaced:
             self._store.forget(offer.replaced)
         return ref, offer

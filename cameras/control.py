@@ -21,6 +21,8 @@ def start_camera(camera_id: int, *, source: str | None = None) -> Camera:
     if source:
         changes["source"] = unmask(source, kept=_find(camera_id).source)
         check_source(changes["source"])
+        # The smaller stream would go on showing the place that the camera was taken from.
+        changes["detection_source"] = ""
     return _write(camera_id, changes)
 
 

@@ -68,7 +68,7 @@ if ref then
   end
   redis.call('RENAME', KEYS[1], KEYS[2])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  redis.call('ZADD', KEYS[4], now, ARGV[1])
+  redis.call('ZADD', KEYS[4], now + ARGV[3], ARGV[1])
 end
 return ref
 """
@@ -170,8 +170,9 @@ class FrameRef:
             str(fields["frame_key"]),
             read_moment(fields["captured_at"]),
             tuple(map(str, fields["burst"])),
-            tuple(map(read_moment, fields["moments"])),
-            str(fields["evidence_key"]),
+            # Left out by older versions, whose frames may wait while workers are exchanged.
+            tuple(map(read_moment, fields.get("moments", ()))),
+            str(fields.get("evidence_key", "")),
         )
 
 
@@ -206,6 +207,7 @@ class FrameStore:
     def __init__(self, client: redis.Redis, *, keep_seconds: float = 75) -> None:
         self.client = client
         self._keep_ms = round(keep_seconds * 1000)
+        self._detecting_seconds = 0.0
         self._offer = client.register_script(_OFFER)
         self._take = client.register_script(_TAKE)
         self._hold = client.register_script(_HOLD)
@@ -249,8 +251,14 @@ class FrameStore:
 
     def take(self, camera_id: int) -> FrameRef | None:
         """The newest waiting frame, in the caller's hand until `finish`; None while another is in hand."""
-        ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=(camera_id, _LONGEST_HELD_SECONDS * 1000)))
+        more_ms = round(max(2 * self._detecting_seconds - HELD_SECONDS, 0) * 1000)
+        arguments = (camera_id, _LONGEST_HELD_SECONDS * 1000, more_ms)
+        ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=arguments))
         return FrameRef.from_json(ref) if ref else None
+
+    def note_duration(self, seconds: float) -> None:
+        """Detecting a frame has taken so long here: the next ones may stay in hand for twice as long."""
+        self._detecting_seconds = max(seconds, 0.9 * self._detecting_seconds)
 
     def hold(self, ref: FrameRef) -> bool:
         """Whether `ref` is still in the caller's hand, which it then is for another HELD_SECONDS."""

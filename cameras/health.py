@@ -64,14 +64,15 @@ def mark_stale(now: datetime, *, stretch: float = 1.0) -> list[int]:
     unsettled = Q(wanted=Wanted.RUNNING, state=StreamState.ONLINE) | Q(
         wanted=Wanted.STOPPED, state__in=(StreamState.CONNECTING, StreamState.ONLINE, StreamState.STALE)
     )
-    cameras = Camera.objects.filter(unsettled).defer("source")
+    cameras = Camera.objects.filter(unsettled).defer("source", "detection_source")
     return [camera.pk for camera in cameras if _is_silent(camera, now, stretch) and _end(camera, now)]
 
 
 def _is_silent(camera: Camera, now: datetime, stretch: float) -> bool:
     interval = camera.frame_interval or settings.ENVIRONMENT.frame_interval
     last_sign_at = max(filter(None, (camera.last_frame_at, camera.state_since)), default=None)
-    borne = silence_seconds(interval * stretch) + 2 * FRAME_WRITE_SECONDS
+    paused = settings.ENVIRONMENT.alert_pause_seconds + interval
+    borne = max(silence_seconds(interval * stretch), paused) + 2 * FRAME_WRITE_SECONDS
     return last_sign_at is None or now - last_sign_at > timedelta(seconds=borne)
 
 

@@ -122,7 +122,10 @@ def _pace_of(client: redis.Redis) -> Pace:
 
 def read_pace(kept: bytes | str | None) -> Pace:
     """The pace found under PACE_KEY; nothing there is no stretch."""
-    return Pace(**json.loads(kept)) if kept else Pace()
+    try:
+        return Pace(**json.loads(kept)) if kept else Pace()
+    except (TypeError, ValueError):  # another version's
+        return Pace()
 
 
 def adjust_pace(client: redis.Redis, *, interval_seconds: float) -> tuple[Pace, Pace]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,9 +89,11 @@ class Ownership:
         self._share = client.register_script(_SHARE)
         self._give_up = client.register_script(_GIVE_UP)
         self._last = Share(frozenset())
+        self._held_until = float("-inf")
 
     def keep(self, wanted: Sequence[int]) -> Share:
         """Our share of the wanted cameras, for OWNERSHIP_SECONDS from now; while Redis is away it stays as it was."""
+        began = time.monotonic()
         try:
             self.give_up(sorted(self._last.mine - set(wanted)))
             arguments = (self.name, round(OWNERSHIP_SECONDS * 1000), self._most)
@@ -99,6 +102,7 @@ class Ownership:
             log.warning("capture.ownership_unknown", error=type(error).__name__)
             return Share(self._last.mine & frozenset(wanted), self._last.members)
         share = Share(_at(mine, wanted), int(members), _at(left, wanted))
+        self._held_until = began + OWNERSHIP_SECONDS
         if (len(share.mine), share.members) != (len(self._last.mine), self._last.members):
             log.info("capture.share", cameras=len(share.mine), processes=share.members)
         self._last = share
@@ -108,6 +112,10 @@ class Ownership:
     def is_alone(self) -> bool:
         """Whether no other process captures, as far as was last seen."""
         return self._last.members == 1
+
+    def is_held(self) -> bool:
+        """Whether what was ours still is: others may have it where our share could not be kept in time."""
+        return time.monotonic() < self._held_until
 
     def give_up(self, camera_ids: Sequence[int], *, leave: bool = False) -> None:
         """Let others have these cameras at once and, where we `leave`, our share too; raises redis.RedisError."""

@@ -155,20 +155,21 @@ class Sampler:
 
     def push(self, packet: av.Packet[av.VideoStream], arrival: Arrival) -> Burst | None:
         """Take the next packet; a burst when it completes one."""
-        seconds = arrival.seconds
         packet.opaque = arrival
         if packet.is_keyframe:
-            self._note_key_frame(seconds)
+            self._note_key_frame(arrival.seconds)
         elif self._key_seconds is None:
             return None
         self._backlog.append(packet)
-        if not self._wanted and self._begins(packet, seconds):
+        if not self._wanted and self._begins(packet, arrival.seconds):
             self._begin(arrival)
-        complete = bool(self._wanted) and seconds >= self._wanted[-1]
-        if complete or self._every_frame or len(self._backlog) >= _LONGEST_BACKLOG:
-            with DECODING:
-                return self._decode_backlog()
-        return None
+        return self._decode_backlog() if self._is_complete(arrival.seconds) else None
+
+    def _is_complete(self, seconds: float) -> bool:
+        """Whether the backlog is to be decoded: a sample's last picture is there, or it has grown too long."""
+        if self._every_frame or len(self._backlog) >= _LONGEST_BACKLOG:
+            return True
+        return bool(self._wanted) and seconds >= self._wanted[-1]
 
     def _note_key_frame(self, seconds: float) -> None:
         if self._key_seconds is not None:
@@ -212,8 +213,9 @@ class Sampler:
 
     def _decode_backlog(self) -> Burst | None:
         burst = None
-        for frame in self._decoded():
-            burst = self._look_at(frame) or burst
+        with DECODING:
+            for frame in self._decoded():
+                burst = self._look_at(frame) or burst
         return burst
 
     def _decoded(self) -> Iterator[av.VideoFrame]:

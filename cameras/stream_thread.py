@@ -75,12 +75,17 @@ class StreamThread:
     def quiet_seconds(self) -> float:
         """How long it has neither got a picture nor failed; 0 while it waits for its next try."""
         since = self._busy_since
-        return time.monotonic() - since if since else 0.0
+        return max(time.monotonic() - since, 0.0) if since else 0.0
+
+    def expect_silence(self, seconds: float) -> None:
+        """No picture is wanted for so long."""
+        self._busy_since = time.monotonic() + seconds
 
     def is_stuck(self) -> bool:
         """Whether no timeout of its own can still end this silence."""
         terms = self.terms
-        return self.quiet_seconds() > 3 * terms.open_seconds + 2 * terms.read_seconds + 3 * terms.interval_seconds
+        longest = 3 * terms.interval_seconds * self.stretch
+        return self.quiet_seconds() > 3 * terms.open_seconds + 2 * terms.read_seconds + longest
 
     def cost(self) -> ReadingCost | None:
         """What reading it has taken since it was opened; None before its second sample: the first is cheaper."""

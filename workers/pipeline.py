@@ -108,6 +108,7 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     known = known_camera(ref.camera_id)
     before = _tracks_of(ref.camera_id)
     frame, tracks = detect_frame(shots, ref, pipeline=frame_pipeline(), rules=known.rules, tracks=before)
+    frame_store().note_duration(frame.process_seconds)
     if not frame_store().hold(ref):
         # It took so long that the sweeper gave the frame away, and has counted it.
         log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))

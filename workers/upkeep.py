@@ -37,6 +37,7 @@ WAKE_AFTER = timedelta(seconds=3)
 def sweep_unfinished() -> list[WakeUp]:
     """End what is overdue and say what has to be woken again."""
     now = utc_now()
+    frames = _forgotten_frames()
     overdue = results.expire_overdue(now=now)
     for camera_id in mark_stale(now, stretch=_keep_pace()):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
@@ -44,7 +45,7 @@ def sweep_unfinished() -> list[WakeUp]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
-    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *_forgotten_frames()]
+    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames]
 
 
 def _forgotten_frames() -> list[WakeUp]:

@@ -153,7 +153,8 @@ class ContainerStream:
         self.sampler = Sampler(interval_seconds=terms.interval_seconds, sampling=terms.sampling)
         self._opened = self._open()
         self._video = self._start()
-        self._recorded = source.kind is not SourceKind.RTSP and bool(self._opened.container.duration)
+        self._rtsp = source.kind is SourceKind.RTSP
+        self._recorded = not self._rtsp and bool(self._opened.container.duration)
         rate = self._video.average_rate or self._video.guessed_rate
         self.format = Format(self._video.codec_context.name, float(rate or 0))
 
@@ -202,7 +203,9 @@ class ContainerStream:
         return burst
 
     def _stamp(self, packet: av.Packet[av.VideoStream]) -> float | None:
-        """The packet's own time in the order of decoding, seconds."""
+        """The packet's own time in the order of decoding, seconds; None but over RTP, where FFmpeg makes it up."""
+        if not self._rtsp:
+            return None
         ticks = packet.pts if packet.dts is None else packet.dts
         return None if ticks is None else ticks * self._tick_seconds
 

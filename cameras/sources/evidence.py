@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import av
 import structlog
+from django.utils.translation import gettext as _
 
 from cameras.addresses import AllowedSource
 from cameras.models import Sampling
@@ -18,11 +19,14 @@ from cameras.sampling import Arrival, Burst, Picture
 from cameras.sources.containers import ContainerStream
 from cameras.sources.errors import UnableToOpen, UnableToRead
 from cameras.sources.streams import STEADY_SECONDS, Figures, Stream, Terms, back_off_seconds
+from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 
 log = structlog.get_logger()
 
 _NEVER_SECONDS = 1e9
+_PATIENCE_WITHOUT_PICTURE = 3
+"""So many times the silence that is borne."""
 _LONGEST_AGE_SECONDS = 1.0
 """A picture that is older than this does not show what was detected."""
 
@@ -58,13 +62,18 @@ class EvidenceStream:
         self._terms = Terms(_NEVER_SECONDS, Sampling.KEY_FRAME, terms.open_seconds, terms.read_seconds)
         self._stop = threading.Event()
         self._stream: _MainStream | None = None
+        self._shown_at = time.monotonic()
         threading.Thread(target=self._run, name="evidence", daemon=True).start()
 
     def newest(self) -> Picture | None:
         """The newest picture of the main stream; None where there is none of the present."""
         burst = self._stream.newest() if self._stream else None
+        now = time.monotonic()
         if burst is None or (utc_now() - burst.captured_at).total_seconds() > _LONGEST_AGE_SECONDS:
+            if now - self._shown_at > _PATIENCE_WITHOUT_PICTURE * self._terms.read_seconds and not self.error:
+                self.error = _("No picture can be made of what the camera sends.")
             return None
+        self._shown_at, self.error = now, ""
         return burst.pictures[-1]
 
     def figures(self) -> Figures:
@@ -79,18 +88,26 @@ class EvidenceStream:
         failures = 0
         while not self._stop.is_set():
             began = time.monotonic()
-            try:
-                self._read()
-            except (UnableToOpen, UnableToRead) as error:
-                self.error = str(error)
-                failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
-                log.warning("evidence.failed", reason=self.error)
-                self._stop.wait(back_off_seconds(failures, jitter=random.random()))
+            self.error = self._attempt()
+            if self._stop.is_set():
+                return
+            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            log.warning("evidence.failed", reason=self.error)
+            self._stop.wait(back_off_seconds(failures, jitter=random.random()))
 
-    def _read(self) -> None:
-        with closing(_MainStream(self._source, self._terms)) as self._stream:
-            for _first_picture in self._stream.bursts(self._stop):
-                self.error = ""
+    def _attempt(self) -> str:
+        """Read the stream until it ends; why it did."""
+        try:
+            with closing(_MainStream(self._source, self._terms)) as self._stream:
+                for _first_picture in self._stream.bursts(self._stop):
+                    self._shown_at, self.error = time.monotonic(), ""
+        except (UnableToOpen, UnableToRead) as error:
+            return str(error)
+        except Exception:  # the outermost loop of this thread: detection goes on
+            log.exception("evidence.broke")
+            metrics.pipeline_errors.labels("capture").inc()
+            return _("Capture failed unexpectedly; its log tells more.")
+        return ""
 
 
 class PairedStream:

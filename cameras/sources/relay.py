@@ -16,9 +16,11 @@ from django.utils.translation import gettext as _
 from cameras.addresses import Endpoint
 
 _CHUNK_BYTES = 262_144
+_DO_NOT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+"""Where there is no such flag (Windows), the selector has said that something is there."""
 _GATHER_SECONDS = 0.1
-"""Once pictures come, those of a tenth of a second are passed on together: to be woken for each is what costs, here and in
-the thread that reads them. When they were captured is told by their own time stamps."""
+"""Once pictures come, those of a tenth of a second are passed on together: to be woken for each is what costs, here and
+in the thread that reads them. When they were captured is told by their own time stamps."""
 _LONGEST_TALK_BYTES = 262_144
 _LONGEST_LINE = 8192
 """Twice of what FFmpeg keeps of a line."""
@@ -106,16 +108,22 @@ class Relay:
             ready.register(reader, selectors.EVENT_READ)
             ready.register(camera, selectors.EVENT_READ)
             try:
-                while all(self._pass_on(key.fileobj is reader, reader, camera, talk) for key, _mask in ready.select()):
-                    if talk.is_over:
-                        time.sleep(_GATHER_SECONDS)
+                while self._pass_on_all([key.fileobj is reader for key, _mask in ready.select()], reader, camera, talk):
+                    pass
             except Redirected as error:
                 self.refusal = str(error)
             finally:
                 self._open.difference_update({reader, camera})
 
-    def _pass_on(self, outward: bool, reader: socket.socket, camera: socket.socket, talk: Talk) -> bool:
-        """Pass on what one of them said; whether more may come."""
+    def _pass_on_all(self, outward: list[bool], reader: socket.socket, camera: socket.socket, talk: Talk) -> bool:
+        """Pass on what was said in these directions, and let more gather; whether more may come."""
+        said = [self._pass_on(each, reader, camera, talk) for each in outward]
+        if talk.is_over and sum(said) < _CHUNK_BYTES:
+            time.sleep(_GATHER_SECONDS)
+        return -1 not in said
+
+    def _pass_on(self, outward: bool, reader: socket.socket, camera: socket.socket, talk: Talk) -> int:
+        """Pass on what one of them said; how many bytes, -1 at the end."""
         said = _hear(reader if outward else camera)
         if said and self._rtsp:
             (talk.hear_reader if outward else talk.hear_camera)(said)
@@ -124,18 +132,32 @@ class Relay:
             if isinstance(sink, ssl.SSLSocket):
                 sink.settimeout(None)
             sink.sendall(said)
-        return said != b""
+        return -1 if said == b"" else len(said or b"")
 
 
 def _hear(speaker: socket.socket) -> bytes | None:
     """What was said, empty at the end; None where nothing was, as when TLS only talks to itself."""
+    if isinstance(speaker, ssl.SSLSocket):
+        return _hear_all(speaker)
     try:
-        if isinstance(speaker, ssl.SSLSocket):
-            speaker.settimeout(0)
-            return speaker.recv(_CHUNK_BYTES)
-        return speaker.recv(_CHUNK_BYTES, socket.MSG_DONTWAIT)
-    except (BlockingIOError, ssl.SSLWantReadError):
+        return speaker.recv(_CHUNK_BYTES, _DO_NOT_WAIT)
+    except BlockingIOError:
         return None
+
+
+def _hear_all(speaker: ssl.SSLSocket) -> bytes | None:
+    """As `_hear`: TLS hands out one record at a time, and selectors do not see those that it holds already."""
+    speaker.settimeout(0)
+    heard = b""
+    try:
+        while len(heard) < _CHUNK_BYTES:
+            said = speaker.recv(_CHUNK_BYTES)
+            heard += said
+            if not said:
+                break
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return heard or None
+    return heard
 
 
 def _connect(endpoint: Endpoint, timeout_seconds: float) -> socket.socket:

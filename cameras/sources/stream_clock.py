@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-_FOLLOWED_A_SECOND = 0.0005
-"""How fast a camera's clock may run behind ours and still be followed: ten times what quartz does."""
+_WINDOW_SECONDS = 5.0
+"""The least delay is that of the last one to two windows, so that a camera's clock may run slow or fast."""
 _JUMP_SECONDS = 10.0
 """A delay that changes by more from one packet to the next is another time scale, not a delay."""
 
@@ -16,20 +16,26 @@ class StreamClock:
     """
 
     def __init__(self) -> None:
-        self._offset: float | None = None
-        self._delay = 0.0
-        self._arrived = 0.0
+        self._before = float("inf")
+        self._least = float("inf")
+        self._window_ends = float("-inf")
+        self._last: tuple[float, float] | None = None
 
     def moment(self, stamp: float | None, arrived: float) -> float:
         """When the picture of this time stamp (seconds of any scale) was there to be sent; `arrived` at the latest."""
         if stamp is None:
             return arrived
-        offset = self._offset
-        if offset is not None:
-            offset += _FOLLOWED_A_SECOND * (arrived - self._arrived)
-            if abs(arrived - stamp - offset - self._delay) > _JUMP_SECONDS + arrived - self._arrived:
-                offset = None
-        self._offset = arrived - stamp if offset is None else min(offset, arrived - stamp)
-        self._arrived = arrived
-        self._delay = arrived - stamp - self._offset
-        return arrived - self._delay
+        lag = arrived - stamp
+        if self._last is None or self._has_jumped(lag, arrived):
+            self._before = self._least = float("inf")
+            self._window_ends = arrived + _WINDOW_SECONDS
+        elif arrived > self._window_ends:
+            self._before, self._least = self._least, float("inf")
+            self._window_ends = arrived + _WINDOW_SECONDS
+        self._least = min(self._least, lag)
+        self._last = lag, arrived
+        return stamp + min(self._before, self._least)
+
+    def _has_jumped(self, lag: float, arrived: float) -> bool:
+        last_lag, last_arrived = self._last or (lag, arrived)
+        return abs(lag - last_lag) > _JUMP_SECONDS + arrived - last_arrived

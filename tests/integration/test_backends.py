@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from cameras.sources import encode_jpeg
 from cameras.street import Street
 from detection.backends import SAMPLE_DIR, load_detector
 from detection.configuration import ClassesConfiguration, DetectionConfiguration, ModelConfiguration
+from detection.detect import read_picture, read_shot
 from detection.detections import Detection, count_by_class
 from detection.detector import BackendUnavailableError, Detector, Picture, WeightsNotFoundError, WeightsUnusableError
+from tests.factories import NOON
 from tests.real_data import WEIGHTS, needed
 from trafficmon.core.geometry import intersection_over_union
 from trafficmon.core.objects import ObjectClass
@@ -91,6 +95,30 @@ def has_partner(detection: Detection, others: tuple[Detection, ...]) -> bool:
         other.object_class == detection.object_class
         and intersection_over_union(other.box, detection.box) > 0.95
         and abs(other.confidence - detection.confidence) < 0.03
+        for other in others
+    )
+
+
+def test_pictures_read_no_larger_than_needed_show_the_same() -> None:
+    """Workers decode a JPEG at half its size where the detector looks at no more."""
+    detector, counted = loaded(SAMPLE, "openvino"), 0
+    for seed in range(1, 9):
+        street = Street("junction", seed=seed)
+        street.advance_to(10)
+        jpeg = encode_jpeg(street.render())
+        shot = read_shot(jpeg, NOON, least_width=640)
+        assert shot.picture.shape == (360, 640, 3)
+        whole = detector.detect(read_picture(jpeg))
+        halved = tuple(replace(each, box=each.box.scaled(2, 2)) for each in detector.detect(shot.picture))
+        for some, others in ((whole, halved), (halved, whole)):
+            assert [each for each in some if each.confidence >= 0.5 and not overlaps_one(each, others)] == []
+        counted += len(whole)
+    assert counted > 100
+
+
+def overlaps_one(detection: Detection, others: tuple[Detection, ...]) -> bool:
+    return any(
+        other.object_class == detection.object_class and intersection_over_union(other.box, detection.box) > 0.5
         for other in others
     )
 

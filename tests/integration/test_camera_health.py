@@ -138,6 +138,13 @@ def test_camera_is_started_from_another_source() -> None:
     assert started.source == "rtsp://93.184.215.15/live"
 
 
+def test_camera_that_is_taken_elsewhere_loses_its_stream_for_detection() -> None:
+    moved = camera(detection_source="street://avenue")
+    start_camera(moved.pk, source="street://highway?seed=2")
+    moved.refresh_from_db()
+    assert (moved.source, moved.detection_source) == ("street://highway?seed=2", "")
+
+
 def test_camera_is_started_from_its_own_source_shown_masked() -> None:
     kept = camera()
     assert start_camera(kept.pk, source=kept.masked_source).source == SECRET

@@ -55,6 +55,14 @@ def counts() -> list[tuple[object, ...]]:
     return list(LineCount.objects.order_by("pk").values_list("hour", "object_class", "direction", "count"))
 
 
+def test_crossing_of_a_line_that_was_just_deleted_counts_for_nothing() -> None:
+    line, gone = make_line(), make_line(name="gone")
+    crossings = [crossing(gone), crossing(line)]
+    gone.delete()
+    add_crossings(crossings, at=NOON)
+    assert counts() == [(NOON, "car", "forward", 1)]
+
+
 def test_crossings_add_up_by_hour_class_and_direction() -> None:
     line = make_line()
     add_crossings([crossing(line), crossing(line), crossing(line, BUS)], at=NOON + timedelta(minutes=59))
@@ -112,6 +120,9 @@ def test_car_that_drives_through_a_line_is_counted_once_however_often_its_frames
     line = make_line(make_camera(assessment_enabled=False))
     start = utc_now() - timedelta(seconds=4)
     jpeg = cv2.imencode(".jpg", np.full((720, 1280, 3), 90, np.uint8))[1].tobytes()
+    # As wide as the pictures, so that what the detector says is in their pixels.
+    model = settings.MODEL_FILE.model.model_copy(update={"image_size": 1280})
+    settings.MODEL_FILE = settings.MODEL_FILE.model_copy(update={"model": model})
     configuration = settings.MODEL_FILE.model_copy(update={"tracking": TrackingConfiguration(min_hits=3)})
     for number in range(12):
         seen = FramePipeline(FakeDetector((detect(500 + 20 * number, 400),)), configuration)

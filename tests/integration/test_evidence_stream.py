@@ -12,9 +12,10 @@ import redis
 import structlog
 from pytest_django.fixtures import Settings
 
+from cameras.addresses import AllowedSource
 from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
-from cameras.sources import Terms, UnableToOpen, open_stream
+from cameras.sources import Terms, UnableToOpen, evidence, open_stream
 from cameras.sources.devices import _is_there
 from detection.detect import read_picture
 from tests.capturing import capturing, running, wait_until
@@ -50,6 +51,21 @@ def test_detection_goes_on_without_the_main_stream(videos: Path) -> None:
         bursts = list(islice(stream.bursts(threading.Event()), 3))
         assert [burst.evidence for burst in bursts] == [None, None, None]
         assert stream.figures().evidence_error == "What is there is not video in a form that is allowed."
+
+
+def test_main_stream_that_breaks_unexpectedly_is_said_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Breaking(evidence._MainStream):
+        def __init__(self, source: AllowedSource, terms: Terms) -> None:
+            opened.append(source)
+            raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(evidence, "_MainStream", Breaking)
+    with closing(open_stream("main.mp4", Terms(0.3), detection_source="small.mp4")) as stream:
+        next(stream.bursts(threading.Event()))
+        wait_until(lambda: len(opened) == 2)
+        assert stream.figures().evidence_error == "Capture failed unexpectedly; its log tells more."
 
 
 def test_main_stream_is_checked_before_anything_is_opened() -> None:

@@ -319,6 +319,11 @@ def test_frame_ref_survives_json() -> None:
     assert FrameRef.from_json(ref.to_json()) == ref
 
 
+def test_frame_ref_of_an_older_version_is_still_read() -> None:
+    spelled = '{"camera_id": 1, "frame_key": "k", "captured_at": "2026-05-04T12:00:00+00:00", "burst": ["j", "k"]}'
+    assert FrameRef.from_json(spelled) == FrameRef(1, "k", datetime(2026, 5, 4, 12, tzinfo=UTC), ("j", "k"))
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
     done = threading.Event()
     for _ in range(round(seconds / 0.005)):

@@ -18,9 +18,10 @@ from cameras.load import (
     note_offered,
     note_skipped,
     note_taken,
+    read_pace,
     skipped_of,
 )
-from cameras.pacing import Load
+from cameras.pacing import Load, Pace
 
 pytestmark = pytest.mark.integration
 
@@ -121,6 +122,20 @@ def test_two_looks_at_once_are_one(redis_client: redis.Redis) -> None:
 def test_pace_that_nobody_renews_ends(redis_client: redis.Redis) -> None:
     adjust_pace(redis_client, interval_seconds=1.8)
     assert 0 < redis_client.ttl("load:pace") <= PACE_SECONDS
+
+
+def test_reading_that_falls_behind_is_load_and_a_single_lagging_camera_is_not(redis_client: redis.Redis) -> None:
+    for reason in ("behind", "late", "late"):
+        note_skipped(redis_client, 1, reason)
+    next_second(redis_client)
+    load = load_of(redis_client, seconds=5)
+    assert (load.offered, load.given_up) == (1, 1)
+    assert skipped_of(redis_client, 1)[1] == {"behind": 1, "late": 2}
+
+
+@pytest.mark.parametrize("kept", [b"rubbish", b'{"of_another_version": 1}', None])
+def test_pace_that_cannot_be_read_is_none(kept: bytes | None) -> None:
+    assert read_pace(kept) == Pace()
 
 
 def test_nothing_happened_is_no_load(redis_client: redis.Redis) -> None:

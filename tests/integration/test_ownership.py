@@ -77,7 +77,9 @@ def test_ownership_of_a_silent_process_lapses(redis_client: redis.Redis) -> None
     first, second = (Ownership(redis_client, most=50) for _process in range(2))
     began = time.monotonic()
     first.keep([1, 2])
+    assert first.is_held()
     wait_until(lambda: second.keep([1, 2]).mine == {1, 2})
+    assert not first.is_held()
     assert OWNERSHIP_SECONDS - 0.5 < time.monotonic() - began < OWNERSHIP_SECONDS + 1
 
 

@@ -40,7 +40,7 @@ function followLoad({ stretch: now, intervalSeconds, usualIntervalSeconds }) {
   load.hidden = stretch < WORTH_SAYING;
   if (load.hidden) return;
   const seconds = { now: intervalSeconds.toFixed(1), usual: usualIntervalSeconds.toFixed(1) };
-  load.textContent = interpolate(gettext("Too few detection workers: cameras are analysed every %(now)s s instead of every %(usual)s s."), seconds, true);
+  load.textContent = interpolate(gettext("More is asked than can be done: cameras are analysed every %(now)s s instead of every %(usual)s s."), seconds, true);
 }
 
 function arrange(cameras) {
