@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,6 +16,9 @@ from trafficmon.core import metrics
 
 log = structlog.get_logger()
 
+Found = tuple[tuple[Detection, ...], ...]
+"""What was found in each of several pictures, in their order."""
+
 GROW_SECONDS = 60.0
 """After so long without running out of memory, one picture more is tried at once."""
 
@@ -23,8 +26,8 @@ GROW_SECONDS = 60.0
 class BatchingDetector:
     """A detector that gathers what its callers ask into batches, one of them in flight at a time.
 
-    The first caller of a batch runs it for all; while it waits for its turn, and for `wait_seconds` at least, others
-    join. When the device's memory runs out, batches become half as large, and grow again slowly.
+    One thread detects for all; while a batch waits for its turn, and for `wait_seconds` at least, others join it. When
+    the device's memory runs out, batches become half as large, and grow again slowly.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class BatchingDetector:
         self._clock = clock
         self._changed = threading.Condition()
         self._gathering: _Batch | None = None
-        self._turn = threading.Lock()
+        self._turn = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._limit = BatchLimit(most, clock)
 
     @property
@@ -53,19 +56,18 @@ class BatchingDetector:
         """See `Detector.detect`."""
         return self.detect_many([picture])[0]
 
-    def detect_many(self, pictures: Sequence[Picture]) -> tuple[tuple[Detection, ...], ...]:
+    def detect_many(self, pictures: Sequence[Picture]) -> Found:
         """See `Detector.detect_many`; what fails for one caller fails for no other."""
         if not pictures:
             return ()
         batch, first = self._join(pictures)
+        error = batch.found.exception()
+        if error is None or batch.callers == 1:
+            return batch.found.result()[first : first + len(pictures)]
         if first == 0:
-            self._run(batch)
-        batch.ended.wait()
-        if batch.found is not None:
-            return batch.found[first : first + len(pictures)]
-        with self._turn:
-            # Together it failed: whose pictures were to blame shows when each caller's are detected alone.
-            return self._detect_in_steps(pictures)
+            log.warning("detector.batch_failed", pictures=len(batch.pictures), callers=batch.callers, exc_info=error)
+        # Together it failed: whose pictures were to blame shows when each caller's are detected alone.
+        return self._turn.submit(self._detect_in_steps, pictures).result()
 
     def _join(self, pictures: Sequence[Picture]) -> tuple[_Batch, int]:
         """The batch that takes these pictures, and the place of the first of them in it."""
@@ -73,6 +75,7 @@ class BatchingDetector:
             batch = self._gathering
             if batch is None or len(batch.pictures) + len(pictures) > self._most:
                 batch = self._gathering = _Batch(until=self._clock() + self._wait_seconds)
+                batch.found = self._turn.submit(self._run, batch)
             first = len(batch.pictures)
             batch.pictures.extend(pictures)
             batch.callers += 1
@@ -81,14 +84,9 @@ class BatchingDetector:
             self._changed.notify_all()
             return batch, first
 
-    def _run(self, batch: _Batch) -> None:
-        try:
-            with self._turn:
-                self._close(batch)
-                with suppress(Exception) if batch.callers > 1 else nullcontext():
-                    batch.found = self._detect_in_steps(batch.pictures)
-        finally:
-            batch.ended.set()
+    def _run(self, batch: _Batch) -> Found:
+        self._close(batch)
+        return self._detect_in_steps(batch.pictures)
 
     def _close(self, batch: _Batch) -> None:
         """Let others join until the time is over or the batch full."""
@@ -97,7 +95,7 @@ class BatchingDetector:
             if self._gathering is batch:
                 self._gathering = None
 
-    def _detect_in_steps(self, pictures: Sequence[Picture]) -> tuple[tuple[Detection, ...], ...]:
+    def _detect_in_steps(self, pictures: Sequence[Picture]) -> Found:
         """All of them, as many at once as memory allows; raises DetectorOutOfMemoryError where one is too many."""
         found: list[tuple[Detection, ...]] = []
         while len(found) < len(pictures):
@@ -117,13 +115,12 @@ class BatchingDetector:
 
 @dataclass(slots=True)
 class _Batch:
-    """The pictures of several callers; `found` stays None where they could not be detected together."""
+    """The pictures of several callers, and what is found in them or why they cannot be detected together."""
 
     until: float
     pictures: list[Picture] = field(default_factory=list)
     callers: int = 0
-    found: tuple[tuple[Detection, ...], ...] | None = None
-    ended: threading.Event = field(default_factory=threading.Event)
+    found: Future[Found] = field(init=False)
 
 
 class BatchLimit:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,6 +143,20 @@ def test_failure_is_only_that_of_the_caller_whose_picture_it_was() -> None:
     answers = ask_all(batching(gpu, most=3), [1, 13, 3])
     assert [answers[0].result(), answers[2].result()] == [found_in(1), found_in(3)]
     assert isinstance(answers[1].exception(), Unreadable)
+
+
+def test_failure_of_a_batch_is_logged_once_with_its_cause() -> None:
+    with structlog.testing.capture_logs() as said:
+        ask_all(batching(Gpu(), most=3), [1, 13, 3])
+    [line] = said
+    assert (line["event"], line["pictures"], line["callers"]) == ("detector.batch_failed", 3, 3)
+    assert isinstance(line["exc_info"], Unreadable)
+
+
+def test_failure_of_a_single_caller_is_only_raised() -> None:
+    with structlog.testing.capture_logs() as said, pytest.raises(Unreadable):
+        batching(Gpu(), most=3, wait_seconds=0).detect(picture(13))
+    assert said == []
 
 
 def test_detector_works_on_after_a_failure() -> None:
