@@ -14,7 +14,7 @@ from assessment.keys import take_lease
 from assessment.parse import parse_answer
 from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
 from assessment.risk import WHOLE_FRAME, RiskVerdict
-from detection.detections import DetectedFrame
+from detection.detections import DetectedFrame, Detection, TrafficGroup
 from trafficmon.core import metrics
 
 
@@ -74,38 +74,35 @@ def judge(
 def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupFacts:
     """What the model is told beside the picture. An object's id is its place in the frame's detections, from 1."""
     group = next((each for each in frame.groups if each.index == group_index), None)
-    objects = tuple(
-        ObjectFacts(
-            number,
-            each.object_class,
-            each.box,
-            each.confidence,
-            each.track_id,
-            zones=tuple(dict.fromkeys(zone.kind for zone in each.zones)),
-            parked=each.parked,
-            against_lane=each.against_lane,
-            speed_kmh=_known(each.speed_kmh, each.speed_deviation_kmh),
-        )
-        for number, each in enumerate(frame.detections, 1)
-    )
-    groups = tuple(
-        GroupOutline(
-            each.index,
-            each.box,
-            tuple(member + 1 for member in each.members),
-            _known(each.closing_speed_kmh, each.closing_speed_deviation_kmh),
-        )
-        for each in frame.groups
-    )
     return GroupFacts(
         width=frame.width,
         height=frame.height,
         captured_at=frame.captured_at,
-        objects=objects,
-        groups=groups,
+        objects=tuple(_object_facts(number, each) for number, each in enumerate(frame.detections, 1)),
+        groups=tuple(map(_outline, frame.groups)),
         asked=group_index if group else WHOLE_FRAME,
         region=group.crop if group and cropped else None,
     )
+
+
+def _object_facts(number: int, seen: Detection) -> ObjectFacts:
+    return ObjectFacts(
+        number,
+        seen.object_class,
+        seen.box,
+        seen.confidence,
+        seen.track_id,
+        zones=tuple(dict.fromkeys(zone.kind for zone in seen.zones)),
+        parked=seen.parked,
+        against_lane=seen.against_lane,
+        speed_kmh=_known(seen.speed_kmh, seen.speed_deviation_kmh),
+    )
+
+
+def _outline(group: TrafficGroup) -> GroupOutline:
+    members = tuple(member + 1 for member in group.members)
+    closing = _known(group.closing_speed_kmh, group.closing_speed_deviation_kmh)
+    return GroupOutline(group.index, group.box, members, closing)
 
 
 def _known(kmh: float | None, deviation_kmh: float | None) -> tuple[float, float] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, TypeGuard
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -21,20 +22,20 @@ def check_calibration(value: object) -> None:
 
     Those in the picture are shares of its width and height, 0 to 1, those on the road are metres.
     """
-    if (
-        not isinstance(value, dict)
-        or set(value) != {"picture", "road"}
-        or not all(map(_has_four_places, value.values()))
-    ):
+    if not _is_complete(value):
         raise ValidationError(
             _('Give four places as {"picture": [[x, y], ...], "road": [[x, y], ...]}, all of them numbers.')
         )
-    if any(not 0 <= number <= 1 for place in value["picture"] for number in place):
+    if any(not 0 <= number <= 1 for number in chain.from_iterable(value["picture"])):
         raise ValidationError(_("Places in the picture are shares of its width and height, between 0 and 1."))
-    if any(abs(number) > FARTHEST_M for place in value["road"] for number in place):
+    if any(abs(number) > FARTHEST_M for number in chain.from_iterable(value["road"])):
         raise ValidationError(_("Places on the road are metres from any one of them, not coordinates of a map."))
     _check_shape(value["picture"], "picture", _("In the picture"))
     _check_shape(value["road"], "road", _("On the road"))
+
+
+def _is_complete(value: object) -> TypeGuard[dict[str, list[list[float]]]]:
+    return isinstance(value, dict) and set(value) == {"picture", "road"} and all(map(_has_four_places, value.values()))
 
 
 def _has_four_places(places: Any) -> bool:

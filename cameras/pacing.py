@@ -46,6 +46,11 @@ class Load:
         return self.given_up > BORNE_SHARE * self.offered or self.least_wait_seconds > STANDING_SECONDS
 
     @property
+    def is_standstill(self) -> bool:
+        """Whether frames are given up and none is taken: nobody detects."""
+        return self.given_up > 0 and self.taken == 0
+
+    @property
     def is_calm(self) -> bool:
         """Whether nothing is given up and nothing stands in line."""
         return self.given_up == 0 and self.least_wait_seconds <= STANDING_SECONDS / 3
@@ -85,23 +90,29 @@ def next_pace(pace: Pace, load: Load, *, now: float, interval_seconds: float) ->
     decided until every camera had time to follow and a window has passed.
     """
     window = window_seconds(pace, interval_seconds)
-    if load.given_up and not load.taken:
+    if load.is_standstill:
         return replace(pace, changed_at=now, troubled_since=None)
     if load.is_too_much and _is_probing(pace, now):
         return _taken_back(pace, now)
     if now - pace.changed_at < window + pace.stretch * interval_seconds:
         return pace
     if load.is_too_much:
-        since = now if pace.troubled_since is None else pace.troubled_since
-        # What is seen in two windows that share no second is no hiccup.
-        return _raised(pace, load, now) if now - since >= window else replace(pace, troubled_since=since)
-    if pace.stretch > 1 and load.is_calm and now >= pace.relax_at:
-        return _relaxed(pace, now)
-    return replace(pace, troubled_since=None)
+        return _troubled(pace, load, now, window=window)
+    return _relaxed(pace, now) if _may_relax(pace, load, now) else replace(pace, troubled_since=None)
 
 
 def _is_probing(pace: Pace, now: float) -> bool:
     return pace.probed_from is not None and now - pace.changed_at <= MOST_PATIENCE_SECONDS
+
+
+def _may_relax(pace: Pace, load: Load, now: float) -> bool:
+    return pace.stretch > 1 and load.is_calm and now >= pace.relax_at
+
+
+def _troubled(pace: Pace, load: Load, now: float, *, window: int) -> Pace:
+    """Raised once it has been too much for a window: what is seen in two that share no second is no hiccup."""
+    since = now if pace.troubled_since is None else pace.troubled_since
+    return _raised(pace, load, now) if now - since >= window else replace(pace, troubled_since=since)
 
 
 def _raised(pace: Pace, load: Load, now: float) -> Pace:

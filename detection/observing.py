@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -41,6 +41,16 @@ class Scene:
         return tuple(rule for rule in self.rules.zones if rule.kind not in MASKS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """One detection as it is told and where it stands, if that is known; of an identity its history and crossings."""
+
+    seen: Detection
+    stand: Stand | None
+    history: History | None = None
+    crossings: tuple[Crossing, ...] = ()
+
+
 def observe(
     state: TrackerState, detections: Sequence[Detection], scene: Scene
 ) -> tuple[TrackerState, tuple[Detection, ...], tuple[Crossing, ...]]:
@@ -50,25 +60,50 @@ def observe(
     """
     known = {each.track_id: each for each in state.histories}
     motions = {one.track_id: one.motion for one in state.tracks if one.track_id is not None}
-    lately = [each for each in state.parked if (scene.at - each.seen_at).total_seconds() <= PLACE_SECONDS]
+    lately = _remembered(state.parked, at=scene.at)
     free = _free_places(lately, (each.box for each in detections if each.track_id in known))
-    seen, stands, crossings = [], list[Stand | None](), list[Crossing]()
-    for each in detections:
-        stand = None if each.track_id in known else filled_place(free, each.box)
-        if each.track_id in motions:
-            history, crossed = _continue(known.get(each.track_id), each, each.track_id, scene, stand)
-            known[each.track_id], stand = history, history.stand
-            crossings += crossed
-            seen.append(_describe(each, history, motions[each.track_id], scene))
-        else:
-            seen.append(_describe_unknown(each, stand, scene))
-        stands.append(stand)
-    histories = tuple(history for track_id, history in known.items() if track_id in motions)
-    left = _left(state.histories, histories)
-    places = {each.stand: each for each in lately if each.stand not in left}
-    parked = (stand for stand, each in zip(stands, seen, strict=True) if stand and each.parked)
-    places |= {stand: ParkedPlace(stand, scene.at) for stand in parked}
-    return replace(state, histories=histories, parked=tuple(places.values())), tuple(seen), tuple(crossings)
+    observed = [_observe_one(each, known, motions, free, scene) for each in detections]
+    histories = _carried_on(known, observed, motions)
+    stayed = _without(lately, _left(state.histories, histories))
+    after = replace(state, histories=histories, parked=_parked_after(stayed, observed, at=scene.at))
+    crossings = tuple(crossing for one in observed for crossing in one.crossings)
+    return after, tuple(one.seen for one in observed), crossings
+
+
+def _observe_one(
+    seen: Detection, known: dict[int, History], motions: dict[int, Motion], free: Sequence[Stand], scene: Scene
+) -> _Observed:
+    """What one detection does. One that was not known may be parked where a vehicle is remembered to be."""
+    place = None if seen.track_id in known else filled_place(free, seen.box)
+    if seen.track_id not in motions:
+        return _Observed(_describe_unknown(seen, place, scene), place)
+    history, crossings = _continue(known.get(seen.track_id), seen, seen.track_id, scene, place)
+    return _Observed(_describe(seen, history, motions[seen.track_id], scene), history.stand, history, crossings)
+
+
+def _carried_on(
+    known: dict[int, History], observed: Iterable[_Observed], motions: Mapping[int, Motion]
+) -> tuple[History, ...]:
+    """The histories of all whose identity goes on, seen in this frame or not."""
+    continued = {one.history.track_id: one.history for one in observed if one.history}
+    return tuple(history for track_id, history in (known | continued).items() if track_id in motions)
+
+
+def _remembered(parked: Iterable[ParkedPlace], *, at: datetime) -> list[ParkedPlace]:
+    """The places in which vehicles were seen parked lately."""
+    return [each for each in parked if (at - each.seen_at).total_seconds() <= PLACE_SECONDS]
+
+
+def _without(places: Iterable[ParkedPlace], left: set[Stand]) -> list[ParkedPlace]:
+    return [each for each in places if each.stand not in left]
+
+
+def _parked_after(
+    stayed: Iterable[ParkedPlace], observed: Iterable[_Observed], *, at: datetime
+) -> tuple[ParkedPlace, ...]:
+    """The places to remember: those in which vehicles stayed, and those in which they are seen parked now."""
+    parked = [ParkedPlace(one.stand, at) for one in observed if one.stand and one.seen.parked]
+    return tuple({each.stand: each for each in (*stayed, *parked)}.values())
 
 
 def _free_places(parked: Iterable[ParkedPlace], taken: Iterable[Box]) -> list[Stand]:

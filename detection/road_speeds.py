@@ -8,7 +8,7 @@ from itertools import combinations
 
 from detection.calibration import Calibration, Estimate, RoadMotion, closing_speed, move_on_road, speed_of
 from detection.detections import Detection, TrafficGroup
-from detection.tracks import Family, TrackerState
+from detection.tracks import Family, Track, TrackerState
 from trafficmon.core.geometry import Box
 
 MOST_DEVIATION_SHARE, MOST_DEVIATION_KMH = 0.25, 4.0
@@ -27,14 +27,21 @@ def find_motions(
     if calibration is None:
         return {}
     tracks = {one.box: one for one in state.tracks if one.seen_at == state.at and one.hits > 1}
-    found = {}
-    for place, each in enumerate(detections):
-        one = tracks.get(each.box)
-        if one is not None and not _is_cut_off(each.box, width=width, height=height):
-            motion = move_on_road(one.motion, calibration, width=width, height=height)
-            if motion is not None and _is_known(speed_of(motion), fastest_kmh=FASTEST_KMH[one.family]):
-                found[place] = motion
-    return found
+    motions = {
+        place: _known_motion(tracks[each.box], calibration, width=width, height=height)
+        for place, each in enumerate(detections)
+        if each.box in tracks
+    }
+    return {place: motion for place, motion in motions.items() if motion is not None}
+
+
+def _known_motion(one: Track, calibration: Calibration, *, width: int, height: int) -> RoadMotion | None:
+    """How it moves on the road; None where that is not known well enough."""
+    if _is_cut_off(one.box, width=width, height=height):
+        return None
+    motion = move_on_road(one.motion, calibration, width=width, height=height)
+    is_known = motion is not None and _is_known(speed_of(motion), fastest_kmh=FASTEST_KMH[one.family])
+    return motion if is_known else None
 
 
 def with_speeds(detections: Sequence[Detection], motions: Mapping[int, RoadMotion]) -> tuple[Detection, ...]:
