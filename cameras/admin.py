@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -41,6 +42,8 @@ SKIPPED_NAMES = {
     "unreadable": _("picture damaged"),
     "failed": _("detection failed"),
     "worker_lost": _("its worker died"),
+    "behind": _("capture cannot keep up"),
+    "late": _("its stream lags"),
 }
 """What the reasons of `frames_dropped_total` are called; others are shown by their code."""
 
@@ -209,23 +212,17 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @method_decorator(require_POST)
     def test_view(self, request: HttpRequest, camera_id: int | None = None) -> HttpResponse:
-        """Try the source as it stands in the form, saved or not, and show the picture it gives or why it gives none."""
+        """Try the sources as they stand in the form, saved or not: the picture that each gives or why it gives none."""
         camera = get_object_or_404(Camera, pk=camera_id) if camera_id else None
         may = self.has_change_permission(request, camera) if camera else self.has_add_permission(request)
         if not may:
             raise PermissionDenied
-        kept = camera.source if camera else ""
-        source = unmask(request.POST.get("source", "").strip(), kept=kept) or kept
-        found, failure = _try(source)
         context = {
             **self.admin_site.each_context(request),
             "title": _("Test connection"),
             "opts": self.opts,
             "camera": camera,
-            "source": mask_credentials(source),
-            "found": found,
-            "picture": base64.b64encode(found.picture_jpeg).decode() if found else "",
-            "failure": failure,
+            "trials": [_try(name, source) for name, source in _sources(request.POST, camera)],
         }
         return TemplateResponse(request, "admin/cameras/camera/test.html", context)
 
@@ -247,8 +244,33 @@ def _age(moment: datetime | None) -> str | None:
     return format_html('<time class="age" title="{}">{}</time>', date_format(localtime(moment), "DATETIME_FORMAT"), age)
 
 
-def _try(source: str) -> tuple[Probe | None, str]:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a source gave, or why it gave nothing; the source is masked."""
+
+    name: str
+    source: str
+    found: Probe | None = None
+    failure: str = ""
+
+    @property
+    def picture(self) -> str:
+        """Its picture in base64."""
+        return base64.b64encode(self.found.picture_jpeg).decode() if self.found else ""
+
+
+def _sources(given: QueryDict, camera: Camera | None) -> list[tuple[str, str]]:
+    """What the form's sources are called and lead to; that for detection only where there is one."""
+    main = camera.source if camera else ""
+    small = camera.detection_source if camera else ""
+    sources = [(str(_("Source")), unmask(given.get("source", "").strip(), kept=main) or main)]
+    detection_source = unmask(given.get("detection_source", "").strip(), kept=small)
+    return [*sources, (str(_("Source for detection")), detection_source)] if detection_source else sources
+
+
+def _try(name: str, source: str) -> Trial:
+    masked = mask_credentials(source)
     try:
-        return probe(source, timeout_seconds=PROBE_SECONDS), ""
+        return Trial(name, masked, probe(source, timeout_seconds=PROBE_SECONDS))
     except UnableToOpen as error:
-        return None, str(error)
+        return Trial(name, masked, failure=str(error))

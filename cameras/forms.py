@@ -12,6 +12,7 @@ from cameras.addresses import mask_credentials, unmask
 from cameras.models import Camera
 
 _SOURCES = ("source", "detection_source")
+_STREET = "street:"
 
 
 class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -60,6 +61,14 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
     def clean_detection_source(self) -> str:
         """As `clean_source`."""
         return unmask(self.cleaned_data["detection_source"], kept=self._kept["detection_source"])
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a second stream where there can be none."""
+        super().clean()
+        cleaned = self.cleaned_data
+        if cleaned.get("detection_source") and cleaned.get("source", "").lower().startswith(_STREET):
+            self.add_error("detection_source", _("A simulated street has one stream only."))
+        return cleaned
 
     def _get_validation_exclusions(self) -> set[str]:
         """An untouched source is not checked again: a name server that is away must not hinder a change of name."""

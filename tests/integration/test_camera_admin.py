@@ -79,9 +79,10 @@ def test_page_of_a_camera_says_what_it_skipped_and_why(desk: Client, redis_clien
     number = camera().pk
     url = f"{LIST}{number}/change/"
     assert re.search(r"since \d\d:\d\d: none", page(desk, url))
-    for reason in ("stale", "lost", "stale"):
+    for reason in ("stale", "lost", "late", "stale", "behind"):
         note_skipped(redis_client, number, reason)
-    expected = r"since \d\d:\d\d: picture gone from Redis: 1, too old when its turn came: 2"
+    reasons = "capture cannot keep up: 1, its stream lags: 1, picture gone from Redis: 1, too old when its turn came: 2"
+    expected = rf"since \d\d:\d\d: {reasons}"
     assert re.search(expected, page(desk, url))
 
 
@@ -99,6 +100,18 @@ def test_camera_that_must_not_be_opened_is_refused(desk: Client) -> None:
         ]
     }
     assert not Camera.objects.exists()
+
+
+def test_second_stream_of_a_simulated_street_is_refused(desk: Client) -> None:
+    both = form(source="street://junction?seed=1", detection_source="rtsp://u:p@93.184.215.14/small")
+    assert errors(desk, f"{LIST}add/", both) == {"detection_source": ["A simulated street has one stream only."]}
+    assert not Camera.objects.exists()
+
+
+def test_second_stream_of_a_camera_is_kept(desk: Client) -> None:
+    both = form(source="rtsp://u:p@93.184.215.14/live", detection_source="rtsp://u:p@93.184.215.14/small")
+    assert desk.post(f"{LIST}add/", both).status_code == 302
+    assert Camera.objects.get().detection_source == "rtsp://u:p@93.184.215.14/small"
 
 
 def test_form_shows_no_password(desk: Client) -> None:
@@ -272,20 +285,52 @@ def test_connection_test_shows_the_picture(desk: Client, tmp_path: Path) -> None
     assert re.search(r"It works: 320 × 240, h264, first picture after \d+ ms\.", text)
 
 
-def test_connection_test_takes_the_kept_password_for_a_masked_source(desk: Client, tmp_path: Path) -> None:
-    write_clip(tmp_path / "videos" / "password=road.mp4")
-    kept = camera(source="password=road.mp4")
+def test_connection_test_shows_the_pictures_of_both_streams(desk: Client, tmp_path: Path) -> None:
+    write_clip(tmp_path / "videos" / "main.mp4", width=640, height=480)
+    write_clip(tmp_path / "videos" / "small.mp4")
+    both = {"source": "main.mp4", "detection_source": "small.mp4"}
+    answer = desk.post(reverse("admin:cameras_camera_test_new"), both)
+    text = answer.content.decode()
+    assert re.findall(r"<h2>(Source.*)</h2>", text) == ["Source", "Source for detection"]
+    assert re.findall(r"It works: (\d+ × \d+), h264", text) == ["640 × 480", "320 × 240"]
+    assert len(re.findall(r'<img src="data:image/jpeg;base64,/9j/', text)) == 2
+
+
+def test_connection_test_says_which_of_two_streams_failed_and_shows_the_other(desk: Client, tmp_path: Path) -> None:
+    write_clip(tmp_path / "videos" / "main.mp4")
+    kept = camera(source="main.mp4", detection_source="rtsp://operator:geheim@10.0.0.1/small")
     url = reverse("admin:cameras_camera_test", args=[kept.pk])
-    assert desk.post(url, {"source": "password=***"}).status_code == 200
+    answer = desk.post(url, {"source": "main.mp4", "detection_source": "rtsp://***@10.0.0.1/small"})
+    assert [(trial.source, trial.found is not None, trial.failure) for trial in answer.context["trials"]] == [
+        ("main.mp4", True, ""),
+        (
+            "rtsp://***@10.0.0.1/small",
+            False,
+            "10.0.0.1 (10.0.0.1) is in a private network. Name that network in ALGO_CAMERA_NETWORKS to allow it.",
+        ),
+    ]
+    assert "geheim" not in answer.content.decode()
+
+
+def test_connection_test_takes_the_kept_passwords_for_masked_sources(desk: Client, tmp_path: Path) -> None:
+    for name in ("password=road.mp4", "token=small.mp4"):
+        write_clip(tmp_path / "videos" / name)
+    kept = camera(source="password=road.mp4", detection_source="token=small.mp4")
+    url = reverse("admin:cameras_camera_test", args=[kept.pk])
+    answer = desk.post(url, {"source": "password=***", "detection_source": "token=***"})
+    assert [(trial.source, trial.failure) for trial in answer.context["trials"]] == [
+        ("password=***", ""),
+        ("token=***", ""),
+    ]
 
 
 def test_connection_test_says_why_it_failed_without_the_password(desk: Client) -> None:
     kept = camera(source="rtsp://operator:geheim@10.0.0.1/live")
     answer = desk.post(reverse("admin:cameras_camera_test", args=[kept.pk]), {"source": kept.masked_source})
     assert answer.status_code == 200
-    assert answer.context["failure"] == (
+    assert [trial.failure for trial in answer.context["trials"]] == [
         "10.0.0.1 (10.0.0.1) is in a private network. Name that network in ALGO_CAMERA_NETWORKS to allow it."
-    )
+    ]
     assert "geheim" not in answer.content.decode()
 
 
