@@ -49,7 +49,8 @@ class DrivingDetector:
 
 def see_burst(camera: Camera, client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> FrameResult:
     tracking = settings.MODEL_FILE.tracking.model_copy(update={"burst_detections": 3})
-    settings.MODEL_FILE = settings.MODEL_FILE.model_copy(update={"tracking": tracking})
+    model = settings.MODEL_FILE.model.model_copy(update={"image_size": 1280})  # the double knows full size only
+    settings.MODEL_FILE = settings.MODEL_FILE.model_copy(update={"tracking": tracking, "model": model})
     made = FramePipeline(DrivingDetector(), settings.MODEL_FILE)
     monkeypatch.setattr(pipeline, "frame_pipeline", lambda: made)
     store, keys, now = FrameStore(client), ("early", "middle", "late"), utc_now()
