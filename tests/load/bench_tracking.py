@@ -18,7 +18,6 @@ import numpy as np
 import supervision
 from trackers import ByteTrackTracker
 
-from cameras.sampling import BURST_SPREAD_SECONDS
 from cameras.street import SCENES, Street
 from detection.backends import load_detector
 from detection.configuration import DetectionConfiguration, TrackingConfiguration
@@ -32,7 +31,7 @@ from tests.load.true_speeds import SpeedTally, calibrate
 
 UNSEEN_SEED = 9002
 INTERVAL_SECONDS = 1.8
-PER_BURST = 3
+PER_BURST, BURST_SPREAD_SECONDS = 3, 0.25
 """As `cameras.sampling` has it."""
 
 Sample = tuple[Moment, ...]
