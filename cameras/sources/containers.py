@@ -102,7 +102,9 @@ def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputCont
     forced = None
     if source.kind is SourceKind.RTSP:
         forced = "rtsp"
-        options |= {"rtsp_transport": "tcp", "allowed_media_types": "video", "timeout": microseconds}
+        # The watchdog is sooner, and knows a silence from an end.
+        late = str(round(2 * max(terms.open_seconds, terms.read_seconds) * 1_000_000))
+        options |= {"rtsp_transport": "tcp", "allowed_media_types": "video", "timeout": late}
     else:
         options["format_whitelist"] = _FORMATS
     if source.kind is SourceKind.HTTP:
@@ -166,6 +168,7 @@ class ContainerStream:
         if video is None or video.codec_context.width * video.codec_context.height > MOST_PIXELS:
             self.close()
             raise UnableToOpen(_too_large() if video else _("There is no video at this address."))
+        self._packet_at = time.monotonic()
         self._tick_seconds = float(video.time_base or 1)
         prepare_decoder(video, exact=self._terms.sampling == Sampling.EVERY_FRAME)
         return video
@@ -225,12 +228,16 @@ class ContainerStream:
             except (av.FFmpegError, OSError) as error:
                 raise UnableToRead(self._why(error)) from None
             else:
-                if self._watched.is_broken:
+                # Broken relays and FFmpeg's own timeouts look like an end.
+                if self._was_silent():
                     raise UnableToRead(_("The camera sends no pictures."))
                 return
 
+    def _was_silent(self) -> bool:
+        return self._watched.is_broken or time.monotonic() - self._packet_at > self._terms.read_seconds / 2
+
     def _why(self, error: BaseException) -> str:
-        if self._watched.is_broken or isinstance(error, TimeoutError | av.ExitError):
+        if self._was_silent() or isinstance(error, TimeoutError | av.ExitError):
             return _("The camera sends no pictures.")
         return explain(error)
 
@@ -240,6 +247,7 @@ class ContainerStream:
         for packet in self._opened.container.demux():
             if packet.stream_index == self._video.index and packet.size:
                 self._watched.rest()
+                self._packet_at = time.monotonic()
                 yield cast("av.Packet[av.VideoStream]", packet)
                 self._watched.alive()
             elif self._watched.is_silent():

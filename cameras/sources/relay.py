@@ -164,6 +164,7 @@ def _connect(endpoint: Endpoint, timeout_seconds: float) -> socket.socket:
     plain = socket.create_connection((str(endpoint.address), endpoint.port), timeout=timeout_seconds)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not endpoint.tls:
+        plain.settimeout(None)
         return plain
     context = ssl.create_default_context()
     if not settings.ENVIRONMENT.camera_tls_verify:

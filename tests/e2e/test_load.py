@@ -34,7 +34,9 @@ def test_stretched_interval_is_said_and_no_picture_is_called_old_for_it(
     tile = page.locator(f"[data-camera='{camera.pk}']")
     expect(tile).to_have_attribute("data-live", "stale")
     stretch(redis_client, 8.0)
-    expect(banner).to_have_text("More is asked than can be done: cameras are analysed every 14.4 s instead of every 1.8 s.")
+    expect(banner).to_have_text(
+        "More is asked than can be done: cameras are analysed every 14.4 s instead of every 1.8 s."
+    )
     expect(tile).to_have_attribute("data-live", "live")
     keep_screenshot(page, "wall-load")
     redis_client.delete(PACE_KEY)

@@ -102,7 +102,8 @@ def test_program_with_a_session_gets_the_contracts_messages(
             first.append(message)
             if message["type"] == "detection_result":
                 break
-    assert [each["type"] for each in first] == ["connection_ack", "camera_list", "camera_status", "detection_result"]
+    told = ["connection_ack", "camera_list", "load", "camera_status", "detection_result"]
+    assert [each["type"] for each in first] == told
 
 
 def test_message_larger_than_any_request_is_refused(

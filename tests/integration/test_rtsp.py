@@ -54,7 +54,7 @@ def test_rtsp_stream_of_each_codec_gives_bursts(tmp_path: Path, codec: Codec, na
     assert (found.width, found.height, found.codec, found.fps) == (320, 240, name, 25.0)
     assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3]
     first, _second, third = (number_of(picture) for picture in bursts[2].pictures)
-    assert (third - first) % 100 == pytest.approx(13, abs=4)
+    assert (third - first) % 100 == pytest.approx(8, abs=3)
     assert (number_of(bursts[3].pictures[0]) - first) % 100 == pytest.approx(25, abs=4)
 
 
@@ -65,7 +65,7 @@ def test_rtsp_stream_of_a_real_road_shows_the_clips_pictures(clip: Path, size: t
     with served(clip) as camera, closing(open_stream(camera.url(), Terms(0.5))) as stream:
         bursts = list(islice(stream.bursts(threading.Event()), 5))
         assert stream.figures().corrupt == 0
-    for picture in (picture for burst in bursts for picture in burst.pictures):
+    for picture in (burst.pictures[-1] for burst in bursts):
         assert picture.shape == (size[1], size[0], 3)
         assert min(float(cv2.absdiff(picture, each).mean()) for each in shown) < 2
 
