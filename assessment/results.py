@@ -68,6 +68,7 @@ def _question(row: FrameResult, group_index: int, urgent: bool, now: datetime) -
         group_index=group_index,
         urgent=urgent,
         created_at=now,
+        turn_at=now,
         next_at=now,
         deadline_at=row.deadline_at,
     )

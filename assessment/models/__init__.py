@@ -1,0 +1,35 @@
+"""What is kept: what is known of frames, questions and their outcomes, alerts, counts, keys, what was spent."""
+
+from __future__ import annotations
+
+from assessment.models.alerts import Alert, AlertKind, AlertState
+from assessment.models.choices import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES
+from assessment.models.counts import LineCount
+from assessment.models.dead_letters import DeadLetter, DeadLetterState
+from assessment.models.frames import Assessment, AssessmentQuerySet, Evidence, EvidenceKind, FrameResult
+from assessment.models.ledger import ModelPrice, Spending
+from assessment.models.pool import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
+
+__all__ = [
+    "LEVEL_CHOICES",
+    "STATUS_CHOICES",
+    "TYPE_CHOICES",
+    "Account",
+    "Alert",
+    "AlertKind",
+    "AlertState",
+    "ApiKey",
+    "Assessment",
+    "AssessmentQuerySet",
+    "CameraRoute",
+    "DeadLetter",
+    "DeadLetterState",
+    "Evidence",
+    "EvidenceKind",
+    "FrameResult",
+    "LineCount",
+    "ModelLimit",
+    "ModelPrice",
+    "PoolPolicy",
+    "Spending",
+]

@@ -1,0 +1,214 @@
+"""Everything known of a frame, each question put to the model, and the evidence."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from django.db import connections, models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from assessment.models.choices import JUDGED_BY_CHOICES, LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES, known
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
+from cameras.models import Camera
+
+
+class FrameResultQuerySet(models.QuerySet["FrameResult"]):
+    def undecided(self) -> Self:
+        """Those that still wait for answers or for their deadline."""
+        return self.filter(status=AssessmentStatus.PENDING)
+
+    def answered(self) -> Self:
+        """Those not closed though none of their questions is pending any more."""
+        return self.undecided().exclude(assessments__status=AssessmentStatus.PENDING)
+
+
+class FrameResult(models.Model):
+    """Everything known of one analysed frame."""
+
+    camera = models.ForeignKey(Camera, models.CASCADE, related_name="frame_results", verbose_name=_("camera"))
+    frame_key = models.CharField(_("frame"), max_length=64, unique=True)
+    captured_at = models.DateTimeField(_("captured"))
+    detected_at = models.DateTimeField(_("detected"))
+    deadline_at = models.DateTimeField(_("deadline"))
+    closed_at = models.DateTimeField(_("closed"), null=True)
+    width = models.PositiveIntegerField(_("width"))
+    height = models.PositiveIntegerField(_("height"))
+    detections = models.JSONField(_("detections"), default=list)
+    traffic_groups = models.JSONField(_("traffic groups"), default=list)
+    process_seconds = models.FloatField(_("detection took"))
+    model = models.CharField(_("detector"), max_length=200)
+    tracking_enabled = models.BooleanField(_("tracking"), default=False)
+    burst = models.JSONField(
+        _("burst"), default=list, help_text=_("Frames sampled with it, where a question needs them.")
+    )
+    evidence_key = models.CharField(
+        _("evidence"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("The frame as the camera's main stream has it."),
+    )
+    status = models.CharField(_("assessment"), max_length=16, choices=STATUS_CHOICES)
+    reason = models.CharField(_("reason"), max_length=100, blank=True)
+    skips = models.JSONField(
+        _("not asked"), default=dict, blank=True, help_text=_("Why, for each traffic group that was not asked about.")
+    )
+    max_risk_level = models.CharField(_("risk"), max_length=8, choices=LEVEL_CHOICES, default=RiskLevel.NONE.value)
+    partial = models.BooleanField(
+        _("partial"), default=False, help_text=_("Some questions of this frame have no answer.")
+    )
+
+    objects = FrameResultQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-captured_at",)
+        verbose_name = _("frame result")
+        verbose_name_plural = _("frame results")
+        indexes = [
+            models.Index(fields=("camera", "-captured_at"), name="frame_by_camera_and_time"),
+            models.Index(fields=("captured_at",), name="frame_by_time"),
+            models.Index(fields=("deadline_at",), condition=Q(status="pending"), name="frame_undecided_by_deadline"),
+        ]
+        constraints = [
+            known("status", STATUS_CHOICES, "frame_status_known"),
+            known("max_risk_level", LEVEL_CHOICES, "frame_risk_known"),
+            models.CheckConstraint(
+                condition=~Q(status="pending") | Q(closed_at__isnull=True), name="frame_pending_is_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.camera_id} {self.captured_at:%Y-%m-%d %H:%M:%S}"
+
+
+class AssessmentQuerySet(models.QuerySet["Assessment"]):
+    def pending(self) -> Self:
+        """Those without an outcome yet, leased or not, overdue or not."""
+        return self.filter(status=AssessmentStatus.PENDING)
+
+    def claimable(self, now: datetime) -> Self:
+        """Those a worker may take now: due, within their deadline, and leased to nobody alive."""
+        free = Q(lease_token="") | Q(lease_until__lte=now)
+        return self.pending().filter(free, next_at__lte=now, deadline_at__gt=now)
+
+    def skipping_locked(self) -> Self:
+        """Without the rows that another transaction is just claiming, where the database can tell."""
+        if connections[self.db].features.has_select_for_update_skip_locked:
+            return self.select_for_update(skip_locked=True)
+        return self
+
+    def most_pressing_first(self) -> Self:
+        """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
+        return self.order_by("-urgent", "turn_at", "pk")
+
+
+class Assessment(models.Model):
+    """One question to the model about one traffic group (or, with index 0, the whole frame), and its outcome."""
+
+    frame_result = models.ForeignKey(FrameResult, models.CASCADE, related_name="assessments", verbose_name=_("frame"))
+    group_index = models.PositiveIntegerField(_("traffic group"))
+    urgent = models.BooleanField(_("urgent"), default=False)
+    status = models.CharField(
+        _("status"), max_length=16, choices=STATUS_CHOICES, default=AssessmentStatus.PENDING.value
+    )
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("asked"))
+    turn_at = models.DateTimeField(
+        _("turn"), help_text=_("The more of a camera's questions wait, the later the turn of its next.")
+    )
+    next_at = models.DateTimeField(_("not before"))
+    deadline_at = models.DateTimeField(_("deadline"))
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    lease_token = models.CharField(_("lease"), max_length=32, blank=True)
+    lease_until = models.DateTimeField(_("leased until"), null=True)
+    attempts = models.PositiveSmallIntegerField(
+        _("attempts"), default=0, help_text=_("Calls that failed by themselves; throttled ones do not count.")
+    )
+    calls = models.PositiveSmallIntegerField(_("calls"), default=0, help_text=_("Requests that were sent for it."))
+    late = models.BooleanField(
+        _("late"), default=False, help_text=_("Answered after its deadline: it raises no live alert.")
+    )
+    gated_out = models.BooleanField(
+        _("sample"),
+        default=False,
+        help_text=_("Not worth a call by the gate, and asked all the same to check the gate."),
+    )
+    prior = models.FloatField(_("prior"), null=True, help_text=_("How risky it looks by geometry and motion, 0 to 1."))
+    scene = models.JSONField(
+        _("scene"), default=dict, blank=True, help_text=_("By which a near-duplicate is recognised.")
+    )
+    judged_by = models.CharField(_("judged by"), max_length=16, choices=JUDGED_BY_CHOICES, default=JudgedBy.MODEL.value)
+    account = models.CharField(_("account"), max_length=64, blank=True)
+    key = models.CharField(_("API key"), max_length=64, blank=True)
+
+    risk_level = models.CharField(_("risk"), max_length=8, choices=LEVEL_CHOICES, blank=True)
+    risk_type = models.CharField(_("type"), max_length=32, choices=TYPE_CHOICES, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    confidence = models.FloatField(_("confidence"), null=True)
+    risk_types = models.JSONField(_("risk types"), default=list)
+    danger_object_count = models.PositiveIntegerField(_("objects in danger"), default=0)
+    trigger_object_ids = models.JSONField(_("objects that caused it"), default=list)
+
+    llm_model = models.CharField(_("model"), max_length=100, blank=True)
+    prompt_version = models.CharField(_("prompt"), max_length=100, blank=True)
+    llm_seconds = models.FloatField(_("model took"), null=True)
+    input_tokens = models.PositiveIntegerField(_("tokens in"), default=0)
+    output_tokens = models.PositiveIntegerField(_("tokens out"), default=0)
+    raw_text = models.TextField(_("the model's words"), blank=True)
+
+    objects = AssessmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("assessment")
+        verbose_name_plural = _("assessments")
+        indexes = [
+            models.Index(fields=("-urgent", "turn_at"), condition=Q(status="pending"), name="assessment_waiting"),
+            models.Index(fields=("-created_at",), name="assessment_by_time"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=("frame_result", "group_index"), name="one_assessment_per_group"),
+            known("status", STATUS_CHOICES, "assessment_status_known"),
+            known("judged_by", JUDGED_BY_CHOICES, "assessment_judge_known"),
+            models.CheckConstraint(
+                condition=(Q(status="done") & ~Q(risk_level="")) | (~Q(status="done") & Q(risk_level="")),
+                name="assessment_has_level_only_when_done",
+            ),
+            models.CheckConstraint(
+                condition=Q(risk_level__in=["", *RiskLevel]) & Q(risk_type__in=["", *RiskType]),
+                name="assessment_risk_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.frame_result_id}/{self.group_index} {self.status}"
+
+
+class EvidenceKind(models.TextChoices):
+    """What a kept picture shows."""
+
+    FRAME = "frame", _("whole picture")
+    CROP = "crop", _("traffic group")
+
+
+class Evidence(models.Model):
+    """A picture kept to explain a verdict, with the digest that shows it was not altered."""
+
+    assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="evidence", verbose_name=_("assessment"))
+    kind = models.CharField(_("kind"), max_length=8, choices=EvidenceKind.choices)
+    picture = models.FileField(_("picture"), max_length=200)
+    sha256 = models.CharField(_("SHA-256"), max_length=64)
+    created_at = models.DateTimeField(_("kept"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("evidence")
+        verbose_name_plural = _("evidence")
+        constraints = [
+            models.UniqueConstraint(fields=("assessment", "kind"), name="one_picture_of_a_kind"),
+            models.CheckConstraint(condition=Q(kind__in=EvidenceKind.values), name="evidence_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.assessment_id} {self.kind}"
