@@ -65,6 +65,7 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
 def _question(row: FrameResult, group_index: int, urgent: bool, now: datetime) -> Assessment:
     return Assessment(
         frame_result=row,
+        camera_id=row.camera_id,
         group_index=group_index,
         urgent=urgent,
         created_at=now,

@@ -108,6 +108,13 @@ class Assessment(models.Model):
     """One question to the model about one traffic group (or, with index 0, the whole frame), and its outcome."""
 
     frame_result = models.ForeignKey(FrameResult, models.CASCADE, related_name="assessments", verbose_name=_("frame"))
+    camera = models.ForeignKey(
+        Camera,
+        models.CASCADE,
+        related_name="assessments",
+        verbose_name=_("camera"),
+        help_text=_("That of the frame: turns and reuse look for it."),
+    )
     group_index = models.PositiveIntegerField(_("traffic group"))
     urgent = models.BooleanField(_("urgent"), default=False)
     status = models.CharField(
@@ -166,6 +173,10 @@ class Assessment(models.Model):
         verbose_name_plural = _("assessments")
         indexes = [
             models.Index(fields=("-urgent", "turn_at"), condition=Q(status="pending"), name="assessment_waiting"),
+            models.Index(
+                fields=("camera", "turn_at"), condition=Q(status="pending"), name="assessment_turns_of_camera"
+            ),
+            models.Index(fields=("camera", "-created_at"), name="assessment_by_camera_and_time"),
             models.Index(fields=("-created_at",), name="assessment_by_time"),
         ]
         constraints = [
