@@ -43,15 +43,8 @@ class AssessmentAdmin(ReadOnlyAdmin):
 
     list_display = ("created_at", "camera", "group_index", "status", "reason", "risk_level", "risk_type", "llm_seconds")
     list_filter = ("status", "risk_level", "risk_type", "urgent", "llm_model")
+    list_select_related = ("camera",)
     date_hierarchy = "created_at"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
-        rows: QuerySet[Assessment] = super().get_queryset(request).select_related("frame_result__camera")
-        return rows
-
-    @admin.display(description=_("camera"))
-    def camera(self, row: Assessment) -> Camera:
-        return row.frame_result.camera
 
 
 @admin.register(Alert)
