@@ -39,9 +39,12 @@ def policy_of(camera: Camera) -> AlertPolicy:
 
 
 def apply_verdicts(frame_result_id: int) -> list[AlertChange]:
-    """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it."""
+    """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it.
+
+    A late verdict tells of what is long over: it alarms nobody.
+    """
     row = FrameResult.objects.get(pk=frame_result_id)
-    done = row.assessments.filter(status=AssessmentStatus.DONE).exclude(risk_level=RiskLevel.NONE)
+    done = row.assessments.filter(status=AssessmentStatus.DONE, late=False).exclude(risk_level=RiskLevel.NONE)
     verdicts = {verdict.pk: verdict for verdict in done}
     if not verdicts:
         return []

@@ -1,4 +1,7 @@
-"""One question, asked once: claim the row, lend a key, call the model, store the answer under the claim."""
+"""One question and its one outcome: claimed under a token, ended only under that token.
+
+The message that wakes a worker does not say which question it takes: that is decided here, by urgency and turn.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import F
 
 from assessment.clients import UnableToAssess
 from assessment.judge import Judgement
-from assessment.models import Assessment, AssessmentQuerySet
+from assessment.models import Assessment, AssessmentQuerySet, DeadLetter
 from assessment.risk import AssessmentStatus
 from trafficmon.core import metrics
 from trafficmon.core.ids import new_token
 
 STORING = timedelta(seconds=5)
 """By which a lease outlives its call, for storing the answer."""
+URGENT_FIRST_SHARE = 0.8
+"""Of all claims. In the others the turn alone decides, so that no flood of urgent questions starves the rest."""
+TURN = timedelta(seconds=1)
+
+
+class WorkerLost(UnableToAssess):
+    """Whoever held the question died, time and again."""
+
+    reason = "worker_lost"
+    retryable = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +39,16 @@ class Claim:
 
     assessment_id: int
     frame_result_id: int
+    camera_id: int
     group_index: int
-    attempts: int
     token: str
-    call_seconds: float
-    """How long the call may take, so that its answer can still arrive in time."""
+    seconds: float
+    """How long all of it may take: waiting for a key, calling, calling again."""
+    attempts: int
+    """Calls that have failed so far, but for throttled ones."""
+    calls: int
+    last_account: str
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +64,64 @@ class RetryPolicy:
         return timedelta(seconds=roll * min(self.longest_seconds, self.first_seconds * 2**attempts))
 
 
-def claim_next(*, now: datetime, call_seconds: float) -> Claim | None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Through whom the latest call of a question was made, and how many there were."""
+
+    account: str = ""
+    key: str = ""
+    calls: int = 0
+
+
+def next_turn(camera_id: int, *, now: datetime) -> datetime:
+    """When the camera's next question has its turn: the more of them wait, the later.
+
+    So cameras that ask much do not crowd out those that ask little, and as turns are moments, whoever waits gets ahead
+    of all that come later. (Start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996, with a cost of one each.)
+    """
+    waiting = Assessment.objects.pending().filter(camera=camera_id)
+    last = waiting.order_by("-turn_at").values_list("turn_at", flat=True).first()
+    return max(now, last + TURN) if last else now
+
+
+def claim_next(*, now: datetime, seconds: float, urgent_first: bool = True, least_seconds: float = 0.0) -> Claim | None:
     """Take the most pressing question that nobody holds; None when there is none.
 
-    A call may take `call_seconds`, or what is left to the deadline. Workers that claim at the same time pass over
-    each other's rows (PostgreSQL) or wait their turn (SQLite).
+    Answering may take `seconds`, or what is left to the deadline; what has less than `least_seconds` left is not worth
+    beginning. Workers that claim at the same time pass over each other's rows (PostgreSQL) or wait their turn (SQLite).
     """
+    claimable = Assessment.objects.claimable(now, least=timedelta(seconds=least_seconds))
+    ordered = claimable.most_pressing_first() if urgent_first else claimable.in_turn()
     with transaction.atomic():
-        row = Assessment.objects.claimable(now).most_pressing_first().skipping_locked().first()
-        if row is None:
-            return None
-        call = timedelta(seconds=min(call_seconds, (row.deadline_at - now).total_seconds()))
-        token, attempts = new_token(), row.attempts + 1
-        held = Assessment.objects.claimable(now).filter(pk=row.pk)
-        if not held.update(lease_token=token, lease_until=now + call + STORING, attempts=attempts):
-            return None
-    return Claim(row.pk, row.frame_result_id, row.group_index, attempts, token, call.total_seconds())
+        row = ordered.skipping_locked().first()
+        return _take(row, now, seconds) if row else None
 
 
-def store_verdict(claim: Claim, judgement: Judgement, *, now: datetime) -> bool:
+def _take(row: Assessment, now: datetime, seconds: float) -> Claim | None:
+    """Hold the row. A lease that ran out may have cost a call of which nobody will know: it is counted as one."""
+    allowed = min(seconds, (row.deadline_at - now).total_seconds())
+    lost = int(bool(row.lease_token))
+    token = new_token()
+    held = Assessment.objects.pending().filter(pk=row.pk, lease_token=row.lease_token)
+    changes = {"attempts": F("attempts") + lost, "calls": F("calls") + lost} if lost else {}
+    until = now + timedelta(seconds=allowed) + STORING
+    if not held.update(lease_token=token, lease_until=until, **changes):
+        return None
+    metrics.assessments_taken_over.inc(lost)
+    return Claim(
+        assessment_id=row.pk,
+        frame_result_id=row.frame_result_id,
+        camera_id=row.camera_id,
+        group_index=row.group_index,
+        token=token,
+        seconds=allowed,
+        attempts=row.attempts + lost,
+        calls=row.calls + lost,
+        last_account=row.account,
+    )
+
+
+def store_verdict(claim: Claim, judgement: Judgement, asked: Asked, *, now: datetime) -> bool:
     """Store the answer; False when the claim was lost meanwhile, and then nothing changes."""
     verdict, answer = judgement.verdict, judgement.answer
     stored = _held(claim).update(
@@ -72,6 +130,9 @@ def store_verdict(claim: Claim, judgement: Judgement, *, now: datetime) -> bool:
         ended_at=now,
         lease_token="",
         lease_until=None,
+        account=asked.account,
+        key=asked.key,
+        calls=claim.calls + asked.calls,
         risk_level=verdict.level,
         risk_type=verdict.type,
         description=verdict.description,
@@ -92,18 +153,50 @@ def store_verdict(claim: Claim, judgement: Judgement, *, now: datetime) -> bool:
     return bool(stored)
 
 
-def store_failure(claim: Claim, error: UnableToAssess, *, now: datetime, retries: RetryPolicy) -> bool:
-    """Give the question back for another try, or end it as failed; True when it ended."""
-    if error.retryable and claim.attempts <= retries.most:
-        later = now + retries.wait(claim.attempts, random.random())
-        _held(claim).update(lease_token="", lease_until=None, next_at=later, reason=error.reason)
+def store_failure(claim: Claim, error: UnableToAssess, asked: Asked, *, now: datetime, retries: RetryPolicy) -> bool:
+    """Give the question back for another try, or end it as failed; True when it ended.
+
+    A failure that is not charged uses up no attempt: what bounds its tries is the deadline. To be called in a
+    transaction: a question that ended has its dead letter.
+    """
+    attempts = claim.attempts + int(error.charged)
+    kept = {"account": asked.account, "key": asked.key, "calls": claim.calls + asked.calls, "attempts": attempts}
+    if not is_last_try(claim, error, retries):
+        later = max(retries.wait(attempts, random.random()), _announced_wait(error))
+        _held(claim).update(lease_token="", lease_until=None, next_at=now + later, reason=error.reason, **kept)
         return False
     ended = _held(claim).update(
-        status=AssessmentStatus.FAILED, reason=error.reason, ended_at=now, lease_token="", lease_until=None
+        status=AssessmentStatus.FAILED, reason=error.reason, ended_at=now, lease_token="", lease_until=None, **kept
     )
+    if ended and error.can_be_sent_again:
+        _bury(claim, error, attempts, now)
     if ended:
         metrics.assessments.labels(AssessmentStatus.FAILED, error.reason).inc()
     return bool(ended)
+
+
+def is_last_try(claim: Claim, error: UnableToAssess, retries: RetryPolicy) -> bool:
+    """Whether this failure ends the question."""
+    return not error.retryable or claim.attempts + int(error.charged) > retries.most
+
+
+def _announced_wait(error: UnableToAssess) -> timedelta:
+    return timedelta(seconds=error.retry_after_seconds or 0.0)
+
+
+def _bury(claim: Claim, error: UnableToAssess, attempts: int, now: datetime) -> None:
+    DeadLetter.objects.update_or_create(
+        assessment_id=claim.assessment_id,
+        defaults={
+            "reason": error.reason,
+            "detail": str(error)[:300],
+            "attempts": attempts,
+            "died_at": now,
+            "state": "waiting",
+            "ended_at": None,
+            "ended_by": None,
+        },
+    )
 
 
 def _held(claim: Claim) -> AssessmentQuerySet:

@@ -26,6 +26,7 @@ class PictureGone(UnableToAssess):
 
     reason = "picture_gone"
     retryable = False
+    can_be_sent_again = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,15 @@ def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], b
 def _cut(jpeg: bytes, place: Box | None, size: tuple[int, int]) -> bytes:
     """Pictures come at several sizes: `place` is in pixels of a frame of `size`."""
     return cut_jpeg(read_picture(jpeg), place, of=size) if place else jpeg
+
+
+def kept_picture(assessment_id: int) -> bytes | None:
+    """The whole picture as it was kept, for a question that is put again; None where there is none."""
+    kept = Evidence.objects.filter(assessment=assessment_id, kind=EvidenceKind.FRAME).first()
+    try:
+        return kept.picture.read() if kept else None
+    except OSError:
+        return None
 
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
 
-from assessment.clients import Answer, ModelClient, Question, UnableToAssess, load_client
+from assessment.clients import Answer, Question
 from assessment.evidence import Pictures
-from assessment.keys import take_lease
 from assessment.parse import parse_answer
 from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
 from assessment.risk import WHOLE_FRAME, RiskVerdict
 from detection.detections import DetectedFrame, Detection, TrafficGroup
-from trafficmon.core import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +22,6 @@ class Judgement:
     verdict: RiskVerdict
     answer: Answer
     prompt_version: str
-
-
-@functools.cache
-def model_client() -> ModelClient:
-    """This process's client, shared by all its threads."""
-    return load_client("dashscope", base_url=settings.ENVIRONMENT.llm_base_url)
-
-
-def ask_under_lease(question: Question, *, timeout_seconds: float) -> Answer:
-    """One request under one lease, counted whatever becomes of it."""
-    with take_lease() as lease, metrics.llm_concurrent.track_inprogress():
-        metrics.api_key_calls.labels(lease.key_id).inc()
-        try:
-            answer = model_client().ask(question, api_key=lease.secret, timeout_seconds=timeout_seconds)
-        except UnableToAssess as error:
-            metrics.llm_requests.labels(question.model, lease.key_id, error.reason).inc()
-            raise
-    metrics.llm_requests.labels(question.model, lease.key_id, "success").inc()
-    metrics.llm_latency.labels(question.model).observe(answer.seconds)
-    metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)
-    metrics.llm_tokens.labels(question.model, "output").inc(answer.output_tokens)
-    return answer
 
 
 def judge(

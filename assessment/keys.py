@@ -1,41 +1,232 @@
-"""Which key makes a call.
+"""The accounts and keys that may be asked now, as the database has them; their secrets never leave this process.
 
-One key for now, behind the interface that the pool of keys and accounts will fill.
+Each process keeps what it read for a few seconds under a version that Redis holds for all: whoever changes an account
+or a key changes the version, and the limiter refuses a pool of an old one: a change holds from the next call on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
 
+import structlog
 from django.conf import settings
+from django.db import transaction
 
-from assessment.clients import UnableToAssess
+from assessment.clients import ModelClient, NoKey, Vendor, load_client
+from assessment.ledger import accounts_over_budget
+from assessment.limiter import Limiter, LimiterUnreachable
+from assessment.limits import KeyStanding, KeyState, Limits, Pool, PoolAccount, PoolKey, Strategy, Wish
+from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
+from cameras.frames import connect_redis
+from trafficmon.core.encryption import UnreadableSecretError, decrypt
+from trafficmon.core.ids import new_token
+from trafficmon.core.remembered import Remembered
 
-KEY_ID = "default"
-"""Of the only key, as metrics name it."""
+log = structlog.get_logger()
 
-
-class NoKey(UnableToAssess):
-    """There is no key to call with."""
-
-    reason = "no_key"
-    retryable = False
+DEFAULT = "default"
+"""Account and key where the database has none: DASHSCOPE_API_KEY."""
+BOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to make one call with a key; only `key_id` may be shown."""
+class Access:
+    """How a key's account is asked; the secret is not to be shown."""
 
-    key_id: str
+    client: ModelClient
     secret: str = field(repr=False)
 
 
-@contextmanager
-def take_lease() -> Iterator[Lease]:
-    """Lend the configured key for one call; raises NoKey when there is none."""
-    secret = settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
-    if not secret:
-        raise NoKey("No API key is configured: set DASHSCOPE_API_KEY.")
-    yield Lease(KEY_ID, secret)
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the database says of accounts, keys, routes and policy, as of a version."""
+
+    version: str
+    policy: PoolPolicy
+    accounts: tuple[Account, ...]
+    keys: tuple[ApiKey, ...]
+    model_limits: Mapping[tuple[int, str], ModelLimit]
+    routes: Mapping[int, Wish]
+
+
+@functools.cache
+def limiter() -> Limiter:
+    """The one that all threads of this process share."""
+    return Limiter(connect_redis())
+
+
+def _read_book() -> Book:
+    # The version first: what changes while the rest is read makes this book outdated.
+    version = limiter().ensure_version(new_token())
+    keys = tuple(ApiKey.objects.select_related("account"))
+    return Book(
+        version=version,
+        policy=PoolPolicy.objects.filter(pk=1).first() or PoolPolicy(pk=1),
+        accounts=tuple(Account.objects.all()),
+        keys=keys or _only_key(),
+        model_limits={(each.account_id, each.model): each for each in ModelLimit.objects.all()},
+        routes={each.camera_id: _pin(each) for each in CameraRoute.objects.select_related("account", "key")},
+    )
+
+
+def _only_key() -> tuple[ApiKey, ...]:
+    """The key of the environment, where there is no other."""
+    if not settings.ENVIRONMENT.dashscope_api_key.get_secret_value():
+        return ()
+    return (ApiKey(slug=DEFAULT, account=Account(slug=DEFAULT), secret_variable="DASHSCOPE_API_KEY"),)  # noqa: S106  # its name
+
+
+def _pin(route: CameraRoute) -> Wish:
+    return (
+        Wish(only_key=route.key.slug) if route.key else Wish(only_account=route.account.slug if route.account else "")
+    )
+
+
+_book: Remembered[Book] = Remembered(_read_book, seconds=BOOK_SECONDS)
+
+
+def forget_pool() -> None:
+    """Read accounts and keys anew before the next call."""
+    _book.forget()
+
+
+def load_pool(model: str) -> Pool:
+    """What may be used for `model` now; raises LimiterUnreachable."""
+    book, spent = _book(), accounts_over_budget()
+    keys = [each for each in book.keys if is_usable(each) and each.account.slug not in spent]
+    keys = [each for each in keys if model not in each.refused_models]
+    accounts = {each.account.slug: each.account for each in keys}
+    return Pool(
+        version=book.version,
+        model=model,
+        strategy=Strategy(book.policy.strategy),
+        accounts=tuple(PoolAccount(slug, _limits_of(book, each, model)) for slug, each in accounts.items()),
+        keys=tuple(PoolKey(each.slug, each.account.slug, _limits(each), each.priority, each.weight) for each in keys),
+        default_cooldown_seconds=book.policy.default_cooldown_seconds,
+        failures_before_cooldown=book.policy.max_retry_per_key,
+    )
+
+
+def standings(model: str) -> list[KeyStanding]:
+    """Where every key stands, those that were taken out too; raises LimiterUnreachable."""
+    in_use = {each.key_id: each for each in limiter().standings(load_pool(model))}
+    return [in_use.get(each.slug) or _disabled(each, model) for each in _book().keys]
+
+
+def _disabled(key: ApiKey, model: str) -> KeyStanding:
+    account = key.account
+    reason = key.disabled_reason or account.disabled_reason
+    if not reason and not (key.enabled and account.enabled):
+        reason = "switched off"
+    if not reason:
+        reason = f"no right to {model}" if model in key.refused_models else "budget used up"
+    return KeyStanding(key.slug, account.slug, KeyState.DISABLED, reason)
+
+
+def is_usable(key: ApiKey) -> bool:
+    """Whether neither people nor refusals have taken out the key or its account."""
+    account = key.account
+    return key.enabled and account.enabled and key.disabled_at is None and account.disabled_at is None
+
+
+def _limits_of(book: Book, account: Account, model: str) -> Limits:
+    return _limits(book.model_limits.get((account.pk, model), account))
+
+
+def _limits(row: Account | ApiKey | ModelLimit) -> Limits:
+    return Limits(row.requests_per_second, row.requests_per_minute, row.tokens_per_minute, row.most_in_flight)
+
+
+def pin_of(camera_id: int, *, last_account: str = "") -> Wish:
+    """Where the questions of a camera go; preferably not to the account that has just failed one."""
+    pin = _book().routes.get(camera_id, Wish())
+    return Wish(0, pin.only_key, pin.only_account, frozenset({last_account} if last_account else ()))
+
+
+def access_of(key_id: str) -> Access:
+    """How to ask with the key; raises NoKey where its secret cannot be had."""
+    key = next((each for each in _book().keys if each.slug == key_id), None)
+    secret = secret_of(key) if key else ""
+    if not key or not secret:
+        message = f"The secret of key {key_id} cannot be had: enter it again, or set its environment variable."
+        raise NoKey(message)
+    vendor = cast("Vendor", key.account.provider)
+    return Access(_client(vendor, key.account.base_url or settings.ENVIRONMENT.llm_base_url), secret)
+
+
+@functools.cache
+def _client(vendor: Vendor, base_url: str) -> ModelClient:
+    """One for all threads of this process."""
+    return load_client(vendor, base_url=base_url)
+
+
+def secret_of(key: ApiKey) -> str:
+    """The key itself; "" where it cannot be had."""
+    if key.secret_variable == "DASHSCOPE_API_KEY":  # noqa: S105  # its name
+        return settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
+    if key.secret_variable:
+        return os.environ.get(key.secret_variable, "")
+    try:
+        return decrypt(key.secret_encrypted, key=settings.FIELD_KEY)
+    except UnreadableSecretError:
+        log.error("key.unreadable", key_id=key.slug)  # noqa: TRY400  # the trace says nothing more
+        return ""
+
+
+def pool_changed() -> None:
+    """Once the change is committed, let it hold for the next call of every worker."""
+    transaction.on_commit(_announce)
+
+
+def _announce() -> None:
+    forget_pool()
+    try:
+        limiter().publish_version(new_token())
+    except LimiterUnreachable as error:
+        log.warning("pool.not_announced", error=str(error))
+
+
+def take_out_key(key_id: str, reason: str, *, now: datetime) -> bool:
+    """Use the key no more, until somebody puts it back; False where that was so already."""
+    return _take_out(ApiKey, key_id, reason, now)
+
+
+def take_out_account(account_id: str, reason: str, *, now: datetime) -> bool:
+    """Use none of the account's keys any more, until somebody puts it back; False where that was so already."""
+    return _take_out(Account, account_id, reason, now)
+
+
+def _take_out(model: type[ApiKey | Account], slug: str, reason: str, now: datetime) -> bool:
+    found = model.objects.filter(slug=slug, disabled_at=None)
+    if not found.update(disabled_at=now, disabled_reason=reason[:300]):
+        return False
+    log.error("pool.taken_out", kind=model._meta.model_name, id=slug, reason=reason)
+    pool_changed()
+    return True
+
+
+def put_back(model: type[ApiKey | Account], slug: str) -> bool:
+    """Use it again; False where nothing had taken it out."""
+    taken_out = model.objects.filter(slug=slug, disabled_at__isnull=False)
+    cleared: dict[str, object] = {"refused_models": []} if model is ApiKey else {}
+    if not taken_out.update(disabled_at=None, disabled_reason="", **cleared):
+        return False
+    pool_changed()
+    return True
+
+
+def refuse_model(key_id: str, model: str) -> bool:
+    """Ask `model` no more with this key; False where that was so already."""
+    with transaction.atomic():
+        key = ApiKey.objects.select_for_update().filter(slug=key_id).first()
+        if key is None or model in key.refused_models:
+            return False
+        ApiKey.objects.filter(pk=key.pk).update(refused_models=[*key.refused_models, model])
+        pool_changed()
+    log.error("key.model_refused", key_id=key_id, model=model)
+    return True

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from assessment.assess import TURN, next_turn
 from assessment.counts import add_crossings
-from assessment.gate import Gated
-from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.gate import Gated, Question
+from assessment.models import Alert, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel, highest
 from detection.detections import DetectedFrame
 from detection.packing import pack_detections, pack_groups, unpack_detections, unpack_groups
@@ -51,9 +52,7 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
     try:
         with transaction.atomic():
             row.save(force_insert=True)
-            Assessment.objects.bulk_create(
-                _question(row, each.group_index, each.urgent, now) for each in gated.questions
-            )
+            _ask(row, gated, now)
             add_crossings(frame.crossings, at=frame.captured_at)
     except IntegrityError:
         if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
@@ -62,14 +61,22 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
     return row
 
 
-def _question(row: FrameResult, group_index: int, urgent: bool, now: datetime) -> Assessment:
+def _ask(row: FrameResult, gated: Gated, now: datetime) -> None:
+    if gated.questions:
+        turn_at = next_turn(row.camera_id, now=now)
+        Assessment.objects.bulk_create(
+            _question(row, each, now, turn_at + number * TURN) for number, each in enumerate(gated.questions)
+        )
+
+
+def _question(row: FrameResult, asked: Question, now: datetime, turn_at: datetime) -> Assessment:
     return Assessment(
         frame_result=row,
         camera_id=row.camera_id,
-        group_index=group_index,
-        urgent=urgent,
+        group_index=asked.group_index,
+        urgent=asked.urgent,
         created_at=now,
-        turn_at=now,
+        turn_at=turn_at,
         next_at=now,
         deadline_at=row.deadline_at,
     )
@@ -106,12 +113,17 @@ def join(answers: list[tuple[AssessmentStatus, RiskLevel | None]]) -> Outcome:
     return Outcome(AssessmentStatus.FAILED if failed else AssessmentStatus.EXPIRED, RiskLevel.NONE, partial=True)
 
 
-def expire_overdue(*, now: datetime) -> list[int]:
-    """Give up the questions whose deadline has passed; the frames they belong to."""
-    overdue = Assessment.objects.pending().filter(deadline_at__lte=now)
-    frames = list(overdue.values_list("frame_result", flat=True).distinct())
-    ended = overdue.update(
-        status=AssessmentStatus.EXPIRED, reason="deadline passed", ended_at=now, lease_token="", lease_until=None
+def expire_overdue(*, now: datetime, least: timedelta = timedelta(0)) -> list[int]:
+    """Give up the questions whose deadline has passed, or is nearer than the `least` time in which an answer comes and
+    nobody works on them; the frames they belong to."""
+    passed = _expire(Assessment.objects.pending().filter(deadline_at__lte=now), "deadline passed", now)
+    return passed + _expire(Assessment.objects.hopeless(now, least=least), "no time left for an answer", now)
+
+
+def _expire(questions: AssessmentQuerySet, reason: str, now: datetime) -> list[int]:
+    frames = list(questions.values_list("frame_result", flat=True).distinct())
+    ended = questions.update(
+        status=AssessmentStatus.EXPIRED, reason=reason, ended_at=now, lease_token="", lease_until=None
     )
     if ended:
         metrics.assessments.labels(AssessmentStatus.EXPIRED, "deadline").inc(ended)
@@ -139,6 +151,7 @@ def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 
     with transaction.atomic():
         Alert.objects.filter(assessment__in=questions).update(assessment=None)
         Evidence.objects.filter(assessment__in=questions).delete()
+        DeadLetter.objects.filter(assessment__in=questions).delete()
         # What hangs on these rows is gone by now; delete() would load each of them to look.
         questions._raw_delete(questions.db)
         frames = FrameResult.objects.filter(pk__in=keys)

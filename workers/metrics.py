@@ -11,6 +11,7 @@ from django.db import close_old_connections
 
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
+from workers.database import pool_connections
 from workers.queues import Queue
 
 log = structlog.get_logger()
@@ -42,6 +43,13 @@ def count_expired(sender: Any, **_: Any) -> None:
 def count_failure(sender: Any, **_: Any) -> None:
     """Count an exception that got out of a task."""
     metrics.pipeline_errors.labels(sender.name).inc()
+
+
+@celeryd_after_setup.connect
+def prepare_assessment(instance: Any, **_: Any) -> None:
+    """Workers that call the model have many threads, which share few connections."""
+    if {Queue.ASSESS, Queue.ASSESS_URGENT} & set(instance.app.amqp.queues.consume_from):
+        pool_connections()
 
 
 @celeryd_after_setup.connect

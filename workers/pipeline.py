@@ -12,13 +12,8 @@ from django.conf import settings
 from django.db import transaction
 
 from assessment import alerts, results
-from assessment.alert_policy import ALERTING
-from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, store_verdict
-from assessment.clients import UnableToAssess
 from assessment.cooldown import take_turn
-from assessment.evidence import Pictures, keep_evidence, pictures_of
 from assessment.gate import Gated, gate
-from assessment.judge import ask_under_lease, judge
 from assessment.models import Assessment, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
@@ -206,44 +201,6 @@ def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
         enabled=configuration.enabled and camera.assessment_enabled,
         take_turn=lambda: take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds),
     )
-
-
-def assess_most_pressing() -> int | None:
-    """Answer the most pressing question; the frame it belongs to when the question has ended."""
-    claim = claim_next(now=utc_now(), call_seconds=settings.ENVIRONMENT.llm_timeout)
-    if claim is None:
-        return None
-    structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
-    try:
-        ended = _answer(claim)
-    except UnableToAssess as error:
-        log.warning("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
-        retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
-        ended = store_failure(claim, error, now=utc_now(), retries=retries)
-    return claim.frame_result_id if ended else None
-
-
-def _answer(claim: Claim) -> bool:
-    frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
-    pictures = pictures_of(frame, claim.group_index, frame_store().get)
-    ask = functools.partial(ask_under_lease, timeout_seconds=claim.call_seconds)
-    judgement = judge(frame, claim.group_index, pictures, ask=ask)
-    if judgement.verdict.level in ALERTING:
-        _keep(claim, pictures)
-    if not store_verdict(claim, judgement, now=utc_now()):
-        log.warning("assessment.claim_lost")
-        return False
-    return True
-
-
-def _keep(claim: Claim, pictures: Pictures) -> None:
-    """Keep the evidence before the verdict, which a crash in between would leave unexplained."""
-    try:
-        keep_evidence(claim.assessment_id, pictures)
-    except OSError as error:
-        # A full disk must not silence the verdict.
-        metrics.pipeline_errors.labels("evidence").inc()
-        log.warning("evidence.not_kept", error=str(error))
 
 
 def close(frame_result_id: int) -> None:

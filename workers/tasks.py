@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from cameras.frames import WAKE_SECONDS
-from workers import pipeline
+from workers import answering, pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
 from workers.upkeep import measure_waiting, sweep_unfinished
@@ -21,7 +21,7 @@ def detect_frame(*, camera_id: int) -> None:
 @shared_task(name="assess_group")
 def assess_group(*, assessment_id: int) -> None:  # noqa: ARG001  # names who woke it; the claim decides which row
     """Answer the most pressing question."""
-    closable = pipeline.assess_most_pressing()
+    closable = answering.assess_most_pressing(pipeline.frame_store())
     if closable is not None:
         send(close_frame, Queue.RESULTS, frame_result_id=closable)
 

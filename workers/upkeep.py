@@ -10,8 +10,10 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, camera_lost, counts, evidence, results
-from assessment.keys import KEY_ID
+from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results
+from assessment.clients import UnableToAssess
+from assessment.latency import least_seconds
+from assessment.limits import KeyStanding, KeyState
 from assessment.models import Assessment, FrameResult
 from cameras.frames import FrameRef, connect_redis
 from cameras.health import mark_stale
@@ -26,6 +28,8 @@ from workers.runtime import LEAST_FREE_BYTES
 log = structlog.get_logger()
 
 MOST_WAKE_UPS = 100
+MOST_QUESTIONS_WOKEN = 1000
+"""By each sweep: as many as the workers of a large pool of keys answer until the next."""
 FORGETTING_SECONDS = 30.0
 """Of each minute at the most; what is left goes in the next."""
 WATCH_KEY, WATCH_SECONDS = "sweep:since", 30
@@ -38,7 +42,7 @@ def sweep_unfinished() -> list[WakeUp]:
     """End what is overdue and say what has to be woken again."""
     now = utc_now()
     frames = _forgotten_frames()
-    overdue = results.expire_overdue(now=now)
+    overdue = results.expire_overdue(now=now, least=_least_time())
     for camera_id in mark_stale(now, stretch=_keep_pace()):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
     for change in [*alerts.close_unseen(now=now), *_watch_cameras(now)]:
@@ -46,6 +50,10 @@ def sweep_unfinished() -> list[WakeUp]:
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
     return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames]
+
+
+def _least_time() -> timedelta:
+    return timedelta(seconds=least_seconds(connect_redis(), settings.ENVIRONMENT.llm_model))
 
 
 def _forgotten_frames() -> list[WakeUp]:
@@ -104,7 +112,7 @@ def _forgotten_questions() -> list[WakeUp]:
     messages = sum(waiting_on(queue) for queue in (Queue.ASSESS, Queue.ASSESS_URGENT))
     waiting = Assessment.objects.claimable(now).filter(created_at__lte=now - WAKE_AFTER).most_pressing_first()
     missing = max(0, waiting.count() - messages)
-    chosen = waiting.values_list("pk", "urgent")[: min(missing, MOST_WAKE_UPS)]
+    chosen = waiting.values_list("pk", "urgent")[: min(missing, MOST_QUESTIONS_WOKEN)]
     return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in chosen]
 
 
@@ -116,10 +124,24 @@ def measure_waiting() -> None:
     oldest = Assessment.objects.pending().order_by("created_at").values_list("created_at", flat=True).first()
     lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
-    keys = int(bool(settings.ENVIRONMENT.dashscope_api_key.get_secret_value()))
-    metrics.api_key_pool_size.set(keys)
-    metrics.api_key_status.labels(KEY_ID).set(3 * keys)
-    metrics.api_key_cooldown.labels(KEY_ID).set(0)
+    try:
+        standings = keys.standings(settings.ENVIRONMENT.llm_model)
+    except UnableToAssess as error:
+        log.warning("keys.not_measured", error=str(error))
+        return
+    metrics.api_key_pool_size.set(len(standings))
+    for each in standings:
+        _show_key(each)
+
+
+_STATUS = {KeyState.DISABLED: 0, KeyState.COOLING: 1, KeyState.IN_USE: 2, KeyState.AVAILABLE: 3}
+
+
+def _show_key(standing: KeyStanding) -> None:
+    calls = standing.succeeded + standing.failed
+    metrics.api_key_status.labels(standing.key_id).set(_STATUS[standing.state])
+    metrics.api_key_cooldown.labels(standing.key_id).set(standing.until_seconds)
+    metrics.api_key_success_rate.labels(standing.key_id).set(standing.succeeded / calls if calls else 1.0)
 
 
 def forget_old_frames() -> None:
@@ -138,6 +160,8 @@ def forget_old_frames() -> None:
     if filling_up:
         log.error("retention.disk_full", folder=str(settings.MEDIA_ROOT), pictures=pictures)
     alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
-    counts_gone = counts.forget_counts(before=now - timedelta(days=environment.count_retention_days))
+    counted_before = now - timedelta(days=environment.count_retention_days)
+    counts_gone = counts.forget_counts(before=counted_before)
+    ledger.forget_spending(before=counted_before)
     call_command("clearsessions")
     log.info("retention.done", frames=frames, pictures=pictures, alerts=alerts_gone, counts=counts_gone)

@@ -19,13 +19,17 @@ class Scope(StrEnum):
 class UnableToAssess(Exception):
     """A question has no usable answer. That is a failed assessment, never one without risk.
 
-    `reason` is a stable code for rows and metrics; `retryable` says whether the same question may succeed later on the
-    same key; `scope` says what else the failure will hit (a failure of a key or account leaves other accounts).
+    `reason` is a stable code for rows and metrics; `retryable` says whether the same question may succeed later;
+    `scope` says what else the failure will hit (a failure of a key or account leaves other accounts); `charged` whether
+    it uses up one of the question's attempts; `can_be_sent_again` whether a person may put the question anew when it
+    has ended so.
     """
 
     reason: ClassVar[str] = "provider_error"
     retryable: ClassVar[bool] = True
     scope: ClassVar[Scope] = Scope.PROVIDER
+    charged: ClassVar[bool] = True
+    can_be_sent_again: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Throttled(UnableToAssess):
     """The account sends more than it may; other accounts are free."""
 
     scope = Scope.ACCOUNT
+    charged = False
 
 
 class RateLimited(Throttled):
@@ -71,16 +76,29 @@ class Unpaid(UnableToAssess):
     """The account is in arrears, has no such product, or its free allowance is used up: somebody must pay."""
 
     reason = "billing"
-    retryable = False
     scope = Scope.ACCOUNT
+    charged = False
 
 
 class KeyRevoked(UnableToAssess):
     """The key is unknown, of another region, or has no right to this model: somebody must replace it."""
 
     reason = "revoked"
-    retryable = False
     scope = Scope.KEY
+    charged = False
+
+
+class ModelForbidden(KeyRevoked):
+    """The key has no right to this model, but may have to others."""
+
+    reason = "forbidden"
+
+
+class NoKey(UnableToAssess):
+    """There is no key to ask with, or its secret cannot be had."""
+
+    reason = "no_key"
+    charged = False
 
 
 class ContentBlocked(UnableToAssess):
@@ -88,6 +106,7 @@ class ContentBlocked(UnableToAssess):
 
     reason = "blocked"
     retryable = False
+    can_be_sent_again = False
     scope = Scope.QUESTION
 
 
@@ -166,7 +185,7 @@ _BY_CODE: dict[str, type[UnableToAssess]] = {
     "invalid_api_key": KeyRevoked,
     "not authorized": KeyRevoked,
     "accessdenied": KeyRevoked,
-    "model.accessdenied": KeyRevoked,
+    "model.accessdenied": ModelForbidden,
     "workspace.accessdenied": KeyRevoked,
     "modelnotfound": UnknownModel,
     "model_not_found": UnknownModel,

@@ -35,6 +35,9 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
+            "assessment", models.Index(condition=Q(status="pending"), fields=["turn_at"], name="assessment_by_turn")
+        ),
+        migrations.AddIndex(
             "assessment", models.Index(fields=["camera", "-created_at"], name="assessment_by_camera_and_time")
         ),
     ]

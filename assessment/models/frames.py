@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import connections, models
@@ -88,10 +88,13 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those without an outcome yet, leased or not, overdue or not."""
         return self.filter(status=AssessmentStatus.PENDING)
 
-    def claimable(self, now: datetime) -> Self:
-        """Those a worker may take now: due, within their deadline, and leased to nobody alive."""
-        free = Q(lease_token="") | Q(lease_until__lte=now)
-        return self.pending().filter(free, next_at__lte=now, deadline_at__gt=now)
+    def claimable(self, now: datetime, *, least: timedelta = timedelta(0)) -> Self:
+        """Those a worker may take now: due, at least so far from their deadline, and leased to nobody alive."""
+        return self.pending().filter(_held_by_nobody(now), next_at__lte=now, deadline_at__gt=now + least)
+
+    def hopeless(self, now: datetime, *, least: timedelta) -> Self:
+        """Those that nobody works on and whose deadline is too near for an answer."""
+        return self.pending().filter(_held_by_nobody(now), deadline_at__lte=now + least)
 
     def skipping_locked(self) -> Self:
         """Without the rows that another transaction is just claiming, where the database can tell."""
@@ -102,6 +105,14 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
         return self.order_by("-urgent", "turn_at", "pk")
+
+    def in_turn(self) -> Self:
+        """By turn alone, urgent or not."""
+        return self.order_by("turn_at", "pk")
+
+
+def _held_by_nobody(now: datetime) -> Q:
+    return Q(lease_token="") | Q(lease_until__lte=now)
 
 
 class Assessment(models.Model):
@@ -173,6 +184,7 @@ class Assessment(models.Model):
         verbose_name_plural = _("assessments")
         indexes = [
             models.Index(fields=("-urgent", "turn_at"), condition=Q(status="pending"), name="assessment_waiting"),
+            models.Index(fields=("turn_at",), condition=Q(status="pending"), name="assessment_by_turn"),
             models.Index(
                 fields=("camera", "turn_at"), condition=Q(status="pending"), name="assessment_turns_of_camera"
             ),

@@ -48,11 +48,11 @@ class Spending(models.Model):
         ordering = ("-day", "camera", "account", "key")
         verbose_name = _("spending of a day")
         verbose_name_plural = _("spending by the day")
+        # Of deleted cameras there may be several rows of a kind.
         constraints = [
             models.UniqueConstraint(
                 fields=("day", "camera", "account", "key", "prompt_version", "model"),
                 name="one_spending_of_a_day_and_kind",
-                nulls_distinct=False,
             )
         ]
 

@@ -11,7 +11,7 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessment.assess import Claim, RetryPolicy, claim_next, store_failure, store_verdict
+from assessment.assess import Asked, Claim, RetryPolicy, claim_next, store_failure, store_verdict
 from assessment.clients import Answer, ContentBlocked, ProviderUnreachable, UnableToAssess
 from assessment.judge import Judgement
 from assessment.models import Assessment
@@ -23,6 +23,7 @@ CALL_SECONDS = 30.0
 LEASE = timedelta(seconds=35)
 """The default time-out of a call, and what it takes to store its answer."""
 RETRIES = RetryPolicy(most=2)
+ASKED = Asked("acct-a", "key-1", 1)
 JUDGEMENT = Judgement(
     RiskVerdict(1, RiskLevel.HIGH, RiskType.RED_LIGHT, "runs the red light", 0.9, ("red light",), 1, (1,)),
     Answer("{}", "qwen-vl-plus", 400, 60, "request-1", 1.2),
@@ -31,7 +32,7 @@ JUDGEMENT = Judgement(
 
 
 def claim(now: datetime = NOON) -> Claim:
-    taken = claim_next(now=now, call_seconds=CALL_SECONDS)
+    taken = claim_next(now=now, seconds=CALL_SECONDS)
     assert taken is not None
     return taken
 
@@ -39,20 +40,20 @@ def claim(now: datetime = NOON) -> Claim:
 def test_question_is_held_by_one_worker_until_its_lease_ends() -> None:
     row = record(make_camera())
     first = claim()
-    assert (first.frame_result_id, first.group_index, first.attempts) == (row.pk, 1, 1)
-    assert first.call_seconds == CALL_SECONDS
-    assert claim_next(now=NOON + LEASE - timedelta(seconds=1), call_seconds=CALL_SECONDS) is None
+    assert (first.frame_result_id, first.group_index, first.attempts) == (row.pk, 1, 0)
+    assert first.seconds == CALL_SECONDS
+    assert claim_next(now=NOON + LEASE - timedelta(seconds=1), seconds=CALL_SECONDS) is None
 
 
 def test_question_of_a_dead_worker_is_taken_over_and_its_late_answer_is_dropped() -> None:
     record(make_camera())
     dead = claim()
     heir = claim(NOON + LEASE)
-    assert (heir.assessment_id, heir.attempts) == (dead.assessment_id, 2)
-    assert heir.call_seconds == 25.0
-    assert store_verdict(dead, JUDGEMENT, now=NOON + LEASE) is False
-    assert store_verdict(heir, JUDGEMENT, now=NOON + LEASE) is True
-    assert store_verdict(heir, JUDGEMENT, now=NOON + LEASE) is False
+    assert (heir.assessment_id, heir.attempts, heir.calls) == (dead.assessment_id, 1, 1)
+    assert heir.seconds == 25.0
+    assert store_verdict(dead, JUDGEMENT, ASKED, now=NOON + LEASE) is False
+    assert store_verdict(heir, JUDGEMENT, ASKED, now=NOON + LEASE) is True
+    assert store_verdict(heir, JUDGEMENT, ASKED, now=NOON + LEASE) is False
 
 
 def test_urgent_question_goes_first_then_the_one_due_first() -> None:
@@ -64,13 +65,13 @@ def test_urgent_question_goes_first_then_the_one_due_first() -> None:
 
 def test_question_past_its_deadline_is_not_taken() -> None:
     record(make_camera())
-    assert claim_next(now=NOON + timedelta(seconds=60), call_seconds=CALL_SECONDS) is None
+    assert claim_next(now=NOON + timedelta(seconds=60), seconds=CALL_SECONDS) is None
 
 
 def test_stored_verdict_is_the_whole_answer() -> None:
     record(make_camera())
     held = claim()
-    assert store_verdict(held, JUDGEMENT, now=NOON) is True
+    assert store_verdict(held, JUDGEMENT, ASKED, now=NOON) is True
     row = Assessment.objects.get()
     assert (row.status, row.risk_level, row.risk_type, row.description) == (
         "done",
@@ -87,7 +88,7 @@ def test_passing_failure_gives_the_question_back_until_the_tries_are_used_up() -
     now = NOON
     ends = []
     for _try in range(3):
-        ends.append(store_failure(claim(now), ProviderUnreachable("no route"), now=now, retries=RETRIES))
+        ends.append(store_failure(claim(now), ProviderUnreachable("no route"), ASKED, now=now, retries=RETRIES))
         now = Assessment.objects.get().next_at + timedelta(seconds=1)
     assert ends == [False, False, True]
     row = Assessment.objects.get()
@@ -96,7 +97,7 @@ def test_passing_failure_gives_the_question_back_until_the_tries_are_used_up() -
 
 def test_final_failure_ends_the_question_at_once() -> None:
     record(make_camera())
-    assert store_failure(claim(), ContentBlocked("blocked"), now=NOON, retries=RETRIES) is True
+    assert store_failure(claim(), ContentBlocked("blocked"), ASKED, now=NOON, retries=RETRIES) is True
     assert Assessment.objects.get().status == AssessmentStatus.FAILED
 
 
@@ -104,7 +105,7 @@ def test_failure_under_a_lost_claim_changes_nothing() -> None:
     record(make_camera())
     held = claim()
     stranger = replace(held, token="another")
-    assert store_failure(stranger, ContentBlocked("blocked"), now=NOON, retries=RETRIES) is False
+    assert store_failure(stranger, ContentBlocked("blocked"), ASKED, now=NOON, retries=RETRIES) is False
     assert Assessment.objects.get().status == AssessmentStatus.PENDING
 
 
@@ -115,7 +116,7 @@ def test_no_wake_up_is_wasted_when_many_workers_claim_at_once() -> None:
     claims: list[int | None] = []
 
     def answer_one_wake_up() -> None:
-        taken = claim_next(now=NOON, call_seconds=CALL_SECONDS)
+        taken = claim_next(now=NOON, seconds=CALL_SECONDS)
         claims.append(taken.assessment_id if taken else None)
         connection.close()
 

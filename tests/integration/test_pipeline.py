@@ -15,7 +15,7 @@ import redis
 from pydantic import SecretStr
 from pytest_django import Settings
 
-from assessment import judge
+from assessment import keys
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
@@ -29,7 +29,7 @@ from tests.fakes import FakeDetector
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import publish
-from workers import pipeline, upkeep
+from workers import answering, pipeline, upkeep
 from workers.pipeline import WakeUp
 from workers.queues import Queue
 
@@ -54,9 +54,9 @@ def simulator(settings: Settings) -> Iterator[RunningSimulator]:
     with running_simulator(latency=Latency(median_seconds=0), seed=SEED, keep_requests=10) as running:
         told = {"llm_base_url": running.base_url, "dashscope_api_key": SecretStr("sk-of-the-tests")}
         settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
-        judge.model_client.cache_clear()
+        keys.forget_pool()
         yield running
-    judge.model_client.cache_clear()
+    keys.forget_pool()
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def offer(store: FrameStore, camera: Camera, key: str, *, age_seconds: float = 0
 def answer_everything() -> set[int]:
     ended = set()
     while Assessment.objects.claimable(utc_now()).exists():
-        frame = pipeline.assess_most_pressing()
+        frame = answering.assess_most_pressing(pipeline.frame_store())
         ended |= {frame} if frame else set()
     return ended
 
@@ -114,7 +114,7 @@ def test_second_delivery_of_anything_changes_nothing(
         offer(store, camera, "frame-a")
         pipeline.detect_newest(camera.pk)
     [frame] = answer_everything()
-    assert pipeline.assess_most_pressing() is None
+    assert answering.assess_most_pressing(pipeline.frame_store()) is None
     for _delivery in range(2):
         pipeline.close(frame)
     assert (FrameResult.objects.count(), Assessment.objects.count(), Alert.objects.get().times_seen) == (1, 1, 1)
@@ -241,7 +241,7 @@ def test_rubbish_is_a_failed_assessment_and_never_safe(
     ends = []
     for _try in range(3):
         Assessment.objects.pending().update(next_at=utc_now())
-        ends.append(pipeline.assess_most_pressing())
+        ends.append(answering.assess_most_pressing(pipeline.frame_store()))
     row = FrameResult.objects.get()
     assert ends == [None, None, row.pk]
     pipeline.close(row.pk)

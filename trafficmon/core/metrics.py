@@ -52,6 +52,9 @@ llm_latency = Histogram("llm_latency_seconds", "Time a call took", ["model"], bu
 llm_tokens = Counter("llm_token_usage_total", "Tokens used", ["model", "direction"])
 llm_concurrent = Gauge("llm_concurrent_tasks", "Calls in flight", multiprocess_mode="livesum")
 
+llm_cost = Counter("llm_cost_total", "Cost of calls, in the currency of the prices", ["model", "account"])
+llm_unpriced_calls = Counter("llm_unpriced_calls_total", "Calls of models that have no price", ["model"])
+
 # Tasks and queues
 tasks_generated = Counter("tasks_generated_total", "Tasks sent", ["task"])
 tasks_processed = Counter("tasks_processed_total", "Tasks ended", ["task", "state"])
@@ -78,6 +81,12 @@ pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"
 
 # Risk
 assessments = Counter("assessments_total", "Assessments by their final state", ["status", "reason"])
+assessments_taken_over = Counter(
+    "assessments_taken_over_total", "Questions taken from workers that died; each may have cost a second call"
+)
+answers_unused = Counter(
+    "answers_unused_total", "Answers that came when the question was no longer this worker's to answer"
+)
 risk_alerts = Counter("risk_alerts_total", "Alerts opened", ["risk_level"])
 risk_types_detected = Counter("risk_types_detected_total", "Risky verdicts by type", ["risk_type"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from assessment.assess import RetryPolicy
-from assessment.clients import load_client
-from assessment.judge import ask_under_lease
+from assessment.clients import Answer, NoKey, Question, load_client
 from assessment.prompt import load_template
 from assessment.simulator import running_simulator
 from detection.backends import load_detector
@@ -84,12 +82,22 @@ def _asking(wishes: Wishes, *, asks: bool) -> Iterator[Ask | None]:
         return
     load_template(settings.MODEL_FILE.llm.prompt_template, settings.ENVIRONMENT.language)
     if not wishes.simulate:
-        yield functools.partial(ask_under_lease, timeout_seconds=settings.ENVIRONMENT.llm_timeout)
+        yield _ask_at(settings.ENVIRONMENT.llm_base_url, settings.ENVIRONMENT.dashscope_api_key.get_secret_value())
         return
     with running_simulator() as simulator:
-        client = load_client("dashscope", base_url=simulator.base_url)
-        seconds = settings.ENVIRONMENT.llm_timeout
-        yield functools.partial(client.ask, api_key=SIMULATED_KEY, timeout_seconds=seconds)
+        yield _ask_at(simulator.base_url, SIMULATED_KEY)
+
+
+def _ask_at(base_url: str, secret: str) -> Ask:
+    """An analysis runs by itself, without Redis and so without the pool of keys: it asks with the one it is given."""
+    client, seconds = load_client("dashscope", base_url=base_url), settings.ENVIRONMENT.llm_timeout
+
+    def ask(question: Question) -> Answer:
+        if not secret:
+            raise NoKey("No API key is configured: set DASHSCOPE_API_KEY.")
+        return client.ask(question, api_key=secret, timeout_seconds=seconds)
+
+    return ask
 
 
 def _conditions(

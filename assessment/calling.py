@@ -1,0 +1,141 @@
+"""Calling through the pool of keys: one request for one reserved slot, and what a refusal means for whom.
+
+A request is sent only in `_call`, which is given a slot that has just begun. Nothing below sends again by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from assessment import keys, ledger
+from assessment.clients import (
+    Answer,
+    KeyRevoked,
+    ModelForbidden,
+    Question,
+    Scope,
+    Throttled,
+    UnableToAssess,
+    Unpaid,
+)
+from assessment.keys import Access
+from assessment.limiter import Limiter, PoolOutdated
+from assessment.limits import Pool, Slot, Wish
+from trafficmon.core import metrics
+from trafficmon.core.clock import utc_now
+
+log = structlog.get_logger()
+
+LONGEST_WAIT_SECONDS = 5.0
+"""For a slot. What cannot be had within it is waited for in the database, where others may be more pressing."""
+LEASE_MARGIN_SECONDS = 10.0
+"""By which a slot is held longer than its call may take; it counts as in flight so long where a worker dies."""
+LEAST_CALL_SECONDS = 1.0
+
+
+class OutOfTime(UnableToAssess):
+    """There is too little time left for an answer."""
+
+    reason = "deadline"
+    charged = False
+
+
+@dataclass(slots=True)
+class Caller:
+    """Makes the calls of one claim until a moment (of the monotonic clock), and remembers them."""
+
+    camera_id: int
+    limiter: Limiter
+    until: float
+    call_seconds: float
+    pin: Wish
+    """Where the camera's questions must go, and which account failed last."""
+    made: list[ledger.Call] = field(default_factory=list)
+
+    def ask(self, question: Question, *, tokens: int) -> Answer:
+        """The answer to `question`, which will cost about `tokens`; raises UnableToAssess.
+
+        A key that is refused as such, or throttled, is left for another at once; every other failure is the caller's
+        to retry later.
+        """
+        while True:
+            pool, slot = self._reserve(question.model, tokens)
+            self._await(slot)
+            try:
+                return self._call(question, pool, slot)
+            except (Throttled, Unpaid, KeyRevoked) as error:
+                log.warning("call.refused", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
+
+    def _reserve(self, model: str, tokens: int) -> tuple[Pool, Slot]:
+        """A slot within the time left; raises NoSlot, or OutOfTime where it would come too late."""
+        left = self.until - time.monotonic() - LEAST_CALL_SECONDS
+        if left <= 0:
+            raise OutOfTime("There is too little time left for an answer.")
+        patience = min(LONGEST_WAIT_SECONDS, left)
+        wish = Wish(tokens, self.pin.only_key, self.pin.only_account, self.pin.not_accounts)
+        lease = patience + self.call_seconds + LEASE_MARGIN_SECONDS
+        while True:
+            pool = keys.load_pool(model)
+            try:
+                return pool, self.limiter.reserve(pool, wish, patience_seconds=patience, lease_seconds=lease)
+            except PoolOutdated:
+                keys.forget_pool()
+
+    def _await(self, slot: Slot) -> None:
+        """Sleep to the slot's time, and on while the limiter says that it is too early after all."""
+        time.sleep(slot.wait_seconds)
+        while wait := self.limiter.begin(slot):
+            time.sleep(wait)
+
+    def _call(self, question: Question, pool: Pool, slot: Slot) -> Answer:
+        access = keys.access_of(slot.key_id)
+        metrics.api_key_calls.labels(slot.key_id).inc()
+        try:
+            with metrics.llm_concurrent.track_inprogress():
+                answer = self._send(question, access)
+        except UnableToAssess as error:
+            self._note(question, slot, failed=True)
+            metrics.llm_requests.labels(question.model, slot.key_id, error.reason).inc()
+            _draw_consequence(error, pool, slot, self.limiter)
+            self.limiter.settle(pool, slot, tokens=None, succeeded=False)
+            raise
+        self.limiter.settle(pool, slot, tokens=answer.input_tokens + answer.output_tokens, succeeded=True)
+        self._note(question, slot, answer)
+        _count(question, slot, answer)
+        return answer
+
+    def _send(self, question: Question, access: Access) -> Answer:
+        seconds = min(self.call_seconds, max(self.until - time.monotonic(), LEAST_CALL_SECONDS))
+        return access.client.ask(question, api_key=access.secret, timeout_seconds=seconds)
+
+    def _note(self, question: Question, slot: Slot, answer: Answer | None = None, *, failed: bool = False) -> None:
+        tokens = (answer.input_tokens, answer.output_tokens) if answer else (0, 0)
+        via = (self.camera_id, slot.account_id, slot.key_id)
+        self.made.append(ledger.Call(*via, question.prompt_version, question.model, *tokens, failed=failed))
+
+
+def _count(question: Question, slot: Slot, answer: Answer) -> None:
+    metrics.llm_requests.labels(question.model, slot.key_id, "success").inc()
+    metrics.llm_latency.labels(question.model).observe(answer.seconds)
+    metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)
+    metrics.llm_tokens.labels(question.model, "output").inc(answer.output_tokens)
+
+
+def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Limiter) -> None:
+    """Pause or take out whom the failure concerns, as the provider's documentation of its codes suggests.
+
+    A question's own failure concerns nobody else.
+    """
+    if isinstance(error, Unpaid):
+        keys.take_out_account(slot.account_id, str(error) or error.reason, now=utc_now())
+    elif isinstance(error, ModelForbidden):
+        keys.refuse_model(slot.key_id, slot.model)
+    elif isinstance(error, KeyRevoked):
+        keys.take_out_key(slot.key_id, str(error) or error.reason, now=utc_now())
+    elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
+        limiter.cool(error.scope, slot, reason=error.reason, retry_after_seconds=error.retry_after_seconds)
+    elif error.scope == Scope.PROVIDER:
+        limiter.note_failure(pool, slot, reason=error.reason)

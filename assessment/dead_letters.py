@@ -1,0 +1,87 @@
+"""Questions that were given up: sent again or dropped, by people, one or many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from assessment.models import Assessment, DeadLetter, DeadLetterState, FrameResult
+from assessment.risk import AssessmentStatus, RiskLevel
+from trafficmon.accounts.models import User
+
+MOST_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which dead letters are meant; what is left empty narrows nothing."""
+
+    ids: Sequence[int] = ()
+    reason: str = ""
+    camera_id: int | None = None
+    before: datetime | None = None
+
+
+def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
+    """Those of the chosen that nobody has dealt with, oldest first."""
+    rows = DeadLetter.objects.filter(state=DeadLetterState.WAITING)
+    if chosen.ids:
+        rows = rows.filter(pk__in=chosen.ids)
+    if chosen.reason:
+        rows = rows.filter(reason=chosen.reason)
+    if chosen.camera_id is not None:
+        rows = rows.filter(assessment__camera=chosen.camera_id)
+    if chosen.before:
+        rows = rows.filter(died_at__lt=chosen.before)
+    return rows.order_by("died_at", "pk")
+
+
+def send_again(chosen: Chosen, *, now: datetime, patience: timedelta, by: User | None = None) -> list[int]:
+    """Put up to MOST_AT_ONCE questions again, with all their attempts; the assessments that wait now.
+
+    Their answers come late and are labelled so: they raise no live alert.
+    """
+    again = []
+    for letter in waiting(chosen)[:MOST_AT_ONCE]:
+        with transaction.atomic():
+            if _end(letter, DeadLetterState.SENT_AGAIN, now, by) and _reopen(letter.assessment_id, now, patience):
+                again.append(letter.assessment_id)
+    return again
+
+
+def drop(chosen: Chosen, *, now: datetime, by: User | None = None) -> int:
+    """Give up for good; how many. The assessments stay failed."""
+    return sum(_end(each, DeadLetterState.DROPPED, now, by) for each in waiting(chosen)[:MOST_AT_ONCE])
+
+
+def _end(letter: DeadLetter, state: DeadLetterState, now: datetime, by: User | None) -> bool:
+    held = DeadLetter.objects.filter(pk=letter.pk, state=DeadLetterState.WAITING)
+    return bool(held.update(state=state, ended_at=now, ended_by=by))
+
+
+def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
+    deadline = now + patience
+    failed = Assessment.objects.filter(pk=assessment_id, status=AssessmentStatus.FAILED)
+    reopened = failed.update(
+        status=AssessmentStatus.PENDING,
+        reason="",
+        attempts=0,
+        late=True,
+        ended_at=None,
+        turn_at=now,
+        next_at=now,
+        deadline_at=deadline,
+    )
+    frame = FrameResult.objects.filter(assessments=assessment_id)
+    frame.update(
+        status=AssessmentStatus.PENDING,
+        closed_at=None,
+        deadline_at=deadline,
+        max_risk_level=RiskLevel.NONE,
+        partial=False,
+    )
+    return bool(reopened)

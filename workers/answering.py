@@ -1,0 +1,118 @@
+"""A question's way through a worker: claimed, asked through the pool of keys, stored, paid for."""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from assessment import assess, keys, ledger, results
+from assessment.alert_policy import ALERTING
+from assessment.assess import Asked, Claim, RetryPolicy, WorkerLost
+from assessment.calling import LONGEST_WAIT_SECONDS, Caller
+from assessment.clients import Answer, Question, UnableToAssess
+from assessment.evidence import Pictures, keep_evidence, kept_picture, pictures_of
+from assessment.judge import Judgement, judge
+from assessment.latency import least_seconds, note_answer
+from assessment.models import FrameResult
+from assessment.tokens import estimate_tokens
+from cameras.frames import FrameStore
+from detection.detections import DetectedFrame
+from trafficmon.core import metrics
+from trafficmon.core.clock import utc_now
+from workers.database import lend_connection
+
+log = structlog.get_logger()
+
+
+def assess_most_pressing(store: FrameStore) -> int | None:
+    """Answer the most pressing question; the frame it belongs to when the question has ended."""
+    call_seconds = settings.ENVIRONMENT.llm_timeout
+    claim = assess.claim_next(
+        now=utc_now(),
+        seconds=call_seconds + LONGEST_WAIT_SECONDS,
+        urgent_first=random.random() < assess.URGENT_FIRST_SHARE,
+        least_seconds=least_seconds(store.client, settings.ENVIRONMENT.llm_model),
+    )
+    if claim is None:
+        return None
+    structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
+    pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
+    caller = Caller(claim.camera_id, keys.limiter(), time.monotonic() + claim.seconds, call_seconds, pin)
+    return claim.frame_result_id if _answer(claim, caller, store) else None
+
+
+def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
+    """Whether the question has ended."""
+    pictures = None
+    try:
+        _refuse_deadly(claim)
+        frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
+        pictures = pictures_of(frame, claim.group_index, functools.partial(_fetch, store, claim, frame))
+        judgement = judge(frame, claim.group_index, pictures, ask=functools.partial(_ask, caller, store))
+        return _store(claim, caller, judgement, pictures)
+    except UnableToAssess as error:
+        return _fail(claim, caller, error, pictures)
+
+
+def _refuse_deadly(claim: Claim) -> None:
+    """A question that outlives its workers must not kill them one by one."""
+    if claim.attempts > settings.ENVIRONMENT.llm_max_retry:
+        raise WorkerLost("Each worker that took it died.")
+
+
+def _fetch(store: FrameStore, claim: Claim, frame: DetectedFrame, key: str) -> bytes | None:
+    """A picture as long as the frame store keeps it, the frame's own also from the kept evidence."""
+    return store.get(key) or (kept_picture(claim.assessment_id) if key == frame.frame_key else None)
+
+
+def _ask(caller: Caller, store: FrameStore, question: Question) -> Answer:
+    lend_connection()
+    answer = caller.ask(question, tokens=estimate_tokens(question))
+    note_answer(store.client, question.model, answer.seconds)
+    return answer
+
+
+def _store(claim: Claim, caller: Caller, judgement: Judgement, pictures: Pictures) -> bool:
+    """Store the judgement and what it cost; whether the question was still this worker's."""
+    if judgement.verdict.level in ALERTING:
+        _keep(claim, pictures)
+    with transaction.atomic():
+        stored = assess.store_verdict(claim, judgement, _asked(caller), now=utc_now())
+        ledger.record_calls(caller.made, now=utc_now())
+    if not stored:
+        metrics.answers_unused.inc()
+        log.warning("assessment.claim_lost")
+    return stored
+
+
+def _fail(claim: Claim, caller: Caller, error: UnableToAssess, pictures: Pictures | None) -> bool:
+    log.warning("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
+    retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
+    if pictures and error.can_be_sent_again and assess.is_last_try(claim, error, retries):
+        _keep(claim, pictures)
+    with transaction.atomic():
+        ended = assess.store_failure(claim, error, _asked(caller), now=utc_now(), retries=retries)
+        ledger.record_calls(caller.made, now=utc_now())
+    return ended
+
+
+def _asked(caller: Caller) -> Asked:
+    if not caller.made:
+        return Asked()
+    last = caller.made[-1]
+    return Asked(last.account, last.key, len(caller.made))
+
+
+def _keep(claim: Claim, pictures: Pictures) -> None:
+    """Keep the evidence before the outcome, which a crash in between would leave unexplained."""
+    try:
+        keep_evidence(claim.assessment_id, pictures)
+    except OSError as error:
+        # A full disk must not silence the verdict.
+        metrics.pipeline_errors.labels("evidence").inc()
+        log.warning("evidence.not_kept", error=str(error))
