@@ -63,9 +63,9 @@ class Caller:
         """
         while True:
             pool, slot = self._reserve(question.model, tokens)
-            self._await(slot)
+            access = self._await(slot)
             try:
-                return self._call(question, pool, slot)
+                return self._call(question, pool, slot, access)
             except (Throttled, Unpaid, KeyRevoked) as error:
                 log.warning("call.refused", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
 
@@ -84,14 +84,20 @@ class Caller:
             except PoolOutdated:
                 keys.forget_pool()
 
-    def _await(self, slot: Slot) -> None:
+    def _await(self, slot: Slot) -> Access:
         """Sleep to the slot's time, and on while the limiter says that it is too early after all."""
-        time.sleep(slot.wait_seconds)
+        began = time.monotonic()
+        try:
+            access = keys.access_of(slot.key_id)
+        except UnableToAssess:
+            self.limiter.give_back(slot)
+            raise
+        time.sleep(max(0.0, began + slot.wait_seconds - time.monotonic()))
         while wait := self.limiter.begin(slot):
             time.sleep(wait)
+        return access
 
-    def _call(self, question: Question, pool: Pool, slot: Slot) -> Answer:
-        access = keys.access_of(slot.key_id)
+    def _call(self, question: Question, pool: Pool, slot: Slot, access: Access) -> Answer:
         metrics.api_key_calls.labels(slot.key_id).inc()
         try:
             with metrics.llm_concurrent.track_inprogress():

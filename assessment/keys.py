@@ -159,6 +159,13 @@ def access_of(key_id: str) -> Access:
     return Access(_client(vendor, key.account.base_url or settings.ENVIRONMENT.llm_base_url), secret)
 
 
+def warm_up() -> None:
+    """Load what the first calls would have to wait for, each of them."""
+    base_url = settings.ENVIRONMENT.llm_base_url
+    for vendor, address in {(each.account.provider, each.account.base_url or base_url) for each in _book().keys}:
+        _client(cast("Vendor", vendor), address)
+
+
 @functools.cache
 def _client(vendor: Vendor, base_url: str) -> ModelClient:
     """One for all threads of this process."""

@@ -9,6 +9,7 @@ import structlog
 from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun, task_revoked
 from django.db import close_old_connections
 
+from assessment.keys import warm_up as warm_up_clients
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
 from workers.database import pool_connections
@@ -47,9 +48,10 @@ def count_failure(sender: Any, **_: Any) -> None:
 
 @celeryd_after_setup.connect
 def prepare_assessment(instance: Any, **_: Any) -> None:
-    """Workers that call the model have many threads, which share few connections."""
+    """Workers that call the model have many threads, which share few connections and one client."""
     if {Queue.ASSESS, Queue.ASSESS_URGENT} & set(instance.app.amqp.queues.consume_from):
         pool_connections()
+        warm_up_clients()
 
 
 @celeryd_after_setup.connect

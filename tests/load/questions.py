@@ -1,0 +1,83 @@
+"""Frames with questions about them, as detection would have stored them, many at once."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import cv2
+from django.conf import settings
+
+from assessment.assess import TURN
+from assessment.models import Assessment, FrameResult
+from cameras.frames import FrameStore, connect_redis
+from cameras.models import Camera
+from cameras.sources.__init__ import encode_jpeg
+from cameras.street import Street
+from detection.packing import pack_detections, pack_groups
+from tests.factories import make_frame
+from trafficmon.core.clock import utc_now
+from trafficmon.core.ids import new_token
+from workers.pipeline import WakeUp
+from workers.queues import Queue
+from workers.tasks import send_wake_up
+
+PICTURES = ("bench-before-2", "bench-before-1", "bench-frame")
+URGENT_SHARE = 0.1
+
+
+def keep_pictures(seconds: float) -> None:
+    """Put a street's frame of 720p and two earlier ones of 640 px into the frame store, where all questions find
+    them."""
+    store = FrameStore(connect_redis(), keep_seconds=seconds)
+    street = Street("junction", seed=1)
+    for key, moment in zip(PICTURES, (10.0, 10.16, 10.32), strict=True):
+        street.advance_to(moment)
+        picture = street.render()
+        small = key != PICTURES[-1]
+        store.put(key, encode_jpeg(cv2.resize(picture, (640, 360)) if small else picture))
+
+
+def ask(cameras: list[Camera], count: int) -> list[int]:
+    """Store `count` frames with a question each, and send a wake-up for each; the questions."""
+    now = utc_now()
+    patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
+    rows = FrameResult.objects.bulk_create(_row(random.choice(cameras), now, patience) for _ in range(count))
+    questions = Assessment.objects.bulk_create(
+        Assessment(
+            frame_result=row,
+            camera_id=row.camera_id,
+            group_index=1,
+            urgent=random.random() < URGENT_SHARE,
+            created_at=now,
+            turn_at=now + number * TURN / len(cameras),
+            next_at=now,
+            deadline_at=row.deadline_at,
+        )
+        for number, row in enumerate(rows)
+    )
+    for each in questions:
+        send_wake_up(WakeUp(Queue.ASSESS_URGENT if each.urgent else Queue.ASSESS, each.pk))
+    return [each.pk for each in questions]
+
+
+def _row(camera: Camera, now: object, patience: timedelta) -> FrameResult:
+    frame = make_frame(camera.pk)
+    captured_at = utc_now() - timedelta(milliseconds=random.randrange(300))
+    return FrameResult(
+        camera_id=camera.pk,
+        frame_key=new_token(),
+        captured_at=captured_at,
+        detected_at=now,
+        deadline_at=captured_at + patience,
+        width=frame.width,
+        height=frame.height,
+        detections=pack_detections(frame.detections),
+        traffic_groups=pack_groups(frame.groups),
+        process_seconds=frame.process_seconds,
+        model=frame.model,
+        tracking_enabled=True,
+        burst=list(PICTURES[:2]),
+        evidence_key=PICTURES[-1],
+        status="pending",
+    )
