@@ -54,29 +54,29 @@ class Opened:
 
 def open_container(source: AllowedSource, terms: Terms) -> Opened:
     """Open a checked source; raises UnableToOpen."""
-    began = time.monotonic()
-    patience = min(terms.open_seconds, terms.read_seconds / 2)
     relay = None
     try:
-        relay = _relay_to(source, patience)
-        with _breaking(relay, patience):
+        relay = _relay_to(source, terms.open_seconds)
+        with _breaking(relay, terms.open_seconds):
             return Opened(_open(source, terms, relay), relay)
     except (av.FFmpegError, OSError, ValueError) as error:
-        refusal = _closed(relay)
-        # Over RTSP a silence is reported as data that makes no sense: only the clock tells.
-        silent = time.monotonic() - began > 0.9 * patience
-        raise UnableToOpen(refusal or explain(TimeoutError() if silent else error)) from None
+        raise UnableToOpen(_closed(relay) or explain(error)) from None
 
 
 @contextmanager
 def _breaking(relay: Relay | None, patience_seconds: float) -> Iterator[None]:
-    """Break the relay when what goes on here takes longer."""
+    """Break the relay when what goes on here takes longer, which then raises TimeoutError.
+
+    FFmpeg takes that for an end: it may open what it has heard so far, or find that it makes no sense.
+    """
     watched = WATCHDOG.watch(patience_seconds, relay.close) if relay else None
     try:
         yield
     finally:
         if watched:
             WATCHDOG.forget(watched)
+            if watched.is_broken:
+                raise TimeoutError
 
 
 def _relay_to(source: AllowedSource, timeout_seconds: float) -> Relay | None:

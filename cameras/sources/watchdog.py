@@ -56,7 +56,7 @@ class Watchdog:
         return watched
 
     def forget(self, watched: Watched) -> None:
-        """Watch it no longer; a second time does nothing."""
+        """Watch it no longer, and `is_broken` stays as it is; a second time does nothing."""
         with self._turn:
             self._watched.discard(watched)
 
@@ -69,11 +69,12 @@ class Watchdog:
         with self._turn:
             overdue = [each for each in self._watched if now - each.heard_at > each.patience_seconds]
             self._watched.difference_update(overdue)
+            for each in overdue:
+                each.is_broken = True
             if not self._watched and not overdue:
                 self._thread = None
                 return False
         for each in overdue:
-            each.is_broken = True
             each.break_off()
         return True
 
