@@ -124,15 +124,20 @@ class Relay:
 
     def _pass_on(self, outward: bool, reader: socket.socket, camera: socket.socket, talk: Talk) -> int:
         """Pass on what one of them said; how many bytes, -1 at the end."""
-        said = _hear(reader if outward else camera)
-        if said and self._rtsp:
+        speaker, listener = (reader, camera) if outward else (camera, reader)
+        said = _hear(speaker)
+        if not said:
+            return 0 if said is None else -1
+        if self._rtsp:
             (talk.hear_reader if outward else talk.hear_camera)(said)
-        if said:
-            sink = camera if outward else reader
-            if isinstance(sink, ssl.SSLSocket):
-                sink.settimeout(None)
-            sink.sendall(said)
-        return -1 if said == b"" else len(said or b"")
+        _say(listener, said)
+        return len(said)
+
+
+def _say(listener: socket.socket, said: bytes) -> None:
+    if isinstance(listener, ssl.SSLSocket):
+        listener.settimeout(None)  # `_hear_all` does not wait
+    listener.sendall(said)
 
 
 def _hear(speaker: socket.socket) -> bytes | None:
