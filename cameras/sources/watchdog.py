@@ -12,6 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
+
+from trafficmon.core import metrics
+
+log = structlog.get_logger()
+
 _LOOK_SECONDS = 0.2
 
 
@@ -75,8 +81,16 @@ class Watchdog:
                 self._thread = None
                 return False
         for each in overdue:
-            each.break_off()
+            _break_off(each)
         return True
+
+
+def _break_off(watched: Watched) -> None:
+    try:
+        watched.break_off()
+    except Exception:  # the outermost loop of this thread, which all streams have in common
+        log.exception("watchdog.broke")
+        metrics.pipeline_errors.labels("capture").inc()
 
 
 WATCHDOG = Watchdog()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from structlog.testing import capture_logs
+
 from cameras.sources.watchdog import Watchdog
 
 
@@ -18,6 +20,20 @@ def test_watchdog_breaks_off_what_is_silent() -> None:
     assert broken.wait(5)
     assert time.monotonic() - began >= 0.3
     assert watched.is_broken
+
+
+def test_watchdog_goes_on_where_breaking_off_fails() -> None:
+    dog, broken = Watchdog(), threading.Event()
+
+    def fail() -> None:
+        raise RuntimeError
+
+    with capture_logs() as logs:
+        failed = dog.watch(0.1, fail)
+        dog.watch(0.8, broken.set)
+        assert broken.wait(5)
+    assert failed.is_broken
+    assert [entry["event"] for entry in logs] == ["watchdog.broke"]
 
 
 def test_watchdog_leaves_what_is_alive() -> None:
