@@ -1,6 +1,6 @@
 """Install the tools that tests need and pip cannot give: Chromium, and GStreamer's RTSP server. On Debian, as root.
 
-Elsewhere it says what is missing; the tests that need it then skip, saying so.
+Elsewhere it says what is missing; the tests that need it then skip, saying so. Those of RTSP fail where CI=true.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from cameras.sources import Terms, UnableToOpen, UnableToRead, open_stream, prob
 from detection.benchmark import read_clip
 from tests.clips import Codec, number_of, write_clip
 from tests.real_data import JUNCTION, OVERHEAD, needed
-from tests.rtsp_camera import NOT_INSTALLED, served, server_is_installed
+from tests.rtsp_camera import needs_rtsp_server, served
 
-pytestmark = [pytest.mark.integration, pytest.mark.skipif(not server_is_installed(), reason=NOT_INSTALLED)]
+pytestmark = [pytest.mark.integration, needs_rtsp_server]
 
 
 @pytest.fixture(autouse=True)

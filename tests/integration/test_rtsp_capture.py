@@ -17,12 +17,12 @@ from cameras.frames import FrameStore
 from cameras.models import Camera, StreamState
 from tests.capturing import Seen, capturing, running, wait_until
 from tests.clips import write_clip
-from tests.rtsp_camera import NOT_INSTALLED, served, server_is_installed
+from tests.rtsp_camera import needs_rtsp_server, served
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not server_is_installed(), reason=NOT_INSTALLED),
+    needs_rtsp_server,
 ]
 
 CONNECTING, ONLINE = StreamState.CONNECTING, StreamState.ONLINE

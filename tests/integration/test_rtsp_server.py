@@ -12,11 +12,11 @@ import pytest
 
 from tests.clips import write_clip
 from tests.load.streams import RtspFarm, StreetClip, UnfitLoop, generate_clip
-from tests.rtsp_camera import NOT_INSTALLED, server_is_installed
+from tests.rtsp_camera import needs_rtsp_server
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(not server_is_installed(), reason=NOT_INSTALLED),
+    needs_rtsp_server,
 ]
 
 CLIP_SECONDS, READ_SECONDS = 4, 7.0
