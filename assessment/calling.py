@@ -47,13 +47,15 @@ class OutOfTime(UnableToAssess):
 class Caller:
     """Makes the calls of one claim until a moment (of the monotonic clock), and remembers them."""
 
-    camera_id: int
+    camera_id: int | None
     limiter: Limiter
     until: float
     call_seconds: float
     pin: Wish
     """Where the camera's questions must go, and which account failed last."""
     made: list[ledger.Call] = field(default_factory=list)
+    refusals: list[UnableToAssess] = field(default_factory=list)
+    """Of keys that were left for others."""
 
     def ask(self, question: Question, *, tokens: int) -> Answer:
         """The answer to `question`, which will cost about `tokens`; raises UnableToAssess.
@@ -67,6 +69,7 @@ class Caller:
             try:
                 return self._call(question, pool, slot, access)
             except (Throttled, Unpaid, KeyRevoked) as error:
+                self.refusals.append(error)
                 log.warning("call.refused", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
 
     def _reserve(self, model: str, tokens: int) -> tuple[Pool, Slot]:

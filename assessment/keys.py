@@ -112,6 +112,19 @@ def load_pool(model: str) -> Pool:
     )
 
 
+def all_keys() -> tuple[ApiKey, ...]:
+    """Every key, with its account, usable or not."""
+    return _book().keys
+
+
+def masked(key: ApiKey) -> str:
+    """The key's secret as it may be shown: where it comes from, or its last four characters."""
+    if key.secret_variable:
+        return f"${{{key.secret_variable}}}"
+    secret = secret_of(key)
+    return f"…{secret[-4:]}" if len(secret) >= 12 else "…"
+
+
 def standings(model: str) -> list[KeyStanding]:
     """Where every key stands, those that were taken out too; raises LimiterUnreachable."""
     in_use = {each.key_id: each for each in limiter().standings(load_pool(model))}

@@ -7,8 +7,10 @@ from typing import Any
 
 import structlog
 from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun, task_revoked
+from django.conf import settings
 from django.db import close_old_connections
 
+from assessment.key_file import UnusableKeyFile, import_if_changed
 from assessment.keys import warm_up as warm_up_clients
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
@@ -51,6 +53,10 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
     """Workers that call the model have many threads, which share few connections and one client."""
     if {Queue.ASSESS, Queue.ASSESS_URGENT} & set(instance.app.amqp.queues.consume_from):
         pool_connections()
+        try:
+            import_if_changed(settings.ENVIRONMENT.api_keys_path)
+        except UnusableKeyFile as error:
+            sys.exit(f"The key file cannot be used.\n{error}")
         warm_up_clients()
 
 

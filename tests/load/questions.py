@@ -12,7 +12,7 @@ from assessment.assess import TURN
 from assessment.models import Assessment, FrameResult
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera
-from cameras.sources.__init__ import encode_jpeg
+from cameras.sources import encode_jpeg
 from cameras.street import Street
 from detection.packing import pack_detections, pack_groups
 from tests.factories import make_frame

@@ -34,6 +34,7 @@ class Environment(BaseSettings):
     max_concurrent_streams: int = Field(default=200, ge=1)
     backend_base_url: str = "http://localhost:9090/api"
     model_config_path: Path = Path("model_config.yaml")
+    api_keys_path: Path = Path("config/api_keys.yaml")
     allowed_classes: Annotated[tuple[ObjectClass, ...], Listed] = tuple(ObjectClass)
     ws_heartbeat_seconds: float = Field(default=30, ge=1, le=3600)
     cors_origins: Annotated[tuple[str, ...], Listed] = ()

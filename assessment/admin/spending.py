@@ -1,0 +1,36 @@
+"""Prices, and what was spent."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from assessment.admin.results import ReadOnlyAdmin
+from assessment.models import ModelPrice, Spending
+
+
+@admin.register(ModelPrice)
+class ModelPriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Per million tokens, in the currency that budgets are in."""
+
+    list_display = ("model", "input_price", "output_price")
+
+
+@admin.register(Spending)
+class SpendingAdmin(ReadOnlyAdmin):
+    """Calls, tokens and cost by day."""
+
+    list_display = (
+        "day",
+        "camera",
+        "account",
+        "key",
+        "model",
+        "calls",
+        "failed_calls",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+    )
+    list_filter = ("account", "key", "model", "prompt_version", "camera")
+    list_select_related = ("camera",)
+    date_hierarchy = "day"

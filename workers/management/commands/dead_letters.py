@@ -1,0 +1,53 @@
+"""Questions that were given up: list them, send them again, or drop them, one or many at a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from assessment.dead_letters import Chosen, drop, send_again, waiting
+from trafficmon.core.clock import spell, utc_now
+from workers.pipeline import WakeUp
+from workers.queues import Queue
+from workers.tasks import send_wake_up
+
+
+class Command(BaseCommand):
+    """`manage.py dead_letters list|send_again|drop [ids] [--reason R] [--camera N] [--older-than-minutes M]`"""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("action", choices=("list", "send_again", "drop"))
+        parser.add_argument("ids", nargs="*", type=int, help="of dead letters; none: all that the filters leave")
+        parser.add_argument("--reason", default="", help="such as timeout")
+        parser.add_argument("--camera", type=int, help="its number")
+        parser.add_argument("--older-than-minutes", type=float)
+
+    def handle(self, *_args: Any, action: str, **options: Any) -> None:
+        now = utc_now()
+        age = options["older_than_minutes"]
+        before = None if age is None else now - timedelta(minutes=age)
+        chosen = Chosen(tuple(options["ids"]), options["reason"], options["camera"], before)
+        if action == "list":
+            self._list(chosen)
+        elif action == "drop":
+            self.stdout.write(f"{drop(chosen, now=now)} dropped.")
+        else:
+            patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
+            again = send_again(chosen, now=now, patience=patience)
+            for assessment_id in again:
+                send_wake_up(WakeUp(Queue.ASSESS, assessment_id))
+            self.stdout.write(f"{len(again)} sent again.")
+
+    def _list(self, chosen: Chosen) -> None:
+        letters = waiting(chosen).select_related("assessment__camera")
+        for each in letters[:1000]:
+            camera = each.assessment.camera
+            self.stdout.write(
+                f"{each.pk}\t{spell(each.died_at)}\t{camera.pk} {camera.name}\t{each.reason}\t{each.detail}"
+            )
+        self.stdout.write(f"{letters.count()} waiting.")
