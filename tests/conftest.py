@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.conf import settings
 
+from assessment import keys, ledger
 from workers import rules
 
 
@@ -22,6 +23,13 @@ def pytest_report_header() -> list[str]:
 def no_camera_known() -> None:
     """Rows of one test are not those of the next, though their numbers may be."""
     rules.known_cameras.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Nor are its keys, prices and spending."""
+    keys.forget_pool()
+    ledger.forget_remembered()
 
 
 @pytest.fixture
