@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 
 from assessment import keys, ledger
+from assessment.service_level import current_ladder
 from workers import rules
 
 
@@ -27,9 +28,10 @@ def no_camera_known() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    """Nor are its keys, prices and spending."""
+    """Nor are its keys, prices and spending, and its ladder."""
     keys.forget_pool()
     ledger.forget_remembered()
+    current_ladder.forget()
 
 
 @pytest.fixture

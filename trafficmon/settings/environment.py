@@ -53,6 +53,8 @@ class Environment(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     save_raw_frames: bool = False
     llm_model: str = "qwen-vl-plus"
+    llm_cheaper_model: str = ""
+    """Asked instead of the model when that cannot keep up or its budget runs out; none where it is empty."""
     llm_timeout: float = Field(default=30, gt=0, le=600)
     llm_max_retry: int = Field(default=2, ge=0, le=20)
     llm_base_url: str = "https://dashscope.aliyuncs.com/api/v1"
