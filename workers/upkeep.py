@@ -12,12 +12,15 @@ from django.core.management import call_command
 
 from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results
 from assessment.clients import UnableToAssess
+from assessment.ladder import LadderState
 from assessment.latency import least_seconds
 from assessment.limits import KeyStanding, KeyState
 from assessment.models import Assessment, FrameResult
+from assessment.service_level import adjust_ladder
 from cameras.frames import FrameRef, connect_redis
 from cameras.health import mark_stale
 from cameras.load import adjust_pace
+from cameras.pacing import Pace
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
@@ -43,7 +46,7 @@ def sweep_unfinished() -> list[WakeUp]:
     now = utc_now()
     frames = _forgotten_frames()
     overdue = results.expire_overdue(now=now, least=_least_time())
-    for camera_id in mark_stale(now, stretch=_keep_pace()):
+    for camera_id in mark_stale(now, stretch=_follow_load(now)):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
     for change in [*alerts.close_unseen(now=now), *_watch_cameras(now)]:
         publish.publish_alert(change.alert_id, change.change)
@@ -95,15 +98,31 @@ def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     return [*ended, *camera_lost.open_lost(now=now, grace=grace)]
 
 
-def _keep_pace() -> float:
-    """Let the pace follow the load; the factor from now on, told to everybody when it changes."""
+def _follow_load(now: datetime) -> float:
+    """Let the pace and the ladder follow the load, told to everybody when either changes; the stretch from now on."""
+    (pace, new_pace), (ladder, new_ladder) = _keep_pace(), _keep_ladder(now)
+    if pace.stretch != new_pace.stretch or (ladder.level, ladder.reason) != (new_ladder.level, new_ladder.reason):
+        publish.publish_load(new_pace.stretch, new_ladder)
+    return new_pace.stretch
+
+
+def _keep_pace() -> tuple[Pace, Pace]:
+    """The pace as it was and as it is from now on."""
     interval = settings.ENVIRONMENT.frame_interval
     before, after = adjust_pace(connect_redis(), interval_seconds=interval)
     metrics.frame_interval_stretch.set(after.stretch)
     if after.stretch != before.stretch:
         log.warning("load.stretch_changed", stretch=round(after.stretch, 2), before=round(before.stretch, 2))
-        publish.publish_load(after.stretch)
-    return after.stretch
+    return before, after
+
+
+def _keep_ladder(now: datetime) -> tuple[LadderState, LadderState]:
+    """How far assessment was reduced, and is from now on."""
+    before, after = adjust_ladder(connect_redis(), now=now)
+    metrics.assessment_ladder_level.set(after.level.step)
+    if after.level is not before.level:
+        log.warning("ladder.level_changed", level=after.level, before=before.level, reason=after.reason)
+    return before, after
 
 
 def _forgotten_questions() -> list[WakeUp]:
@@ -162,6 +181,7 @@ def forget_old_frames() -> None:
     alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
     counted_before = now - timedelta(days=environment.count_retention_days)
     counts_gone = counts.forget_counts(before=counted_before)
-    ledger.forget_spending(before=counted_before)
+    spending_gone = ledger.forget_spending(before=counted_before)
     call_command("clearsessions")
-    log.info("retention.done", frames=frames, pictures=pictures, alerts=alerts_gone, counts=counts_gone)
+    rows = {"alerts": alerts_gone, "counts": counts_gone, "spending": spending_gone}
+    log.info("retention.done", frames=frames, pictures=pictures, **rows)

@@ -28,8 +28,10 @@ from django.db import DatabaseError, connections
 from django.http import HttpRequest
 from django.utils.translation import get_language
 
+from assessment.ladder import LadderState
 from assessment.models import Alert, AlertState
 from assessment.risk import RiskLevel, RiskType
+from assessment.service_level import LADDER_KEY
 from cameras.frames import FrameStore, connect_redis
 from cameras.load import PACE_KEY
 from cameras.models import Camera, CameraGroup, Wanted
@@ -255,10 +257,21 @@ async def test_cameras_of_others_are_neither_listed_nor_sent(viewer: Desk) -> No
 
 async def test_load_is_told_on_connecting_and_whenever_it_changes(viewer: Desk, redis_client: redis.Redis) -> None:
     redis_client.set(PACE_KEY, json.dumps({"stretch": 1.5}))
+    redis_client.set(LADDER_KEY, json.dumps({"level": "urgent_only", "reason": "too_late", "since": NOON.isoformat()}))
     async with opened(viewer.session_key) as browser:
-        assert await browser.wait_for("load") == {"stretch": 1.5, "intervalSeconds": 2.7, "usualIntervalSeconds": 1.8}
-        await in_thread(publish.publish_load, 2.0)
-        assert await browser.wait_for("load") == {"stretch": 2.0, "intervalSeconds": 3.6, "usualIntervalSeconds": 1.8}
+        assert await browser.wait_for("load") == {
+            "stretch": 1.5,
+            "intervalSeconds": 2.7,
+            "usualIntervalSeconds": 1.8,
+            "ladder": {"level": "urgent_only", "reason": "too_late", "since": "2026-05-04T12:00:00.000Z"},
+        }
+        await in_thread(publish.publish_load, 2.0, LadderState())
+        assert await browser.wait_for("load") == {
+            "stretch": 2.0,
+            "intervalSeconds": 3.6,
+            "usualIntervalSeconds": 1.8,
+            "ladder": {"level": "all", "reason": ""},
+        }
 
 
 async def test_load_of_a_dead_schedule_ends_at_the_next_heartbeat(

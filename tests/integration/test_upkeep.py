@@ -13,15 +13,20 @@ from django.test import Client
 from kombu.exceptions import OperationalError
 from pytest_django import Settings
 
+from assessment import keys
 from assessment.alerts import apply_verdicts
 from assessment.evidence import Pictures, forget_pictures, keep_evidence
-from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.ladder import LadderLevel, LadderReason
+from assessment.ledger import Call, day_of, record_call
+from assessment.models import Account, Alert, ApiKey, Assessment, Evidence, FrameResult, Spending
 from assessment.results import forget_frames
+from assessment.service_level import LADDER_KEY
 from cameras.health import mark_stale
 from cameras.load import PACE_KEY, current_stretch
 from cameras.models import StreamState, Wanted
 from tests.factories import make_camera, record
 from trafficmon.core.clock import utc_now
+from trafficmon.live import publish
 from workers import queues, upkeep
 from workers.pipeline import WakeUp
 from workers.queues import Queue, send
@@ -140,6 +145,35 @@ def test_sweep_lets_the_interval_follow_the_load(redis_client: redis.Redis, clie
     stretched = current_stretch(redis_client)
     assert stretched == pytest.approx(2.1)
     assert f"frame_interval_stretch {stretched}" in client.get("/metrics").content.decode().splitlines()
+
+
+def test_sweep_lets_assessment_follow_what_is_left_to_ask_with(
+    redis_client: redis.Redis, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[LadderLevel, LadderReason]] = []
+    monkeypatch.setattr(publish, "publish_load", lambda _stretch, ladder: told.append((ladder.level, ladder.reason)))
+
+    def sweep_again() -> None:
+        redis_client.delete(f"{LADDER_KEY}:look")
+        upkeep.sweep_unfinished()
+
+    sweep_again()
+    assert "assessment_ladder_level 3.0" in client.get("/metrics").content.decode().splitlines()
+    ApiKey.objects.create(slug="key-1", account=Account.objects.create(slug="acct-a"), secret_variable="A_KEY")
+    keys.forget_pool()
+    sweep_again()
+    sweep_again()
+    assert "assessment_ladder_level 0.0" in client.get("/metrics").content.decode().splitlines()
+    assert told == [(LadderLevel.GEOMETRY_ONLY, LadderReason.NO_KEY), (LadderLevel.ALL, LadderReason.NONE)]
+
+
+def test_spending_is_kept_as_long_as_counts(settings: Settings) -> None:
+    days = settings.ENVIRONMENT.count_retention_days
+    for age in (days - 2, days + 2):
+        at = utc_now() - timedelta(days=age)
+        record_call(Call(None, "a", "k", "p", "m"), now=at)
+    upkeep.forget_old_frames()
+    assert Spending.objects.get().day > day_of(utc_now() - timedelta(days=days))
 
 
 def overload(client: redis.Redis) -> None:

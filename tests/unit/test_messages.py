@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from assessment.judge import facts_of
+from assessment.ladder import LadderLevel, LadderReason
 from assessment.models import Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
@@ -25,6 +26,7 @@ from trafficmon.live.messages import (
     DetectionResult,
     ErrorMessage,
     Heartbeat,
+    Ladder,
     ListedCamera,
     LoadMessage,
     Outgoing,
@@ -271,8 +273,14 @@ SMALL_MESSAGES = [
     (AlertList(alerts=()), '{"type":"alert_list","data":{"alerts":[]}}'),
     (StreamStopped(camera_id=1, reason="asked"), '{"type":"stream_stopped","data":{"cameraId":1,"reason":"asked"}}'),
     (
-        LoadMessage(stretch=1.5, interval_seconds=2.7, usual_interval_seconds=1.8),
-        '{"type":"load","data":{"stretch":1.5,"intervalSeconds":2.7,"usualIntervalSeconds":1.8}}',
+        LoadMessage(
+            stretch=1.5,
+            interval_seconds=2.7,
+            usual_interval_seconds=1.8,
+            ladder=Ladder(level=LadderLevel.URGENT_ONLY, reason=LadderReason.TOO_LATE, since="t"),
+        ),
+        '{"type":"load","data":{"stretch":1.5,"intervalSeconds":2.7,"usualIntervalSeconds":1.8,'
+        '"ladder":{"level":"urgent_only","reason":"too_late","since":"t"}}}',
     ),
     (Heartbeat(server_time="t"), '{"type":"ping","data":{"serverTime":"t"}}'),
     (Pong(server_time="t", echo=4.5), '{"type":"pong","data":{"serverTime":"t","echo":4.5}}'),

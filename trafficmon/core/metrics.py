@@ -51,6 +51,11 @@ llm_requests = Counter("llm_requests_total", "Calls to the vision language model
 llm_latency = Histogram("llm_latency_seconds", "Time a call took", ["model"], buckets=_SLOW)
 llm_tokens = Counter("llm_token_usage_total", "Tokens used", ["model", "direction"])
 llm_concurrent = Gauge("llm_concurrent_tasks", "Calls in flight", multiprocess_mode="livesum")
+assessment_ladder_level = Gauge(
+    "assessment_ladder_level",
+    "0 all is judged, 1 only the urgent, 2 by a cheaper model, 3 geometry only, 4 nothing",
+    multiprocess_mode="mostrecent",
+)
 
 llm_cost = Counter("llm_cost_total", "Cost of calls, in the currency of the prices", ["model", "account"])
 llm_unpriced_calls = Counter("llm_unpriced_calls_total", "Calls of models that have no price", ["model"])

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from assessment.alert_policy import is_stale, seconds_left
 from assessment.alerts import policy_of
+from assessment.ladder import LadderState
 from assessment.models import Alert, AlertKind, Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
@@ -25,6 +26,7 @@ from trafficmon.live.messages import (
     DetectedObject,
     DetectionResult,
     GroupVerdict,
+    Ladder,
     LoadMessage,
     ShownGroup,
     StoodIn,
@@ -172,12 +174,20 @@ def _countdown(alert: Alert, now: datetime) -> dict[str, object]:
     }
 
 
-def load_message(stretch: float) -> LoadMessage:
-    """What a stretch of the interval means for the installation's usual one."""
+def load_message(stretch: float, ladder: LadderState) -> LoadMessage:
+    """What a stretch of the interval means for the installation's usual one, and how far assessment is reduced."""
     usual = settings.ENVIRONMENT.frame_interval
     return LoadMessage(
-        stretch=round(stretch, 3), interval_seconds=round(usual * stretch, 2), usual_interval_seconds=usual
+        stretch=round(stretch, 3),
+        interval_seconds=round(usual * stretch, 2),
+        usual_interval_seconds=usual,
+        ladder=ladder_part(ladder),
     )
+
+
+def ladder_part(ladder: LadderState) -> Ladder:
+    since = spell(ladder.since) if ladder.since else None
+    return Ladder(level=ladder.level, reason=ladder.reason, since=since)
 
 
 def camera_status(camera: Camera) -> CameraStatus:

@@ -230,7 +230,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _tell_load(self) -> None:
         """Before anything is published, and again in case that was lost, or nobody is left to publish."""
-        self._feed.tell_text(compose.load_message(await self._reader.stretch()).as_text(), "load")
+        self._feed.tell_text(compose.load_message(*await self._reader.load()).as_text(), "load")
 
     async def _look_again_forever(self) -> None:
         """The heartbeat: each time, whether the session still holds and which cameras it may see."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from assessment.ladder import LadderLevel, LadderReason
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from trafficmon.core.objects import ObjectClass
 
@@ -28,15 +29,15 @@ class Part(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
+    def as_dict(self) -> dict[str, object]:
+        """What is spelled outside; fields that are not known are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
 
 class Outgoing(Part):
     """The `data` of a message to a client."""
 
     type_name: ClassVar[str]
-
-    def as_dict(self) -> dict[str, object]:
-        """What is spelled outside; fields that are not known are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def as_text(self) -> str:
         return f'{{"type":"{self.type_name}","data":{self.as_json()}}}'
@@ -267,8 +268,17 @@ class CameraList(Outgoing):
     cameras: tuple[ListedCamera, ...]
 
 
+class Ladder(Part):
+    """How far assessment is reduced, why (`reason`, empty where it is not) and since when."""
+
+    level: LadderLevel
+    reason: LadderReason
+    since: str | None = None
+
+
 class LoadMessage(Outgoing):
-    """How far every camera's interval is stretched because detection cannot keep up; 1: not at all."""
+    """What cannot be kept up with: by what every camera's interval is stretched for want of detection (1: not at all),
+    and how far assessment is reduced."""
 
     type_name: ClassVar[str] = "load"
 
@@ -276,6 +286,7 @@ class LoadMessage(Outgoing):
     interval_seconds: float
     """Of a camera without an interval of its own, stretched."""
     usual_interval_seconds: float
+    ladder: Ladder
 
 
 class Heartbeat(Outgoing):

@@ -15,6 +15,7 @@ import structlog
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from assessment.ladder import LadderState
 from assessment.models import Alert, FrameResult
 from assessment.risk import AssessmentStatus
 from cameras.frames import connect_redis
@@ -89,9 +90,9 @@ def publish_stream_stopped(camera_id: int, reason: str) -> None:
 
 
 @_best_effort
-def publish_load(stretch: float) -> None:
-    """Every camera's interval is stretched by another factor from now on."""
-    event: LoadReady = {"type": "load.ready", "text": compose.load_message(stretch).as_text()}
+def publish_load(stretch: float, ladder: LadderState) -> None:
+    """Every camera's interval is stretched by another factor, or assessment reduced otherwise, from now on."""
+    event: LoadReady = {"type": "load.ready", "text": compose.load_message(stretch, ladder).as_text()}
     _publish(connect_redis(), EVERYBODY, event)
 
 

@@ -13,6 +13,8 @@ import redis.asyncio
 from django.conf import settings
 from django.urls import reverse
 
+from assessment.ladder import LadderState
+from assessment.service_level import LADDER_KEY, read_ladder
 from cameras.load import PACE_KEY, read_pace
 from detection.detect import PictureUnreadableError, cut_jpeg, read_picture
 from detection.detector import Picture
@@ -52,12 +54,13 @@ class FrameReader:
     async def _take_turn(self, name: str, seconds: int) -> bool:
         return bool(await self._client.set(f"live:turn:{name}", "1", nx=True, ex=seconds))
 
-    async def stretch(self) -> float:
-        """By what every camera's interval is multiplied now."""
-        return await asyncio.shield(self._run(self._stretch()))
+    async def load(self) -> tuple[float, LadderState]:
+        """By what every camera's interval is multiplied now, and how far assessment is reduced."""
+        return await asyncio.shield(self._run(self._load()))
 
-    async def _stretch(self) -> float:
-        return read_pace(await self._client.get(PACE_KEY)).stretch
+    async def _load(self) -> tuple[float, LadderState]:
+        pace, ladder = await self._client.mget(PACE_KEY, LADDER_KEY)
+        return read_pace(pace).stretch, read_ladder(ladder)
 
     async def run_id(self) -> str:
         """Which run of the Redis server answers; raises RedisError when none does."""

@@ -24,7 +24,7 @@ class MessageReady(TypedDict):
 
 
 class LoadReady(TypedDict):
-    """A finished message to everybody about the load of the whole fleet; only the newest matters."""
+    """A finished message to everybody about the load of the whole fleet and of assessment; only the newest matters."""
 
     type: Literal["load.ready"]
     text: str

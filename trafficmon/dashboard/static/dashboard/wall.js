@@ -2,6 +2,7 @@
 
 import { correct } from "./clock.js";
 import { Feed } from "./feed.js";
+import { reduction } from "./ladder.js";
 import { Strip } from "./strip.js";
 import { Tile } from "./tile.js";
 
@@ -12,6 +13,7 @@ const empty = document.querySelector("#empty");
 const link = document.querySelector("#link");
 const lost = document.querySelector("#lost");
 const load = document.querySelector("#load");
+const ladder = document.querySelector("#ladder");
 const blank = document.querySelector("#tile");
 const tiles = new Map();
 const strip = new Strip(document);
@@ -26,7 +28,7 @@ const receivers = {
   stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report({ state: "stopped", message: reason }),
   alert: (data) => strip.take(data),
   alert_list: ({ alerts }) => strip.reconcile(alerts),
-  load: followLoad,
+  load: (data) => { followLoad(data); followLadder(data.ladder); },
 };
 
 /** Below this a stretched interval is within what differs from picture to picture anyway. */
@@ -41,6 +43,13 @@ function followLoad({ stretch: now, intervalSeconds, usualIntervalSeconds }) {
   if (load.hidden) return;
   const seconds = { now: intervalSeconds.toFixed(1), usual: usualIntervalSeconds.toFixed(1) };
   load.textContent = interpolate(gettext("More is asked than can be done: cameras are analysed every %(now)s s instead of every %(usual)s s."), seconds, true);
+}
+
+function followLadder(reduced) {
+  const words = reduction(reduced);
+  ladder.hidden = !words;
+  // Said again at each heartbeat: what has not changed is not to be read out anew.
+  if (words && ladder.textContent !== words) ladder.textContent = words;
 }
 
 function arrange(cameras) {
