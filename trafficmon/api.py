@@ -13,7 +13,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from assessment.alerts import acknowledge
+from assessment.ledger import todays_ledger
 from assessment.models import Alert
+from assessment.service_level import current_ladder, measure_workload
 from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
@@ -108,6 +110,26 @@ def acknowledge_alert(_request: HttpRequest, user: User, alert_id: int) -> JsonR
     return envelope(_alert(visible.get()))
 
 
+@endpoint("GET")
+def assessment_load(_request: HttpRequest, _user: User) -> JsonResponse:
+    """How well questions are answered, how far assessment is reduced, and what it has cost today."""
+    workload, ledger = measure_workload(utc_now()), todays_ledger()
+    share = workload.in_time_share
+    return envelope(
+        {
+            "ladder": compose.ladder_part(current_ladder()).as_dict(),
+            "waiting": {"urgent": workload.urgent_waiting, "others": workload.others_waiting},
+            "inFlight": workload.in_flight,
+            "oldestSeconds": round(workload.oldest_seconds, 1),
+            "endedLastMinute": {"inTime": workload.in_time, "missed": workload.missed},
+            "inTimeShare": None if share is None else round(share, 4),
+            "spentToday": round(float(ledger.pool.spent), 6),
+            "dailyBudget": float(ledger.pool.budget) or None,
+            "budgetShare": round(ledger.budget_share, 4),
+        }
+    )
+
+
 def unknown(_request: HttpRequest) -> JsonResponse:
     return envelope(code=404, msg=_("There is nothing at this address."))
 
@@ -118,5 +140,6 @@ urlpatterns = [
     path("api/cameras", cameras, name="api-cameras"),
     path("api/alerts", alerts, name="api-alerts"),
     path("api/alerts/<int:alert_id>/acknowledge", acknowledge_alert, name="api-acknowledge"),
+    path("api/assessment/load", assessment_load, name="api-assessment-load"),
     re_path(r"^api/", unknown),
 ]

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+import redis
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from assessment.models import Alert, AlertKind, AlertState, Assessment
+from assessment.ledger import day_of
+from assessment.models import Alert, AlertKind, AlertState, Assessment, PoolPolicy, Spending
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from assessment.service_level import LADDER_KEY
 from cameras.models import Camera, CameraGroup
 from tests.factories import NOON, make_camera, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
+from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
@@ -337,10 +342,56 @@ def test_api_acknowledges_once_and_says_by_whom() -> None:
     assert said[0]["acknowledgedAt"] == said[1]["acknowledgedAt"]
 
 
+def test_api_says_how_well_questions_are_answered(redis_client: redis.Redis, django_assert_num_queries: Any) -> None:
+    now = utc_now()
+    waiting, done, missed = (record(make_camera(), captured_at=now - timedelta(seconds=30)) for _ in range(3))
+    waiting.assessments.update(urgent=True)
+    done.assessments.update(status=AssessmentStatus.DONE, risk_level=RiskLevel.NONE, ended_at=now)
+    missed.assessments.update(status=AssessmentStatus.EXPIRED, ended_at=now)
+    Spending.objects.create(day=day_of(now), account="a", key="k", prompt_version="p", model="m", cost=Decimal("0.5"))
+    PoolPolicy.objects.create(pk=1, daily_budget=Decimal(2))
+    redis_client.set(LADDER_KEY, json.dumps({"level": "urgent_only", "reason": "too_late", "since": NOON.isoformat()}))
+    client = browser(make_user(Role.VIEWER))
+    with django_assert_num_queries(9):
+        said = client.get("/api/assessment/load").json()
+    assert 30 <= said["data"].pop("oldestSeconds") < 40
+    assert said == {
+        "code": 200,
+        "msg": "OK",
+        "data": {
+            "ladder": {"level": "urgent_only", "reason": "too_late", "since": "2026-05-04T12:00:00.000Z"},
+            "waiting": {"urgent": 1, "others": 0},
+            "inFlight": 0,
+            "endedLastMinute": {"inTime": 1, "missed": 1},
+            "inTimeShare": 0.5,
+            "spentToday": 0.5,
+            "dailyBudget": 2.0,
+            "budgetShare": 0.25,
+        },
+    }
+
+
+def test_api_says_of_an_idle_service_that_nothing_ended() -> None:
+    said = browser(make_user()).get("/api/assessment/load").json()["data"]
+    assert said == {
+        "ladder": {"level": "all", "reason": ""},
+        "waiting": {"urgent": 0, "others": 0},
+        "inFlight": 0,
+        "oldestSeconds": 0.0,
+        "endedLastMinute": {"inTime": 0, "missed": 0},
+        "inTimeShare": None,
+        "spentToday": 0.0,
+        "dailyBudget": None,
+        "budgetShare": 0.0,
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "method", "user", "code"),
     [
         ("/api/cameras", "get", None, 401),
+        ("/api/assessment/load", "get", None, 401),
+        ("/api/assessment/load", "post", Role.OPERATOR, 405),
         ("/api/alerts/1/acknowledge", "post", None, 401),
         ("/api/cameras", "post", Role.OPERATOR, 405),
         ("/api/alerts/1/acknowledge", "get", Role.OPERATOR, 405),
