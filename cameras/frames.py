@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -13,6 +13,7 @@ import redis
 from django.conf import settings
 
 from trafficmon.core.clock import read_moment
+from trafficmon.core.ids import new_token
 
 WAKE_SECONDS = 15
 """A wake-up that is older than this is taken for lost, and another may be sent."""
@@ -67,7 +68,8 @@ if ref then
     redis.call('SET', KEYS[5], string.format('%.0f', since))
   end
   redis.call('RENAME', KEYS[1], KEYS[2])
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  redis.call('HSET', KEYS[2], 'taking', ARGV[2])
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
   redis.call('ZADD', KEYS[4], now + ARGV[3], ARGV[1])
 end
 return ref
@@ -77,7 +79,7 @@ return ref
 _HOLD = (
     _NOW
     + """
-if redis.call('HGET', KEYS[2], 'key') ~= ARGV[2] then
+if redis.call('HGET', KEYS[2], 'taking') ~= ARGV[2] then
   return 0
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
@@ -90,7 +92,7 @@ return 1
 _FINISH = (
     _NOW
     + """
-if redis.call('HGET', KEYS[2], 'key') ~= ARGV[2] then
+if redis.call('HGET', KEYS[2], 'taking') ~= ARGV[2] then
   return 0
 end
 redis.call('DEL', KEYS[2])
@@ -107,7 +109,7 @@ _GIVE_BACK = (
     _NOW
     + """
 local since = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[1]) or now)
-if redis.call('HGET', KEYS[2], 'key') ~= ARGV[2] or since > now - ARGV[4] then
+if redis.call('HGET', KEYS[2], 'taking') ~= ARGV[2] or since > now - ARGV[4] then
   return {0, 0}
 end
 redis.call('ZREM', KEYS[4], ARGV[1])
@@ -116,6 +118,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 or tonumber(redis.call('HGET', KEYS[2], 'a
   redis.call('DEL', KEYS[2])
 else
   redis.call('RENAME', KEYS[2], KEYS[1])
+  redis.call('HDEL', KEYS[1], 'taking')
   redis.call('PERSIST', KEYS[1])
   dropped = 0
 end
@@ -127,13 +130,24 @@ return {dropped, waits}
 """
 )
 
+# ARGV: the frame and its taking. From the sixth on, KEYS are those of its pictures.
+_FORGET = """
+local waits = redis.call('HGET', KEYS[1], 'key') == ARGV[1]
+local held = redis.call('HMGET', KEYS[2], 'key', 'taking')
+if waits or (held[1] == ARGV[1] and held[2] ~= ARGV[2]) then
+  return 0
+end
+return redis.call('DEL', unpack(KEYS, 6))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
     """A pointer to the frame to detect; `burst` holds the keys of all frames sampled with it, in time order.
 
     `moments` are when each frame of the burst was captured, the last one at `captured_at`. `evidence_key` is that of
-    the same frame as the camera's main stream has it, where detection runs on another.
+    the same frame as the camera's main stream has it, where detection runs on another. `taking` names the one time that
+    it was taken by which it is in hand: the same frame taken again is another's.
     """
 
     camera_id: int
@@ -142,6 +156,7 @@ class FrameRef:
     burst: tuple[str, ...] = ()
     moments: tuple[datetime, ...] = ()
     evidence_key: str = ""
+    taking: str = field(default="", compare=False)
 
     @property
     def picture_keys(self) -> frozenset[str]:
@@ -149,7 +164,7 @@ class FrameRef:
         return frozenset(filter(None, (self.frame_key, *self.burst, self.evidence_key)))
 
     def to_json(self) -> str:
-        """What `from_json` reads; the moment is in ISO 8601."""
+        """What `from_json` reads, which is of no taking; the moment is in ISO 8601."""
         return json.dumps(
             {
                 "camera_id": self.camera_id,
@@ -213,6 +228,7 @@ class FrameStore:
         self._hold = client.register_script(_HOLD)
         self._finish = client.register_script(_FINISH)
         self._give_back = client.register_script(_GIVE_BACK)
+        self._forget = client.register_script(_FORGET)
 
     def put(self, frame_key: str, jpeg: bytes) -> None:
         """Keep a JPEG for `keep_seconds`."""
@@ -230,8 +246,9 @@ class FrameStore:
         return cast("bytes | None", self.client.get(f"frame:{frame_key}"))
 
     def forget(self, ref: FrameRef) -> None:
-        """Free the pictures of a frame that was given up before its time."""
-        self.forget_all(ref.picture_keys)
+        """Free the pictures of a frame that was given up before its time, unless it waits or is in another's hand."""
+        pictures = [f"frame:{key}" for key in sorted(ref.picture_keys)]
+        self._forget(keys=[*_keys(ref.camera_id), *pictures], args=(ref.frame_key, ref.taking))
 
     def forget_all(self, frame_keys: Iterable[str]) -> None:
         """Free pictures that nobody will ask for any more."""
@@ -252,9 +269,10 @@ class FrameStore:
     def take(self, camera_id: int) -> FrameRef | None:
         """The newest waiting frame, in the caller's hand until `finish`; None while another is in hand."""
         more_ms = round(max(2 * self._detecting_seconds - HELD_SECONDS, 0) * 1000)
-        arguments = (camera_id, _LONGEST_HELD_SECONDS * 1000, more_ms)
+        taking = new_token()
+        arguments = (camera_id, taking, more_ms, _LONGEST_HELD_SECONDS * 1000)
         ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=arguments))
-        return FrameRef.from_json(ref) if ref else None
+        return _taken(ref, taking) if ref else None
 
     def note_duration(self, seconds: float) -> None:
         """Detecting a frame has taken so long here: the next ones may stay in hand for twice as long."""
@@ -262,7 +280,7 @@ class FrameStore:
 
     def hold(self, ref: FrameRef) -> bool:
         """Whether `ref` is still in the caller's hand, which it then is for another HELD_SECONDS."""
-        arguments = (ref.camera_id, ref.frame_key, _LONGEST_HELD_SECONDS * 1000)
+        arguments = (ref.camera_id, ref.taking, _LONGEST_HELD_SECONDS * 1000)
         return bool(self._hold(keys=_keys(ref.camera_id), args=arguments))
 
     def finish(self, ref: FrameRef, *, waking: bool = True) -> bool:
@@ -270,7 +288,7 @@ class FrameStore:
 
         A caller that cannot send it says `waking=False`. Nothing changes where `ref` is no longer in hand.
         """
-        arguments = (ref.camera_id, ref.frame_key, int(waking))
+        arguments = (ref.camera_id, ref.taking, int(waking))
         return bool(self._finish(keys=_keys(ref.camera_id), args=arguments))
 
     def overdue(self) -> list[FrameRef]:
@@ -278,12 +296,12 @@ class FrameStore:
         now = self._now_ms()
         self.client.zremrangebyscore(_IN_HAND, "-inf", now - _LONGEST_HELD_SECONDS * 1000)
         cameras = cast("list[bytes]", self.client.zrangebyscore(_IN_HAND, "-inf", now - HELD_SECONDS * 1000))
-        held = [cast("bytes | None", self.client.hget(_keys(int(each))[1], "ref")) for each in cameras]
-        return [FrameRef.from_json(ref) for ref in held if ref]
+        held = [self.client.hmget(_keys(int(each))[1], "taking", "ref") for each in cameras]
+        return [_taken(ref, taking.decode()) for taking, ref in cast("list[list[bytes]]", held) if taking and ref]
 
     def give_back(self, ref: FrameRef, *, fresh_after: datetime) -> Returned:
         """Let an overdue frame wait again, unless a newer one does or it was captured before `fresh_after`."""
-        arguments = (ref.camera_id, ref.frame_key, fresh_after.timestamp(), HELD_SECONDS * 1000)
+        arguments = (ref.camera_id, ref.taking, fresh_after.timestamp(), HELD_SECONDS * 1000)
         dropped, wake = cast("list[int]", self._give_back(keys=_keys(ref.camera_id), args=arguments))
         return Returned(dropped=bool(dropped), wake=bool(wake))
 
@@ -327,6 +345,10 @@ class FrameStore:
 
 def _keys(camera_id: int) -> tuple[str, ...]:
     return f"camera:{camera_id}:waiting", f"camera:{camera_id}:in_hand", _WAITING, _IN_HAND, _SERVED
+
+
+def _taken(ref: bytes, taking: str) -> FrameRef:
+    return replace(FrameRef.from_json(ref), taking=taking)
 
 
 @lru_cache(maxsize=1)

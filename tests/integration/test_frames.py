@@ -38,6 +38,13 @@ def frame(number: int, *, camera_id: int = 1) -> FrameRef:
     return FrameRef(camera_id, f"key-{number}", NOON + timedelta(milliseconds=number), (f"key-{number}",))
 
 
+def taken(store: FrameStore, camera_id: int = 1) -> FrameRef:
+    """The camera's waiting frame, now in the caller's hand."""
+    ref = store.take(camera_id)
+    assert ref
+    return ref
+
+
 def test_store_gives_back_the_jpeg(store: FrameStore) -> None:
     store.put("one", b"\xff\xd8jpeg")
     assert store.get("one") == b"\xff\xd8jpeg"
@@ -95,29 +102,28 @@ def test_take_of_nothing_leaves_the_camera_free(store: FrameStore) -> None:
 
 def test_finish_passes_the_wake_up_on_while_a_frame_waits(store: FrameStore) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     assert store.offer(frame(2)) == Offer(wake=False, replaced=None)
-    assert store.finish(frame(1))
+    assert store.finish(first)
     assert not store.offer(frame(3)).wake
-    store.take(1)
-    assert not store.finish(frame(3))
+    assert not store.finish(taken(store))
     assert store.offer(frame(4)).wake
 
 
 def test_finish_without_waking_leaves_that_to_the_next_offer(store: FrameStore) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     store.offer(frame(2))
-    assert store.finish(frame(1), waking=False)
+    assert store.finish(first, waking=False)
     assert store.offer(frame(3)).wake
 
 
 def test_one_frame_of_a_camera_is_in_hand_at_a_time(store: FrameStore) -> None:
     store.offer(frame(1))
-    assert store.take(1) == frame(1)
+    first = taken(store)
     store.offer(frame(2))
     assert store.take(1) is None
-    store.finish(frame(1))
+    store.finish(first)
     assert store.take(1) == frame(2)
 
 
@@ -139,24 +145,44 @@ def test_frame_is_overdue_when_its_worker_has_been_silent_too_long(
     store: FrameStore, redis_client: redis.Redis
 ) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     grow_older(redis_client, "in_hand", seconds=HELD_SECONDS - 0.5)
     assert store.overdue() == []
-    assert store.give_back(frame(1), fresh_after=NOON) == Returned(dropped=False, wake=False)
+    assert store.give_back(first, fresh_after=NOON) == Returned(dropped=False, wake=False)
     grow_older(redis_client, "in_hand", seconds=0.5)
     assert store.overdue() == [frame(1)]
-    assert store.hold(frame(1))
+    assert store.hold(first)
     assert store.overdue() == []
 
 
 def test_overdue_frame_waits_again_while_it_is_fresh(store: FrameStore, redis_client: redis.Redis) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
-    assert store.give_back(frame(1), fresh_after=NOON) == Returned(dropped=False, wake=True)
+    assert store.give_back(first, fresh_after=NOON) == Returned(dropped=False, wake=True)
     assert not store.offer(frame(0)).wake
     assert store.take(1) == frame(1)
-    assert redis_client.ttl("camera:1:in_hand") > HELD_SECONDS
+
+
+def test_two_takers_of_a_frame_never_both_hold_it(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.put("key-1", b"jpeg")
+    store.offer(frame(1))
+    late = taken(store)
+    grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
+    [overdue] = store.overdue()
+    store.give_back(overdue, fresh_after=NOON)
+    store.forget(late)
+    successor = taken(store)
+    assert successor == late
+    assert (store.hold(successor), store.hold(late)) == (True, False)
+    grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
+    assert store.give_back(late, fresh_after=NOON) == Returned(dropped=False, wake=False)
+    store.forget(late)
+    store.finish(late)
+    assert store.get("key-1") == b"jpeg"
+    assert store.hold(successor)
+    store.forget(successor)
+    assert store.get("key-1") is None
 
 
 @pytest.mark.parametrize(
@@ -166,26 +192,27 @@ def test_overdue_frame_is_lost_where_a_newer_one_waits_or_it_is_stale(
     store: FrameStore, redis_client: redis.Redis, newer_waits: bool, fresh_after: datetime, wake: bool
 ) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     if newer_waits:
         store.offer(frame(2))
     grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
-    assert store.give_back(frame(1), fresh_after=fresh_after) == Returned(dropped=True, wake=wake)
+    assert store.give_back(first, fresh_after=fresh_after) == Returned(dropped=True, wake=wake)
     assert store.take(1) == (frame(2) if newer_waits else None)
 
 
 def test_worker_that_was_taken_for_dead_changes_nothing(store: FrameStore, redis_client: redis.Redis) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     grow_older(redis_client, "in_hand", seconds=HELD_SECONDS)
     store.offer(frame(2))
-    store.give_back(frame(1), fresh_after=NOON)
-    assert store.take(1) == frame(2)
-    assert not store.hold(frame(1))
-    assert not store.finish(frame(1))
-    assert store.give_back(frame(1), fresh_after=NOON) == Returned(dropped=False, wake=False)
+    store.give_back(first, fresh_after=NOON)
+    second = taken(store)
+    assert second == frame(2)
+    assert not store.hold(first)
+    assert not store.finish(first)
+    assert store.give_back(first, fresh_after=NOON) == Returned(dropped=False, wake=False)
     assert store.take(1) is None
-    assert store.hold(frame(2))
+    assert store.hold(second)
 
 
 def test_camera_goes_on_without_any_sweeper(store: FrameStore, redis_client: redis.Redis) -> None:
@@ -221,9 +248,9 @@ def test_camera_is_unserved_when_later_messages_have_come_through(store: FrameSt
 
 def test_camera_whose_worker_failed_is_unserved_at_once(store: FrameStore) -> None:
     store.offer(frame(1))
-    store.take(1)
+    first = taken(store)
     store.offer(frame(2))
-    store.finish(frame(1), waking=False)
+    store.finish(first, waking=False)
     assert store.unserved(queued=5) == [1]
 
 
