@@ -23,13 +23,14 @@ UNSERVED_SECONDS = 3
 """A camera whose wake-up is neither queued nor with a worker after this long needs another."""
 TRACKS_SECONDS = 60
 _LONGEST_HELD_SECONDS = 60
-"""After which a held frame is forgotten even where nothing sweeps, so that its camera goes on."""
+"""After which a held frame is set aside even where nothing sweeps, so that its camera goes on."""
 
 _WAITING, _IN_HAND, _SERVED = "cameras:waiting", "cameras:in_hand", "cameras:served"
+_ABANDONED = "cameras:abandoned"
 
 # KEYS: the camera's waiting frame and its frame in hand; for all cameras since when they wait for a worker, since when
-# a worker holds their frame, and when the latest wake-up was sent that has come to a worker (all ms).
-# ARGV[1] is the camera. Redis's own clock decides, which all hosts share.
+# a worker holds their frame, and when the latest wake-up was sent that has come to a worker (all ms); the frames set
+# aside, by taking. ARGV[1] is the camera. Redis's own clock decides, which all hosts share.
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -50,6 +51,12 @@ if since and tonumber(since) > now - ARGV[5] then
   return {0, replaced}
 end
 redis.call('ZADD', KEYS[3], now, ARGV[1])
+local held = redis.call('HMGET', KEYS[2], 'ref', 'taking')
+if held[2] and tonumber(redis.call('ZSCORE', KEYS[4], ARGV[1]) or 0) <= now - ARGV[6] then
+  redis.call('HSET', KEYS[6], held[2], held[1])
+  redis.call('DEL', KEYS[2])
+  redis.call('ZREM', KEYS[4], ARGV[1])
+end
 return {1 - redis.call('EXISTS', KEYS[2]), replaced}
 """
 )
@@ -69,7 +76,6 @@ if ref then
   end
   redis.call('RENAME', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[2], 'taking', ARGV[2])
-  redis.call('PEXPIRE', KEYS[2], ARGV[4])
   redis.call('ZADD', KEYS[4], now + ARGV[3], ARGV[1])
 end
 return ref
@@ -82,7 +88,6 @@ _HOLD = (
 if redis.call('HGET', KEYS[2], 'taking') ~= ARGV[2] then
   return 0
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 return 1
 """
@@ -108,6 +113,9 @@ return waits
 _GIVE_BACK = (
     _NOW
     + """
+if redis.call('HDEL', KEYS[6], ARGV[2]) == 1 then
+  return {1, 0}
+end
 local since = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[1]) or now)
 if redis.call('HGET', KEYS[2], 'taking') ~= ARGV[2] or since > now - ARGV[4] then
   return {0, 0}
@@ -119,7 +127,6 @@ if redis.call('EXISTS', KEYS[1]) == 1 or tonumber(redis.call('HGET', KEYS[2], 'a
 else
   redis.call('RENAME', KEYS[2], KEYS[1])
   redis.call('HDEL', KEYS[1], 'taking')
-  redis.call('PERSIST', KEYS[1])
   dropped = 0
 end
 local waits = redis.call('EXISTS', KEYS[1])
@@ -130,14 +137,14 @@ return {dropped, waits}
 """
 )
 
-# ARGV: the frame and its taking. From the sixth on, KEYS are those of its pictures.
+# ARGV: the frame and its taking. From the seventh on, KEYS are those of its pictures.
 _FORGET = """
 local waits = redis.call('HGET', KEYS[1], 'key') == ARGV[1]
 local held = redis.call('HMGET', KEYS[2], 'key', 'taking')
 if waits or (held[1] == ARGV[1] and held[2] ~= ARGV[2]) then
   return 0
 end
-return redis.call('DEL', unpack(KEYS, 6))
+return redis.call('DEL', unpack(KEYS, 7))
 """
 
 
@@ -259,10 +266,12 @@ class FrameStore:
     def offer(self, ref: FrameRef) -> Offer:
         """Let `ref` wait for detection; the newest replaces the one still waiting.
 
-        A wake-up is due only when none is outstanding for the camera.
+        A wake-up is due only when none is outstanding for the camera. A frame that was in hand for longer than
+        _LONGEST_HELD_SECONDS is set aside for whoever sweeps next to count.
         """
         camera_id, at = ref.camera_id, ref.captured_at.timestamp()
-        arguments = (camera_id, ref.frame_key, ref.to_json(), at, WAKE_SECONDS * 1000)
+        limits = (WAKE_SECONDS * 1000, _LONGEST_HELD_SECONDS * 1000)
+        arguments = (camera_id, ref.frame_key, ref.to_json(), at, *limits)
         wake, replaced = cast("list[Any]", self._offer(keys=_keys(camera_id), args=arguments))
         return Offer(wake=bool(wake), replaced=FrameRef.from_json(replaced) if replaced else None)
 
@@ -270,8 +279,7 @@ class FrameStore:
         """The newest waiting frame, in the caller's hand until `finish`; None while another is in hand."""
         more_ms = round(max(2 * self._detecting_seconds - HELD_SECONDS, 0) * 1000)
         taking = new_token()
-        arguments = (camera_id, taking, more_ms, _LONGEST_HELD_SECONDS * 1000)
-        ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=arguments))
+        ref = cast("bytes | None", self._take(keys=_keys(camera_id), args=(camera_id, taking, more_ms)))
         return _taken(ref, taking) if ref else None
 
     def note_duration(self, seconds: float) -> None:
@@ -280,8 +288,7 @@ class FrameStore:
 
     def hold(self, ref: FrameRef) -> bool:
         """Whether `ref` is still in the caller's hand, which it then is for another HELD_SECONDS."""
-        arguments = (ref.camera_id, ref.taking, _LONGEST_HELD_SECONDS * 1000)
-        return bool(self._hold(keys=_keys(ref.camera_id), args=arguments))
+        return bool(self._hold(keys=_keys(ref.camera_id), args=(ref.camera_id, ref.taking)))
 
     def finish(self, ref: FrameRef, *, waking: bool = True) -> bool:
         """Whether another frame waits, for which the caller sends the wake-up; else the next offer asks for it.
@@ -292,15 +299,16 @@ class FrameStore:
         return bool(self._finish(keys=_keys(ref.camera_id), args=arguments))
 
     def overdue(self) -> list[FrameRef]:
-        """The frames that have been in hand for longer than HELD_SECONDS: their workers may be dead."""
-        now = self._now_ms()
-        self.client.zremrangebyscore(_IN_HAND, "-inf", now - _LONGEST_HELD_SECONDS * 1000)
-        cameras = cast("list[bytes]", self.client.zrangebyscore(_IN_HAND, "-inf", now - HELD_SECONDS * 1000))
+        """The frames set aside or in hand for longer than HELD_SECONDS: their workers may be dead."""
+        before = self._now_ms() - HELD_SECONDS * 1000
+        cameras = cast("list[bytes]", self.client.zrangebyscore(_IN_HAND, "-inf", before))
         held = [self.client.hmget(_keys(int(each))[1], "taking", "ref") for each in cameras]
-        return [_taken(ref, taking.decode()) for taking, ref in cast("list[list[bytes]]", held) if taking and ref]
+        aside = cast("dict[bytes, bytes]", self.client.hgetall(_ABANDONED))
+        found = [*cast("list[tuple[bytes | None, bytes | None]]", held), *aside.items()]
+        return [_taken(ref, taking.decode()) for taking, ref in found if taking and ref]
 
     def give_back(self, ref: FrameRef, *, fresh_after: datetime) -> Returned:
-        """Let an overdue frame wait again, unless a newer one does or it was captured before `fresh_after`."""
+        """Let an overdue frame wait again, unless a newer one does, or it is older than `fresh_after` or set aside."""
         arguments = (ref.camera_id, ref.taking, fresh_after.timestamp(), HELD_SECONDS * 1000)
         dropped, wake = cast("list[int]", self._give_back(keys=_keys(ref.camera_id), args=arguments))
         return Returned(dropped=bool(dropped), wake=bool(wake))
@@ -344,7 +352,7 @@ class FrameStore:
 
 
 def _keys(camera_id: int) -> tuple[str, ...]:
-    return f"camera:{camera_id}:waiting", f"camera:{camera_id}:in_hand", _WAITING, _IN_HAND, _SERVED
+    return f"camera:{camera_id}:waiting", f"camera:{camera_id}:in_hand", _WAITING, _IN_HAND, _SERVED, _ABANDONED
 
 
 def _taken(ref: bytes, taking: str) -> FrameRef:

@@ -72,10 +72,14 @@ def _forgotten_frames() -> list[WakeUp]:
 
 
 def _end_overdue(ref: FrameRef, *, is_stored: bool) -> bool:
-    """Let another worker detect the frame while it is fresh, else count it; whether its camera is to be woken."""
+    """Let another worker detect the frame while it is fresh, else count it; whether its camera is to be woken.
+
+    A stored one is nothing that anybody has to detect or count.
+    """
+    now = utc_now()
+    returned = frame_store().give_back(ref, fresh_after=now if is_stored else now - FRESH)
     if is_stored:
-        return frame_store().finish(ref)
-    returned = frame_store().give_back(ref, fresh_after=utc_now() - FRESH)
+        return returned.wake
     if returned.dropped:
         count_drop(ref, "worker_lost")
     if returned.dropped or returned.wake:

@@ -76,9 +76,9 @@ def let_die(store: FrameStore, camera: Camera) -> None:
     grow_overdue(store)
 
 
-def grow_overdue(store: FrameStore) -> None:
+def grow_overdue(store: FrameStore, *, seconds: int = HELD_SECONDS) -> None:
     for held in cast("list[bytes]", store.client.zrange("cameras:in_hand", 0, -1)):
-        store.client.zincrby("cameras:in_hand", -HELD_SECONDS * 1000, held)
+        store.client.zincrby("cameras:in_hand", -seconds * 1000, held)
 
 
 def dropped(reason: str) -> float:
@@ -121,6 +121,37 @@ def test_stale_frame_of_a_dead_worker_is_counted(store: FrameStore, camera: Came
     let_die(store, camera)
     assert upkeep.sweep_unfinished() == []
     assert dropped("worker_lost") == before + 1
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_frame_of_a_dead_worker_is_counted_though_nothing_swept_for_long(
+    store: FrameStore, camera: Camera, goes_on: bool
+) -> None:
+    before = dropped("worker_lost")
+    offer(store, camera, "frame-a", age_seconds=60)
+    store.take(camera.pk)
+    grow_overdue(store, seconds=600)
+    if goes_on:
+        offer(store, camera, "frame-b")
+    upkeep.sweep_unfinished()
+    upkeep.sweep_unfinished()
+    assert dropped("worker_lost") == before + 1
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_stored_frame_is_not_counted_though_nothing_swept_for_long(
+    store: FrameStore, camera: Camera, detector: Meanwhile, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    before = dropped("worker_lost")
+    offer(store, camera, "frame-a")
+    monkeypatch.setattr(FrameStore, "finish", lambda *_, **__: False)
+    pipeline.detect_newest(camera.pk)
+    monkeypatch.undo()
+    grow_overdue(store, seconds=600)
+    if goes_on:
+        offer(store, camera, "frame-b")
+    upkeep.sweep_unfinished()
+    assert (FrameResult.objects.count(), dropped("worker_lost"), store.overdue()) == (1, before, [])
 
 
 def test_frame_that_was_stored_before_its_worker_died_is_finished(

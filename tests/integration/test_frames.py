@@ -217,12 +217,35 @@ def test_worker_that_was_taken_for_dead_changes_nothing(store: FrameStore, redis
 
 def test_camera_goes_on_without_any_sweeper(store: FrameStore, redis_client: redis.Redis) -> None:
     store.offer(frame(1))
-    store.take(1)
-    redis_client.delete("camera:1:in_hand")
+    first = taken(store)
+    grow_older(redis_client, "in_hand", seconds=59)
+    assert not store.offer(frame(2)).wake
+    grow_older(redis_client, "in_hand", seconds=1)
+    grow_older(redis_client, "waiting", seconds=WAKE_SECONDS)
+    assert store.offer(frame(3)).wake
+    assert store.take(1) == frame(3)
+    assert not store.hold(first)
+
+
+def test_frame_that_was_set_aside_is_given_up_once(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    first = taken(store)
     grow_older(redis_client, "in_hand", seconds=60)
     store.offer(frame(2))
+    store.finish(first)
+    [overdue] = store.overdue()
+    assert overdue == first
+    assert store.give_back(overdue, fresh_after=NOON) == Returned(dropped=True, wake=False)
+    assert store.give_back(overdue, fresh_after=NOON) == Returned(dropped=False, wake=False)
     assert store.overdue() == []
-    assert store.take(1) == frame(2)
+
+
+def test_frame_in_hand_is_known_for_as_long_as_nothing_sweeps(store: FrameStore, redis_client: redis.Redis) -> None:
+    store.offer(frame(1))
+    taken(store)
+    assert redis_client.ttl("camera:1:in_hand") == -1
+    grow_older(redis_client, "in_hand", seconds=3600)
+    assert store.overdue() == [frame(1)]
 
 
 def test_cameras_are_unserved_when_no_message_is_left_for_them(store: FrameStore, redis_client: redis.Redis) -> None:
