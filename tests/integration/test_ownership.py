@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,11 +19,8 @@ from cameras.models import Camera, StreamState
 from cameras.ownership import OWNERSHIP_SECONDS, Ownership
 from tests.capturing import Seen, capturing, running, threads_of, wait_until
 from tests.clips import write_clip
-from tests.processes import database_url
 
 pytestmark = [pytest.mark.integration]
-
-ROOT = Path(__file__).parents[2]
 
 
 def shares(members: list[Ownership], wanted: list[int], rounds: int = 4) -> list[frozenset[int]]:
@@ -174,55 +164,6 @@ def test_capture_lets_go_of_a_camera_that_another_owns(
         told = list(seen.states)
     assert seen.states == told
     assert redis_client.get(f"camera:{camera.pk}:owner") == b"another"
-
-
-@contextmanager
-def capture_process(media: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A real capture process, as operators start it, on the test's database and Redis."""
-    told = {
-        "DATABASE_URL": database_url(),
-        "ALGO_MEDIA_ROOT": str(media),
-        "ALGO_FRAME_INTERVAL": "0.5",
-    }
-    command = [sys.executable, "manage.py", "capture"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | told, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def owners(client: redis.Redis, cameras: list[Camera]) -> Counter[bytes | str]:
-    found = client.mget([f"camera:{camera.pk}:owner" for camera in cameras])
-    return Counter(owner for owner in found if owner)
-
-
-def waiting_since(client: redis.Redis, camera: Camera) -> float:
-    """When the camera's newest frame was captured, seconds of the wall clock."""
-    ref = client.hget(f"camera:{camera.pk}:waiting", "at")
-    return float(ref) if ref else 0.0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_cameras_of_a_killed_capture_process_are_back_within_ten_seconds(
-    videos: Path, redis_client: redis.Redis
-) -> None:
-    cameras = [running(f"road {number}") for number in range(12)]
-    with capture_process(videos.parent) as victim, capture_process(videos.parent):
-        wait_until(lambda: sorted(owners(redis_client, cameras).values()) == [6, 6], seconds=40)
-        wait_until(lambda: all(waiting_since(redis_client, camera) for camera in cameras), seconds=20)
-        killed_at = time.time()
-        victim.send_signal(signal.SIGKILL)
-        wait_until(lambda: list(owners(redis_client, cameras).values()) == [12], seconds=10)
-        wait_until(
-            lambda: all(waiting_since(redis_client, camera) > killed_at + 0.1 for camera in cameras),
-            seconds=10 - (time.time() - killed_at),
-        )
-    back_after = max(waiting_since(redis_client, camera) for camera in cameras) - killed_at
-    print(json.dumps({"cameras": len(cameras), "back_after_seconds": round(back_after, 1)}))
 
 
 def test_threads_that_keep_at_once_leave_no_camera_twice(redis_client: redis.Redis) -> None:
