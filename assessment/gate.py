@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from assessment.ladder import LadderLevel
 from assessment.risk import WHOLE_FRAME
 from detection.detections import DetectedFrame, Detection, road_users
 from trafficmon.core.objects import VEHICLES, ObjectClass
@@ -26,13 +27,25 @@ class Gated:
     reason: str = ""
 
 
-def gate(frame: DetectedFrame, *, enabled: bool, take_turn: Callable[[], bool]) -> Gated:
+def gate(
+    frame: DetectedFrame,
+    *,
+    enabled: bool,
+    take_turn: Callable[[], bool],
+    level: LadderLevel = LadderLevel.ALL,
+) -> Gated:
     """What is asked of this frame; the camera's turn is taken only when there is something to ask."""
     if not enabled:
         return Gated((), "assessment is switched off")
     questions = questions_of(frame)
     if not questions:
         return Gated((), _too_few(frame))
+    if not level.asks_a_model:
+        return Gated((), "assessment is reduced: no model is asked")
+    if level != LadderLevel.ALL:
+        questions = tuple(each for each in questions if each.urgent)
+        if not questions:
+            return Gated((), "assessment is reduced: only urgent groups are asked about")
     if not take_turn():
         return Gated((), "the camera's cooldown has not passed")
     return Gated(questions)

@@ -30,13 +30,17 @@ def judge(
     pictures: Pictures,
     *,
     ask: Callable[[Question], Answer],
+    model: str = "",
 ) -> Judgement:
-    """Have the model asked about one group (0: the whole frame); raises UnableToAssess."""
+    """Have the model (the configured one, unless another is named) asked about one group (0: the whole frame).
+
+    Raises UnableToAssess.
+    """
     environment, configuration = settings.ENVIRONMENT, settings.MODEL_FILE.llm
     question = build_question(
         facts_of(frame, group_index, cropped=pictures.crop is not None),
         pictures.in_time_order(),
-        model=environment.llm_model,
+        model=model or environment.llm_model,
         language=environment.language,
         template=configuration.prompt_template,
     )

@@ -17,8 +17,10 @@ from assessment.calling import LONGEST_WAIT_SECONDS, Caller
 from assessment.clients import Answer, Question, UnableToAssess
 from assessment.evidence import Pictures, keep_evidence, kept_picture, pictures_of
 from assessment.judge import Judgement, judge
+from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
 from assessment.models import FrameResult
+from assessment.service_level import current_ladder
 from assessment.tokens import estimate_tokens
 from cameras.frames import FrameStore
 from detection.detections import DetectedFrame
@@ -53,10 +55,18 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         _refuse_deadly(claim)
         frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
         pictures = pictures_of(frame, claim.group_index, functools.partial(_fetch, store, claim, frame))
-        judgement = judge(frame, claim.group_index, pictures, ask=functools.partial(_ask, caller, store))
+        ask = functools.partial(_ask, caller, store)
+        judgement = judge(frame, claim.group_index, pictures, ask=ask, model=_model())
         return _store(claim, caller, judgement, pictures)
     except UnableToAssess as error:
         return _fail(claim, caller, error, pictures)
+
+
+def _model() -> str:
+    """Which model is asked at this level of the ladder."""
+    environment = settings.ENVIRONMENT
+    reduced = current_ladder().level == LadderLevel.CHEAPER_MODEL and environment.llm_cheaper_model
+    return environment.llm_cheaper_model if reduced else environment.llm_model
 
 
 def _refuse_deadly(claim: Claim) -> None:

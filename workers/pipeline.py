@@ -15,6 +15,7 @@ from assessment import alerts, results
 from assessment.cooldown import take_turn
 from assessment.gate import Gated, gate
 from assessment.models import Assessment, FrameResult
+from assessment.service_level import current_ladder
 from assessment.risk import AssessmentStatus, RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
@@ -199,6 +200,7 @@ def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
     return gate(
         frame,
         enabled=configuration.enabled and camera.assessment_enabled,
+        level=current_ladder().level,
         take_turn=lambda: take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds),
     )
 

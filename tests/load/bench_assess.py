@@ -9,7 +9,6 @@ import statistics
 import sys
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +130,9 @@ def _waits(began_at: Any, ended_at: Any) -> dict[str, float]:
 
     rows = Assessment.objects.filter(status="done", ended_at__range=(began_at, ended_at))
     waits = [
-        (ended - created - timedelta(seconds=took)).total_seconds()
+        (ended - created).total_seconds() - took
         for created, ended, took in rows.values_list("created_at", "ended_at", "llm_seconds")
+        if ended and took
     ]
     cuts = statistics.quantiles(waits, n=100)
     return {"p50": round(cuts[49], 3), "p95": round(cuts[94], 3), "p99": round(cuts[98], 3)}

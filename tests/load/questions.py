@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import cv2
+import numpy as np
 from django.conf import settings
 
 from assessment.assess import TURN
@@ -34,8 +35,8 @@ def keep_pictures(seconds: float) -> None:
     for key, moment in zip(PICTURES, (10.0, 10.16, 10.32), strict=True):
         street.advance_to(moment)
         picture = street.render()
-        small = key != PICTURES[-1]
-        store.put(key, encode_jpeg(cv2.resize(picture, (640, 360)) if small else picture))
+        small = np.asarray(cv2.resize(picture, (640, 360)), np.uint8)
+        store.put(key, encode_jpeg(picture if key == PICTURES[-1] else small))
 
 
 def ask(cameras: list[Camera], count: int) -> list[int]:
@@ -61,7 +62,7 @@ def ask(cameras: list[Camera], count: int) -> list[int]:
     return [each.pk for each in questions]
 
 
-def _row(camera: Camera, now: object, patience: timedelta) -> FrameResult:
+def _row(camera: Camera, now: datetime, patience: timedelta) -> FrameResult:
     frame = make_frame(camera.pk)
     captured_at = utc_now() - timedelta(milliseconds=random.randrange(300))
     return FrameResult(
