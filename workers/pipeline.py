@@ -15,8 +15,8 @@ from assessment import alerts, results
 from assessment.cooldown import take_turn
 from assessment.gate import Gated, gate
 from assessment.models import Assessment, FrameResult
-from assessment.service_level import current_ladder
 from assessment.risk import AssessmentStatus, RiskLevel
+from assessment.service_level import current_ladder
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
 from cameras.models import Camera
