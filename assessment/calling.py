@@ -6,7 +6,7 @@ A request is sent only in `_call`, which is given a slot that has just begun. No
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -70,6 +70,7 @@ class Caller:
                 return self._call(question, pool, slot, access)
             except (Throttled, Unpaid, KeyRevoked) as error:
                 self.refusals.append(error)
+                self.pin = replace(self.pin, not_accounts=self.pin.not_accounts | {slot.account_id})
                 log.warning("call.refused", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
 
     def _reserve(self, model: str, tokens: int) -> tuple[Pool, Slot]:

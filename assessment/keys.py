@@ -199,7 +199,8 @@ def secret_of(key: ApiKey) -> str:
 
 
 def pool_changed() -> None:
-    """Once the change is committed, let it hold for the next call of every worker."""
+    """Let a change hold for the next call here, and once it is committed for that of every worker."""
+    forget_pool()
     transaction.on_commit(_announce)
 
 

@@ -15,6 +15,7 @@ from assessment.assess import Asked, Claim, RetryPolicy, claim_next, store_failu
 from assessment.clients import Answer, ContentBlocked, ProviderUnreachable, UnableToAssess
 from assessment.judge import Judgement
 from assessment.models import Assessment
+from assessment.results import expire_overdue
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType, RiskVerdict
 from tests.factories import NOON, make_camera, record
 
@@ -138,3 +139,33 @@ def test_wait_before_a_retry_stays_within_its_bounds(attempts: int, roll: float)
 def test_every_failure_names_a_reason() -> None:
     kinds: list[type[UnableToAssess]] = [UnableToAssess, *UnableToAssess.__subclasses__()]
     assert [kind for kind in kinds if not kind.reason] == []
+
+
+def test_cameras_that_ask_much_do_not_crowd_out_those_that_ask_little() -> None:
+    greedy, modest = make_camera(), make_camera()
+    for number in range(6):
+        record(greedy, captured_at=NOON + timedelta(milliseconds=number))
+    record(modest, captured_at=NOON + timedelta(milliseconds=900))
+    now = NOON + timedelta(seconds=1)
+    order = [claim(now).camera_id for _ in range(7)]
+    assert order[:2] == [greedy.pk, modest.pk]
+
+
+def test_flood_of_urgent_questions_starves_nobody() -> None:
+    waiting = record(make_camera())
+    for number in range(5):
+        urgent = record(make_camera(), captured_at=NOON + timedelta(seconds=1 + number))
+        Assessment.objects.filter(frame_result=urgent).update(urgent=True)
+    now = NOON + timedelta(seconds=10)
+    taken = claim_next(now=now, seconds=CALL_SECONDS, urgent_first=False)
+    assert taken
+    assert taken.frame_result_id == waiting.pk
+    assert claim(now).frame_result_id != waiting.pk
+
+
+def test_question_with_too_little_time_left_is_not_begun_and_expires() -> None:
+    row = record(make_camera())
+    now = NOON + timedelta(seconds=58)
+    assert claim_next(now=now, seconds=CALL_SECONDS, least_seconds=3) is None
+    assert expire_overdue(now=now, least=timedelta(seconds=3)) == [row.pk]
+    assert Assessment.objects.get().reason == "no time left for an answer"

@@ -1,0 +1,126 @@
+"""Questions that were given up: kept with their reason, and sent again or dropped once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from assessment.alerts import apply_verdicts
+from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
+from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
+from assessment.dead_letters import Chosen, drop, send_again, waiting
+from assessment.models import Assessment, DeadLetter, FrameResult
+from assessment.results import close_frame
+from tests.factories import NOON, PATIENCE, make_camera, record
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+LATER = NOON + timedelta(minutes=5)
+
+
+def give_up(error: UnableToAssess) -> FrameResult:
+    row = record(make_camera())
+    claim = claim_next(now=NOON, seconds=30)
+    assert claim
+    assert store_failure(claim, error, Asked(), now=NOON, retries=RetryPolicy(most=0))
+    assert close_frame(row.pk, now=NOON)
+    return row
+
+
+def test_given_up_question_is_kept_with_its_reason() -> None:
+    row = give_up(ModelTimedOut("No whole answer."))
+    letter = DeadLetter.objects.get()
+    assert (letter.assessment.frame_result, letter.reason, letter.detail) == (row, "timeout", "No whole answer.")
+    assert (letter.attempts, letter.state, letter.died_at) == (1, "waiting", NOON)
+
+
+def test_what_will_be_refused_again_is_no_dead_letter() -> None:
+    give_up(ContentBlocked("no"))
+    assert DeadLetter.objects.count() == 0
+
+
+def test_throttled_question_uses_up_no_attempt() -> None:
+    record(make_camera())
+    for _ in range(5):
+        Assessment.objects.update(next_at=NOON)
+        claim = claim_next(now=NOON, seconds=30)
+        assert claim
+        assert not store_failure(claim, RateLimited("slow"), Asked(), now=NOON, retries=RetryPolicy(most=0))
+    assert Assessment.objects.get().attempts == 0
+
+
+def test_sent_again_it_waits_anew_and_its_answer_alarms_nobody() -> None:
+    row = give_up(ModelTimedOut(""))
+    [again] = send_again(Chosen(), now=LATER, patience=PATIENCE)
+    question = Assessment.objects.get()
+    assert (question.pk, question.status, question.late, question.attempts) == (again, "pending", True, 0)
+    assert question.deadline_at == LATER + PATIENCE
+    assert FrameResult.objects.get().status == "pending"
+    assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
+    Assessment.objects.update(status="done", risk_level="high", risk_type="collision")
+    assert close_frame(row.pk, now=LATER)
+    assert apply_verdicts(row.pk) == []
+    assert FrameResult.objects.get().max_risk_level == "high"
+
+
+def test_given_up_twice_it_waits_twice() -> None:
+    give_up(ModelTimedOut(""))
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    claim = claim_next(now=LATER, seconds=30)
+    assert claim
+    assert store_failure(claim, QuestionRejected("no"), Asked(), now=LATER, retries=RetryPolicy(most=0))
+    letter = DeadLetter.objects.get()
+    assert (letter.state, letter.reason, letter.ended_at) == ("waiting", "bad_request", None)
+
+
+def test_dropped_it_stays_failed() -> None:
+    give_up(ModelTimedOut(""))
+    assert drop(Chosen(), now=LATER) == 1
+    assert drop(Chosen(), now=LATER) == 0
+    assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
+    assert Assessment.objects.get().status == "failed"
+
+
+def test_filters_choose() -> None:
+    first, second = give_up(ModelTimedOut("")), give_up(QuestionRejected(""))
+    letters = {each.reason: each.pk for each in DeadLetter.objects.all()}
+    assert [each.pk for each in waiting(Chosen(reason="timeout"))] == [letters["timeout"]]
+    assert [each.pk for each in waiting(Chosen(camera_id=second.camera_id))] == [letters["bad_request"]]
+    assert [each.pk for each in waiting(Chosen(ids=(letters["timeout"],)))] == [letters["timeout"]]
+    assert waiting(Chosen(before=NOON)).count() == 0
+    assert waiting(Chosen(before=LATER)).count() == 2
+    assert first.pk != second.pk
+
+
+def run(*words: str) -> str:
+    output = StringIO()
+    call_command("dead_letters", *words, stdout=output)
+    return output.getvalue()
+
+
+def test_command_lists_sends_again_and_drops() -> None:
+    give_up(ModelTimedOut("No whole answer."))
+    give_up(QuestionRejected("Bad."))
+    assert run("list").splitlines()[-1] == "2 waiting."
+    assert run("send_again", "--reason", "timeout") == "1 sent again.\n"
+    assert run("drop") == "1 dropped.\n"
+    assert run("list") == "0 waiting.\n"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_admin_lists_and_sends_again(
+    admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries, count: int
+) -> None:
+    for _ in range(count):
+        give_up(ModelTimedOut(""))
+    page = reverse("admin:assessment_deadletter_changelist")
+    with django_assert_num_queries(6):
+        assert admin_client.get(page).context["cl"].result_count == count
+    chosen = [str(each) for each in DeadLetter.objects.values_list("pk", flat=True)]
+    admin_client.post(page, {"action": "send_again", "_selected_action": chosen})
+    assert set(DeadLetter.objects.values_list("state", "ended_by__username")) == {("sent_again", "admin")}

@@ -1,0 +1,293 @@
+"""Accounts and keys as the pool sees them: what may be used, what refusals do to them, and that no secret leaks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+import redis
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from pydantic import SecretStr
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from assessment import keys
+from assessment.calling import Caller, OutOfTime
+from assessment.clients import ContentBlocked, NoKey, ProviderFailed, Question
+from assessment.limiter import NoSlot
+from assessment.limits import KeyState, Limits, Strategy, Wish
+from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
+from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
+from tests.factories import NOON, make_camera
+from trafficmon.core.encryption import encrypt
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+MODEL = "qwen-vl-plus"
+QUESTION = Question(MODEL, "Answer in JSON.", 'Say {"ok": true} as JSON.', (), "test")
+
+
+@pytest.fixture(autouse=True)
+def empty_pool(redis_client: redis.Redis) -> Iterator[None]:
+    keys.forget_pool()
+    yield
+    keys.forget_pool()
+
+
+@pytest.fixture
+def simulator(settings: Settings) -> Iterator[RunningSimulator]:
+    with running_simulator(latency=Latency(median_seconds=0)) as running:
+        settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_base_url": running.base_url})
+        yield running
+
+
+def make_key(slug: str, *, secret: str = "", account: Account | None = None, **fields: object) -> ApiKey:
+    from django.conf import settings
+
+    kept = {"secret_encrypted": encrypt(secret or f"sk-secret-of-{slug}", key=settings.FIELD_KEY)}
+    owner = account or Account.objects.get_or_create(slug=f"of-{slug}")[0]
+    return ApiKey.objects.create(**{"slug": slug, "account": owner, **kept, **fields})
+
+
+def usable() -> list[str]:
+    keys.forget_pool()
+    return [each.id for each in keys.load_pool(MODEL).keys]
+
+
+def caller(*, seconds: float = 10, pin: Wish | None = None) -> Caller:
+    return Caller(None, keys.limiter(), time.monotonic() + seconds, 5.0, pin or Wish())
+
+
+def ask(made: Caller) -> str:
+    answer = made.ask(QUESTION, tokens=100)
+    return answer.text
+
+
+def committed() -> None:
+    """What is told after the commit, which these tests' transaction never has."""
+    keys._announce()
+
+
+def test_pool_is_what_may_be_used() -> None:
+    account = Account.objects.create(slug="a", requests_per_second=10)
+    ModelLimit.objects.create(account=account, model=MODEL, requests_per_second=3, requests_per_minute=60)
+    make_key("good", account=account, priority=2, weight=5, requests_per_minute=7)
+    make_key("off", account=account, enabled=False)
+    make_key("out", account=account, disabled_at=NOON, disabled_reason="revoked")
+    make_key("refused", account=account, refused_models=[MODEL])
+    make_key("lonely", account=Account.objects.create(slug="b", enabled=False))
+    PoolPolicy.objects.create(pk=1, strategy=Strategy.WEIGHTED, max_retry_per_key=5)
+    pool = keys.load_pool(MODEL)
+    assert [(each.id, each.limits) for each in pool.accounts] == [("a", Limits(3, 60))]
+    [key] = pool.keys
+    assert (key.id, key.priority, key.weight, key.limits) == ("good", 2, 5, Limits(per_minute=7))
+    assert (pool.strategy, pool.failures_before_cooldown) == (Strategy.WEIGHTED, 5)
+    assert [each.id for each in keys.load_pool("another-model").accounts] == ["a"]
+
+
+def test_single_key_of_the_environment_serves_where_there_is_no_other(settings: Settings) -> None:
+    told = {"dashscope_api_key": SecretStr("sk-only")}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
+    assert usable() == ["default"]
+    assert keys.access_of("default").secret == "sk-only"
+    make_key("first")
+    assert usable() == ["first"]
+
+
+def test_secret_comes_from_the_environment_or_is_decrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_OF_TESTS", "sk-from-environment")
+    make_key("stored", secret="sk-stored-secret")
+    named = make_key("named", secret_encrypted="", secret_variable="KEY_OF_TESTS")
+    assert [keys.access_of(each).secret for each in ("stored", "named")] == ["sk-stored-secret", "sk-from-environment"]
+    assert [keys.masked(each) for each in ApiKey.objects.order_by("slug")] == ["${KEY_OF_TESTS}", "…cret"]
+    monkeypatch.delenv("KEY_OF_TESTS")
+    with pytest.raises(NoKey, match="named"):
+        keys.access_of(named.slug)
+    assert "sk-stored" not in repr(keys.access_of("stored"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "reason"),
+    [
+        (FaultKind.REVOKED, KeyState.DISABLED, "Invalid API-key provided."),
+        (FaultKind.ARREARAGE, KeyState.DISABLED, "Access denied, please make sure your account is in good standing."),
+        (FaultKind.QUOTA_USED_UP, KeyState.DISABLED, "Free allocated quota exceeded."),
+        (FaultKind.FORBIDDEN, KeyState.DISABLED, f"no right to {MODEL}"),
+        (FaultKind.RATE_LIMIT, KeyState.COOLING, "rate_limited"),
+        (FaultKind.BURST_LIMIT, KeyState.COOLING, "burst_limited"),
+        (FaultKind.TOKEN_LIMIT, KeyState.COOLING, "token_limited"),
+    ],
+)
+def test_refused_key_is_left_for_another_at_once(
+    simulator: RunningSimulator, fault: FaultKind, state: KeyState, reason: str
+) -> None:
+    make_key("bad", priority=1)
+    make_key("good", priority=2)
+    PoolPolicy.objects.create(pk=1, strategy=Strategy.PRIORITY)
+    simulator.control(kind=fault.value, key_ending="of-bad")
+    made = caller()
+    ask(made)
+    assert [(each.key, each.failed) for each in made.made] == [("bad", True), ("good", False)]
+    keys.forget_pool()
+    standings = {each.key_id: each for each in keys.standings(MODEL)}
+    assert (standings["bad"].state, standings["bad"].reason) == (state, reason)
+    assert standings["good"].state == KeyState.AVAILABLE
+
+
+@pytest.mark.parametrize("fault", [FaultKind.BLOCKED, FaultKind.BAD_REQUEST, FaultKind.EMPTY])
+def test_failure_of_the_question_leaves_the_key_alone(simulator: RunningSimulator, fault: FaultKind) -> None:
+    make_key("k")
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises(Exception, match=r".") as failed:
+        ask(caller())
+    assert isinstance(failed.value, ContentBlocked) == (fault == FaultKind.BLOCKED)
+    assert [each.state for each in keys.standings(MODEL)] == [KeyState.AVAILABLE]
+
+
+def test_overloaded_model_pauses_everywhere(simulator: RunningSimulator) -> None:
+    make_key("k1")
+    make_key("k2")
+    simulator.control(kind="overloaded", count=1)
+    with pytest.raises(Exception, match="busy"):
+        ask(caller())
+    assert [each.state for each in keys.standings(MODEL)] == [KeyState.COOLING] * 2
+    with pytest.raises(NoSlot, match="cooling"):
+        ask(caller(seconds=2))
+    assert simulator.stats()["requests"] == 1
+
+
+def test_key_that_fails_again_and_again_cools(simulator: RunningSimulator) -> None:
+    make_key("k")
+    simulator.control(kind="error", count=3)
+    for _ in range(3):
+        with pytest.raises(ProviderFailed):
+            ask(caller())
+    assert [each.state for each in keys.standings(MODEL)] == [KeyState.COOLING]
+
+
+def test_change_holds_from_the_next_call_on(simulator: RunningSimulator) -> None:
+    make_key("k1")
+    ask(caller())
+    make_key("k2")
+    ApiKey.objects.filter(slug="k1").update(enabled=False)
+    committed()
+    made = caller()
+    ask(made)
+    assert [each.key for each in made.made] == ["k2"]
+
+
+def test_other_process_learns_of_a_change_from_redis(simulator: RunningSimulator) -> None:
+    make_key("k1")
+    ask(caller())
+    ApiKey.objects.filter(slug="k1").update(slug="k1-renamed")
+    keys.limiter().publish_version("of another process")
+    made = caller()
+    ask(made)
+    assert [each.key for each in made.made] == ["k1-renamed"]
+
+
+def test_emptied_redis_costs_a_second_and_no_call(simulator: RunningSimulator, redis_client: redis.Redis) -> None:
+    make_key("k1")
+    ask(caller())
+    redis_client.flushdb()
+    began = time.monotonic()
+    ask(caller())
+    assert 1.0 <= time.monotonic() - began < 3
+
+
+def test_camera_is_pinned_to_an_account_or_key() -> None:
+    one, other = make_key("k1"), make_key("k2")
+    CameraRoute.objects.create(camera=make_camera(), key=one)
+    CameraRoute.objects.create(camera=make_camera(), account=other.account)
+    pins = [keys.pin_of(each.camera_id) for each in CameraRoute.objects.order_by("pk")]
+    assert pins == [Wish(only_key="k1"), Wish(only_account="of-k2")]
+    assert keys.pin_of(0, last_account="of-k1") == Wish(not_accounts=frozenset({"of-k1"}))
+
+
+def test_call_that_would_come_too_late_is_not_made(simulator: RunningSimulator) -> None:
+    make_key("k")
+    with pytest.raises(OutOfTime):
+        ask(caller(seconds=0.5))
+    assert simulator.stats()["requests"] == 0
+
+
+def test_taken_out_and_put_back() -> None:
+    make_key("k1")
+    assert keys.take_out_key("k1", "by hand", now=NOON)
+    assert not keys.take_out_key("k1", "again", now=NOON)
+    assert usable() == []
+    assert keys.put_back(ApiKey, "k1")
+    assert not keys.put_back(ApiKey, "k1")
+    assert usable() == ["k1"]
+    assert keys.take_out_account("of-k1", "unpaid", now=NOON)
+    assert usable() == []
+
+
+def run(*words: str) -> str:
+    output = StringIO()
+    call_command("keys", *words, stdout=output)
+    return output.getvalue()
+
+
+def test_command_verifies_each_key_with_one_call(simulator: RunningSimulator) -> None:
+    make_key("bad")
+    make_key("good")
+    make_key("off", enabled=False)
+    simulator.control(kind="revoked", key_ending="of-bad")
+    output = StringIO()
+    with pytest.raises(CommandError, match=r"^These keys cannot be used: bad\.$"):
+        call_command("keys", "verify", stdout=output)
+    said = [line.split()[:4] for line in output.getvalue().splitlines()[-3:]]
+    assert [(line[0], line[3]) for line in said] == [("bad", "failed"), ("good", "works"), ("off", "not")]
+    assert simulator.stats()["requests"] == 2
+    assert "sk-secret" not in output.getvalue()
+    keys.forget_pool()
+    assert "revoked" not in run("verify", "good")
+
+
+def test_command_tells_where_keys_stand_and_moves_them() -> None:
+    make_key("k1")
+    assert "AVAILABLE" in run("status")
+    assert run("disable", "k1") == "k1: taken out.\n"
+    keys.forget_pool()
+    assert "DISABLED" in run("status")
+    with pytest.raises(CommandError, match="Nothing was taken out: k1"):
+        run("disable", "k1")
+    assert run("enable", "k1") == "k1: put back.\n"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_admin_lists_keys_without_their_secrets(
+    admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries, count: int
+) -> None:
+    for number in range(count):
+        make_key(f"k{number}", secret=f"sk-very-secret-{number}")
+    keys.load_pool(MODEL)
+    with django_assert_num_queries(9):
+        page = admin_client.get(reverse("admin:assessment_apikey_changelist"))
+    shown = page.content.decode()
+    assert page.context["cl"].result_count == count
+    assert "sk-very" not in shown
+    assert "AVAILABLE" in shown
+
+
+def test_admin_takes_a_secret_and_never_shows_it_again(admin_client: Client) -> None:
+    account = Account.objects.create(slug="a")
+    fields = {"slug": "k1", "account": account.pk, "priority": 1, "weight": 1, "enabled": "on", "refused_models": "[]"}
+    fields |= dict.fromkeys(("requests_per_second", "requests_per_minute", "tokens_per_minute", "most_in_flight"), 0)
+    add = reverse("admin:assessment_apikey_add")
+    assert admin_client.post(add, fields).context["adminform"].form.errors["secret"] == ["A key needs its secret."]
+    assert admin_client.post(add, {**fields, "secret": "sk-typed-by-hand"}).status_code == 302
+    key = ApiKey.objects.get()
+    assert keys.secret_of(key) == "sk-typed-by-hand"
+    change = reverse("admin:assessment_apikey_change", args=[key.pk])
+    assert "sk-typed" not in admin_client.get(change).content.decode()
+    assert admin_client.post(change, {**fields, "weight": 3}).status_code == 302
+    key.refresh_from_db()
+    assert (key.weight, keys.secret_of(key)) == (3, "sk-typed-by-hand")
+    assert "sk-typed" not in key.secret_encrypted
+    admin_client.post(change, {**fields, "secret": "${NAME}"})
+    key.refresh_from_db()
+    assert (key.secret_variable, key.secret_encrypted) == ("NAME", "")
