@@ -21,8 +21,9 @@ from assessment.clients import (
     UnableToAssess,
     Unpaid,
 )
+from assessment.key_record import fails_too_often, note_answered
 from assessment.keys import Access
-from assessment.limiter import Limiter, PoolOutdated
+from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated
 from assessment.limits import Pool, Slot, Wish
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -110,9 +111,9 @@ class Caller:
             self._note(question, slot, failed=True)
             metrics.llm_requests.labels(question.model, slot.key_id, error.reason).inc()
             _draw_consequence(error, pool, slot, self.limiter)
-            self.limiter.settle(pool, slot, tokens=None, succeeded=False)
+            self.limiter.settle(slot, tokens=None, succeeded=False)
             raise
-        self.limiter.settle(pool, slot, tokens=answer.input_tokens + answer.output_tokens, succeeded=True)
+        self.limiter.settle(slot, tokens=answer.input_tokens + answer.output_tokens, succeeded=True)
         self._note(question, slot, answer)
         _count(question, slot, answer)
         return answer
@@ -128,6 +129,7 @@ class Caller:
 
 
 def _count(question: Question, slot: Slot, answer: Answer) -> None:
+    note_answered(slot.key_id)
     metrics.llm_requests.labels(question.model, slot.key_id, "success").inc()
     metrics.llm_latency.labels(question.model).observe(answer.seconds)
     metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)
@@ -146,6 +148,14 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
     elif isinstance(error, KeyRevoked):
         keys.take_out_key(slot.key_id, str(error) or error.reason, now=utc_now())
     elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
-        limiter.cool(error.scope, slot, reason=error.reason, retry_after_seconds=error.retry_after_seconds)
-    elif error.scope == Scope.PROVIDER:
-        limiter.note_failure(pool, slot, reason=error.reason)
+        _cool(limiter, pool, error.scope, slot, error)
+    elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
+        _cool(limiter, pool, Scope.KEY, slot, error)
+
+
+def _cool(limiter: Limiter, pool: Pool, scope: Scope, slot: Slot, error: UnableToAssess) -> None:
+    try:
+        limiter.cool(pool, scope, slot, reason=error.reason, retry_after_seconds=error.retry_after_seconds)
+    except LimiterUnreachable as unreachable:
+        # Nothing is sent without Redis, so nobody need be left alone either.
+        log.warning("limiter.not_cooled", key_id=slot.key_id, error=str(unreachable))

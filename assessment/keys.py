@@ -62,7 +62,7 @@ def limiter() -> Limiter:
 
 def _read_book() -> Book:
     # The version first: what changes while the rest is read makes this book outdated.
-    version = limiter().ensure_version(new_token())
+    version = _version()
     keys = tuple(ApiKey.objects.select_related("account"))
     return Book(
         version=version,
@@ -72,6 +72,14 @@ def _read_book() -> Book:
         model_limits={(each.account_id, each.model): each for each in ModelLimit.objects.all()},
         routes={each.camera_id: _pin(each) for each in CameraRoute.objects.select_related("account", "key")},
     )
+
+
+def _version() -> str:
+    """The one that holds; where Redis has none, it was emptied, and starts slowly under a new one."""
+    current = limiter().current_version()
+    if current is None:
+        limiter().publish_version(current := new_token())
+    return current
 
 
 def _only_key() -> tuple[ApiKey, ...]:
@@ -152,7 +160,10 @@ def _limits_of(book: Book, account: Account, model: str) -> Limits:
 
 
 def _limits(row: Account | ApiKey | ModelLimit) -> Limits:
-    return Limits(row.requests_per_second, row.requests_per_minute, row.tokens_per_minute, row.most_in_flight)
+    """Where only the requests of a minute are limited, providers may hold each second to its share of them."""
+    a_minute = row.requests_per_minute
+    a_second = row.requests_per_second or -(-a_minute // 60)
+    return Limits(a_second, a_minute, row.tokens_per_minute, row.most_in_flight)
 
 
 def pin_of(camera_id: int, *, last_account: str = "") -> Wish:

@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SHORTEST_COOLDOWN_SECONDS = 10.0
-LONGEST_COOLDOWN_SECONDS = 120.0
-
 
 class Strategy(StrEnum):
     """How a key is chosen among those that could be used now."""
@@ -30,34 +27,29 @@ class Limits:
     tokens_per_minute: int = 0
     in_flight: int = 0
 
-    @property
-    def paced_per_second(self) -> int:
-        """Requests a second; where only those a minute are limited, a provider may hold each second to its share."""
-        return self.per_second or -(-self.per_minute // 60)
-
 
 @dataclass(frozen=True, slots=True)
 class PoolAccount:
-    """An account that may be used, with its limits for the model in question."""
+    """An account with its limits for the model of its pool."""
 
     id: str
-    limits: Limits = Limits()
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
 class PoolKey:
-    """A key that may be used, with the limits that it has beside its account's."""
+    """A key of an account, with limits of its own beside the account's; the lowest priority is asked first."""
 
     id: str
     account_id: str
-    limits: Limits = Limits()
+    limits: Limits
     priority: int = 1
     weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What may be used for a model as of `version`, which changes with every change of accounts and keys."""
+    """The accounts and keys that may be used now for a model, as of one version of their configuration."""
 
     version: str
     model: str
@@ -65,33 +57,40 @@ class Pool:
     accounts: tuple[PoolAccount, ...]
     keys: tuple[PoolKey, ...]
     default_cooldown_seconds: float = 60.0
-    """Of a key that fails again and again."""
     failures_before_cooldown: int = 3
+    """Of a key in a row, whoever is to blame, before it cools."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a call needs: about so many `tokens`, perhaps a certain key or account, others than some where possible."""
+    """What a call needs: how many tokens it will take at a guess, and with whom it may or would rather not be made.
+
+    `not_accounts` are asked only where no other account has a slot in time.
+    """
 
     tokens: int = 0
     only_key: str = ""
     only_account: str = ""
     not_accounts: frozenset[str] = frozenset()
 
+    def allows(self, key: PoolKey) -> bool:
+        return self.only_key in {"", key.id} and self.only_account in {"", key.account_id}
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The right to send one request after `wait_seconds`, once the limiter lets it begin."""
+    """The right to send one call with a key, `wait_seconds` after it was reserved."""
 
     token: str
     key_id: str
     account_id: str
     model: str
+    tokens: int
     wait_seconds: float
 
 
 class KeyState(StrEnum):
-    """Where a key stands."""
+    """Whether a key can be used, is, rests, or was taken out."""
 
     AVAILABLE = "AVAILABLE"
     IN_USE = "IN_USE"
@@ -101,23 +100,59 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyStanding:
-    """A key at this moment; what is used counts for its account and the model."""
+    """How a key stands now; what it used and may use of its own limits or, of kinds that it has none of, its account's.
+
+    It is COOLING until a probe has succeeded, which is tried `until_seconds` from now. `streak` is how often in a row
+    it, its account or the model has cooled. A limit of 0 is none.
+    """
 
     key_id: str
     account_id: str
     state: KeyState
-    reason: str = ""
+    reason: str
     until_seconds: float = 0.0
-    """Until it may be asked again, where it cools."""
     in_flight: int = 0
     used_second: int = 0
+    limit_second: int = 0
     used_minute: int = 0
+    limit_minute: int = 0
     tokens_minute: int = 0
-    succeeded: int = 0
-    failed: int = 0
+    limit_tokens: int = 0
+    streak: int = 0
 
 
-def cooldown_seconds(base: float, streak: int, *, jitter: float = 1.0) -> float:
-    """How long to leave somebody alone for the `streak`-th time in a row, from 1: twice as long each time."""
-    doubled = base * 2.0 ** (streak - 1)
-    return min(LONGEST_COOLDOWN_SECONDS, max(SHORTEST_COOLDOWN_SECONDS, doubled)) * jitter
+BASE_COOLDOWN_SECONDS = 10.0
+SHORTEST_COOLDOWN_SECONDS, LONGEST_COOLDOWN_SECONDS = 10.0, 120.0
+_SHORTEST_MS, _LONGEST_MS = round(SHORTEST_COOLDOWN_SECONDS * 1000), round(LONGEST_COOLDOWN_SECONDS * 1000)
+_FORGIVEN_MS = 60_000
+"""A streak of cooldowns is forgotten after so long without another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """When a model, an account or a key rests, in whole milliseconds; 0 is never.
+
+    Where `ends_ms` has passed it is half open: one call probes it. That call's success sets `ends_ms` to 0 and
+    `recovered_ms` to then.
+    """
+
+    ends_ms: int = 0
+    began_ms: int = 0
+    streak: int = 0
+    recovered_ms: int = 0
+
+
+def cooled_down(
+    before: Cooldown, *, now_ms: int, begun_ms: int, base_ms: int, retry_after_ms: int = 0, jitter: float = 1.0
+) -> Cooldown:
+    """The cooldown after the failure of a call that was sent at `begun_ms`; never shorter than before.
+
+    It doubles each time, between 10 and 120 seconds, times `jitter`; calls that were under way when it began are of the
+    same episode and count once. The scripts of the limiter follow the same law.
+    """
+    is_forgiven = before.recovered_ms > 0 and now_ms - before.recovered_ms >= _FORGIVEN_MS
+    streak, began_ms = 0 if is_forgiven else before.streak, before.began_ms
+    if streak == 0 or begun_ms > began_ms:
+        streak, began_ms = streak + 1, now_ms
+    rest = max(_SHORTEST_MS, min(_LONGEST_MS, base_ms * 2 ** (streak - 1)))
+    return Cooldown(max(before.ends_ms, now_ms + int(rest * jitter), now_ms + retry_after_ms), began_ms, streak)

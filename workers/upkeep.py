@@ -12,9 +12,10 @@ from django.core.management import call_command
 
 from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results
 from assessment.clients import UnableToAssess
+from assessment.key_record import records_of
 from assessment.ladder import LadderState
 from assessment.latency import least_seconds
-from assessment.limits import KeyStanding, KeyState
+from assessment.limits import KeyState
 from assessment.models import Assessment, FrameResult
 from assessment.service_level import adjust_ladder
 from cameras.frames import FrameRef, connect_redis
@@ -153,18 +154,14 @@ def measure_waiting() -> None:
         log.warning("keys.not_measured", error=str(error))
         return
     metrics.api_key_pool_size.set(len(standings))
-    for each in standings:
-        _show_key(each)
+    records = records_of([each.key_id for each in standings])
+    for standing, record in zip(standings, records, strict=True):
+        metrics.api_key_status.labels(standing.key_id).set(_STATUS[standing.state])
+        metrics.api_key_cooldown.labels(standing.key_id).set(standing.until_seconds)
+        metrics.api_key_success_rate.labels(standing.key_id).set(record.success_rate)
 
 
 _STATUS = {KeyState.DISABLED: 0, KeyState.COOLING: 1, KeyState.IN_USE: 2, KeyState.AVAILABLE: 3}
-
-
-def _show_key(standing: KeyStanding) -> None:
-    calls = standing.succeeded + standing.failed
-    metrics.api_key_status.labels(standing.key_id).set(_STATUS[standing.state])
-    metrics.api_key_cooldown.labels(standing.key_id).set(standing.until_seconds)
-    metrics.api_key_success_rate.labels(standing.key_id).set(standing.succeeded / calls if calls else 1.0)
 
 
 def forget_old_frames() -> None:

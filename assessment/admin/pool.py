@@ -161,16 +161,15 @@ class ApiKeyAdmin(PoolAdmin):
         standing = self._standings.get(key.slug)
         return standing.in_flight if standing else 0
 
-    @admin.display(description=_("used of its account: second, minute, tokens"))
+    @admin.display(description=_("used and permitted: second, minute, tokens"))
     def used(self, key: ApiKey) -> str:
         standing = self._standings.get(key.slug)
-        account = key.account
         if standing is None:
             return ""
         pairs = (
-            (standing.used_second, account.requests_per_second),
-            (standing.used_minute, account.requests_per_minute),
-            (standing.tokens_minute, account.tokens_per_minute),
+            (standing.used_second, standing.limit_second),
+            (standing.used_minute, standing.limit_minute),
+            (standing.tokens_minute, standing.limit_tokens),
         )
         return ", ".join(f"{used}/{limit}" if limit else str(used) for used, limit in pairs)
 

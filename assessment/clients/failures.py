@@ -25,7 +25,7 @@ class UnableToAssess(Exception):
     has ended so.
     """
 
-    reason: ClassVar[str] = "provider_error"
+    reason: str = "provider_error"
     retryable: ClassVar[bool] = True
     scope: ClassVar[Scope] = Scope.PROVIDER
     charged: ClassVar[bool] = True

@@ -1,252 +1,267 @@
-"""Who may send a request when: slots of accounts and keys, given out by one script in Redis for all workers at once.
+"""Which key makes the next call, and when: one atomic script in Redis over all keys of a model's pool.
 
-A slot is reserved ahead of its time, so that each waiter has one of its own, and begins at its real time, when the
-windows are looked at again: a thread that wakes late harms nobody. A window counts real beginnings; `guard_seconds` is
-for what passes between the beginning and the provider's counting. Without Redis nothing is sent.
+A call is reserved, which books its time ahead, begun at that time, and settled; sleeping until then is the caller's
+part. What the scripts keep is told in law.lua.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import redis
+import structlog
 
-from assessment.clients import Scope, UnableToAssess
-from assessment.limits import (
-    LONGEST_COOLDOWN_SECONDS,
-    SHORTEST_COOLDOWN_SECONDS,
-    KeyStanding,
-    KeyState,
-    Limits,
-    Pool,
-    Slot,
-    Wish,
-)
+from assessment.clients.failures import Scope, UnableToAssess
+from assessment.limits import BASE_COOLDOWN_SECONDS, KeyStanding, KeyState, Limits, Pool, Slot, Strategy, Wish
 from trafficmon.core.ids import new_token
 
-PREFIX = "{llm}"
+log = structlog.get_logger()
+
 GUARD_SECONDS = 0.02
-_SCRIPT = (Path(__file__).parent / "limiter.lua").read_text(encoding="utf-8")
+"""By which every window is made longer: a call may arrive as much later after the one before it than the next one."""
+VERSION_KEY, BORN_KEY = "{llm}:version", "{llm}:born"
+_HERE = Path(__file__).parent
 
 
 class NoSlot(UnableToAssess):
-    """No key can take the call soon enough; `why` says what is in the way."""
+    """No key can make the call in time, or the slot was lost before it began.
 
-    reason = "no_slot"
+    `reason` is what the soonest key waits for: rate_limited, token_limited, in_flight or cooling; no_key where the wish
+    fits none; of a slot that was lost: cooling, pool_changed or slot_lost. `soonest_seconds` is when to ask again.
+    """
+
     charged = False
 
-    def __init__(self, why: str, soonest_seconds: float) -> None:
-        super().__init__(f"No key can take a call within the time ({why}).", retry_after_seconds=soonest_seconds)
-        self.why = why
+    def __init__(self, reason: str, soonest_seconds: float) -> None:
+        super().__init__(f"No slot within {soonest_seconds:.3f} s: {reason}", retry_after_seconds=soonest_seconds)
+        self.reason = reason
+        self.soonest_seconds = soonest_seconds
 
 
 class LimiterUnreachable(UnableToAssess):
-    """Redis cannot be asked whether a request may be sent: none is."""
+    """Redis does not answer. No call is made without it."""
 
     reason = "limiter_unreachable"
     charged = False
 
 
 class PoolOutdated(Exception):
-    """Accounts or keys have changed, or Redis has lost what it knew: load the pool again."""
+    """The pool is not of the version that is current in Redis, or none is: load it again, publish it where none is."""
+
+
+NO_KEY_SECONDS = 5.0
+"""When to ask again where the wish fits no key: a changed pool is known everywhere by then."""
 
 
 class Limiter:
-    """Gives out slots; safe to use from many threads."""
+    """The pools' limits, kept in one Redis for all processes; safe to use from many threads.
 
-    def __init__(self, client: redis.Redis, *, guard_seconds: float = GUARD_SECONDS) -> None:
-        self._script = client.register_script(_SCRIPT)
-        self._guard = round(guard_seconds * 1000)
+    `now_ms` replaces Redis's clock and `roll` chance (0 to 1), in tests.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        guard_seconds: float = GUARD_SECONDS,
+        now_ms: Callable[[], int] | None = None,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._guard_ms = round(guard_seconds * 1000)
+        self._now_ms = now_ms
+        self._roll = roll
+        self._spelled: dict[str, tuple[Pool, str]] = {}
+        law = _read("law")
+        self._reserve, self._begin, self._settle, self._give_back, self._cool, self._standings, self._publish = (
+            client.register_script(law + _read(name))
+            for name in ("reserve", "begin", "settle", "give_back", "cool", "standings", "publish")
+        )
 
     def reserve(self, pool: Pool, wish: Wish, *, patience_seconds: float, lease_seconds: float) -> Slot:
-        """A slot that begins within `patience_seconds`; raises NoSlot, PoolOutdated or LimiterUnreachable.
+        """Book a call within `patience_seconds`, in flight for at most `lease_seconds` from when it is sent.
 
-        Its call counts as in flight until it is settled, or until `lease_seconds` have passed.
+        Raises NoSlot, PoolOutdated or LimiterUnreachable.
         """
         token = new_token()
-        asked = {
-            "token": token,
-            "tokens": wish.tokens,
-            "only_key": wish.only_key,
-            "only_account": wish.only_account,
-            "avoid": dict.fromkeys(wish.not_accounts, True),
-            "patience": _milliseconds(patience_seconds),
-            "lease": _milliseconds(lease_seconds),
-        }
-        kind, *told = self._run("reserve", pool.model, asked, pool)
-        if kind == "outdated":
+        tiers = {} if wish == Wish(wish.tokens) else {"tiers": _tiers(pool, wish)}
+        found = self._run(
+            self._reserve,
+            self._spell(pool),
+            model=pool.model,
+            token=token,
+            tokens=wish.tokens,
+            patience=round(patience_seconds * 1000),
+            lease=round(lease_seconds * 1000),
+            **tiers,
+        )
+        if found.get("outdated"):
             raise PoolOutdated
-        if kind == "none":
-            raise NoSlot(told[0], float(told[1]) / 1000)
-        key_id, account_id, wait = told
-        return Slot(token, key_id, account_id, pool.model, float(wait) / 1000)
+        if "reason" in found:
+            raise _no_slot(found)
+        key = next(key for key in pool.keys if key.id == found["key"])
+        return Slot(token, key.id, key.account_id, pool.model, wish.tokens, max(found["wait"], 0) / 1000)
 
     def begin(self, slot: Slot) -> float:
-        """0 when the request must be sent now, else how many seconds to wait before asking again.
+        """0.0 where the call may be sent, at once; else the seconds still to wait before this is asked again.
 
-        Raises SlotLost, after which nothing is held any more.
+        To be called at the slot's time, just before sending. Raises NoSlot where the slot was lost and is given back,
+        or LimiterUnreachable.
         """
-        kind, told = self._run("begin", slot.model, {"token": slot.token})
-        if kind == "lost":
-            raise SlotLost(told)
-        return float(told) / 1000
+        found = self._run(self._begin, model=slot.model, token=slot.token)
+        if "reason" in found:
+            raise _no_slot(found)
+        return float(found["wait"] / 1000)
 
-    def settle(self, pool: Pool, slot: Slot, *, tokens: int | None, succeeded: bool) -> None:
-        """The call has ended: free its place, and let `tokens` take the place of what was estimated.
+    def settle(self, slot: Slot, *, tokens: int | None, succeeded: bool) -> None:
+        """Say that the call has ended, and how many `tokens` it took where that is known.
 
-        Never raises: a Redis that is gone has forgotten the slot, too.
+        After `cool`, where that is due. Where Redis is away the slot's lease ends by itself, and an answer is not lost.
         """
-        asked = {
-            "token": slot.token,
-            "key": slot.key_id,
-            "used": tokens,
-            "succeeded": succeeded,
-            "base": _milliseconds(pool.default_cooldown_seconds),
-            **_cooldown_terms(),
-        }
-        self._try("settle", slot.model, {name: value for name, value in asked.items() if value is not None})
+        used = {} if tokens is None else {"used": tokens}
+        self._run_quietly(self._settle, slot, succeeded=succeeded, **used)
 
     def give_back(self, slot: Slot) -> None:
-        """Nothing was sent: free all that the slot holds."""
-        self._try("give_back", slot.model, {"token": slot.token})
+        """Say that the call is not made; where Redis is away the slot's lease ends by itself."""
+        self._run_quietly(self._give_back, slot)
 
-    def cool(self, scope: Scope, slot: Slot, *, reason: str, retry_after_seconds: float | None = None) -> float:
-        """Leave the slot's account, key or model alone for a while, longer each time in a row; for how many seconds."""
-        asked = {
-            "token": slot.token,
-            "bucket": _bucket(scope, slot),
-            "base": _milliseconds(SHORTEST_COOLDOWN_SECONDS),
-            "retry_after": _milliseconds(retry_after_seconds or 0),
-            "reason": reason,
-            **_cooldown_terms(),
-        }
-        return self._try("cool", slot.model, asked)
+    def cool(
+        self,
+        pool: Pool,
+        scope: Scope,
+        slot: Slot,
+        *,
+        reason: str,
+        seconds: float | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> float:
+        """Let the slot's account, its key, or the model rest after the slot's call failed; the seconds until a probe.
 
-    def note_failure(self, pool: Pool, slot: Slot, *, reason: str) -> float:
-        """A failure that nobody is to blame for. After so many in a row the key cools; for how many seconds."""
-        asked = {
-            "token": slot.token,
-            "key": slot.key_id,
-            "most": pool.failures_before_cooldown,
-            "bucket": _bucket(Scope.KEY, slot),
-            "base": _milliseconds(pool.default_cooldown_seconds),
-            "retry_after": 0,
-            "reason": reason,
-            **_cooldown_terms(),
-        }
-        return self._try("note_failure", slot.model, asked)
+        `seconds` is how long the first time in a row. To be called before `settle`. Raises LimiterUnreachable, or
+        ValueError for another scope.
+        """
+        usual = pool.default_cooldown_seconds if scope is Scope.KEY else BASE_COOLDOWN_SECONDS
+        found = self._run(
+            self._cool,
+            model=pool.model,
+            token=slot.token,
+            bucket=_bucket(scope, slot),
+            why=reason,
+            base=round((usual if seconds is None else seconds) * 1000),
+            retry_after=round((retry_after_seconds or 0) * 1000),
+            jitter=0.9 + 0.2 * self._roll(),
+        )
+        return float(found["seconds"])
 
     def standings(self, pool: Pool) -> list[KeyStanding]:
-        """Where each key of the pool stands; raises LimiterUnreachable."""
-        [told] = self._run("standings", pool.model, {}, pool)
-        return [_standing(each) for each in json.loads(told)]
+        """How each key of the pool stands, in its order; raises LimiterUnreachable."""
+        found = self._run(self._standings, self._spell(pool), model=pool.model)
+        return [
+            KeyStanding(
+                key.id,
+                key.account_id,
+                _state(each.pop("cooling"), each["in_flight"]),
+                each.pop("reason"),
+                float(each.pop("seconds")),
+                **each,
+            )
+            for key, each in zip(pool.keys, found, strict=True)
+        ]
 
     def publish_version(self, version: str) -> None:
-        """From now on pools of another version are outdated; raises LimiterUnreachable."""
-        self._run("publish", "", {"version": version, "replace": True})
+        """Make `version` of the pools the current one: slots and pools of another one are void from now on.
 
-    def ensure_version(self, version: str) -> str:
-        """The version that holds: `version` where there was none, as on an empty Redis, where nothing is sent for a
-        second. Raises LimiterUnreachable."""
-        return self._run("publish", "", {"version": version, "replace": False})[0]
+        A Redis that has had no version is taken for emptied, and starts slowly. Raises LimiterUnreachable.
+        """
+        self._run(self._publish, model="", version=version)
 
-    def _try(self, operation: str, model: str, asked: dict[str, Any]) -> float:
+    def current_version(self) -> str | None:
+        """The current version of the pools, None in an empty Redis; raises LimiterUnreachable."""
         try:
-            [told, *_rest] = self._run(operation, model, asked)
-        except LimiterUnreachable:
-            return 0.0
-        return float(told) / 1000 if told.replace(".", "").isdigit() else 0.0
-
-    def _run(self, operation: str, model: str, asked: dict[str, Any], pool: Pool | None = None) -> list[str]:
-        request = json.dumps({"model": model, "guard": self._guard, **asked})
-        try:
-            told = self._script(keys=[PREFIX], args=[operation, request, _pool_json(pool) if pool else ""])
+            version = self._client.get(VERSION_KEY)
         except redis.RedisError as error:
-            _refuse(error)
-        return [each.decode() if isinstance(each, bytes) else str(each) for each in told]
+            raise LimiterUnreachable(str(error)) from error
+        return version.decode() if isinstance(version, bytes) else version
+
+    def _run(self, script: Any, *pools: str, **call: object) -> Any:
+        clock = {"now": self._now_ms()} if self._now_ms else {}
+        spelled = json.dumps({"guard": self._guard_ms} | clock | call)
+        try:
+            return json.loads(script(keys=[VERSION_KEY, BORN_KEY], args=[spelled, *pools]))
+        except redis.RedisError as error:
+            raise LimiterUnreachable(str(error)) from error
+
+    def _run_quietly(self, script: Any, slot: Slot, **call: object) -> None:
+        try:
+            self._run(script, model=slot.model, token=slot.token, **call)
+        except LimiterUnreachable as error:
+            log.warning("limiter.slot_left", key_id=slot.key_id, error=str(error))
+
+    def _spell(self, pool: Pool) -> str:
+        """As reserve.lua reads it; of each model the latest is kept, since spelling takes longer than reserving."""
+        known = self._spelled.get(pool.model)
+        if known is None or known[0] is not pool:
+            known = self._spelled[pool.model] = pool, spell_pool(pool)
+        return known[1]
 
 
-class SlotLost(UnableToAssess):
-    """The slot is no longer held: its account cools, the keys have changed, or it came too late."""
+def spell_pool(pool: Pool) -> str:
+    """By columns: of keys and of buckets, which are all accounts and the keys with limits of their own."""
+    limited = [key for key in pool.keys if key.limits != Limits()]
+    names = [f"a:{each.id}" for each in pool.accounts] + [f"k:{each.id}" for each in limited]
+    rows = {name: row for row, name in enumerate(names, 1)}
+    limits = [each.limits for each in pool.accounts] + [key.limits for key in limited]
+    by_priority = pool.strategy is Strategy.PRIORITY
+    return json.dumps(
+        {
+            "version": pool.version,
+            "strategy": pool.strategy,
+            "keys": [key.id for key in pool.keys],
+            "preference": [key.priority if by_priority else key.weight for key in pool.keys],
+            "account_bucket": [rows[f"a:{key.account_id}"] for key in pool.keys],
+            "key_bucket": [rows.get(f"k:{key.id}", 0) for key in pool.keys],
+            "buckets": names,
+            "per_second": [each.per_second for each in limits],
+            "per_minute": [each.per_minute for each in limits],
+            "tokens_per_minute": [each.tokens_per_minute for each in limits],
+            "in_flight": [each.in_flight for each in limits],
+        },
+        separators=(",", ":"),
+    )
 
-    reason = "slot_lost"
-    charged = False
 
-
-def _refuse(error: redis.RedisError) -> NoReturn:
-    message = f"Redis cannot be asked whether a request may be sent ({type(error).__name__}: {str(error)[:200]})."
-    raise LimiterUnreachable(message) from None
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _cooldown_terms() -> dict[str, float]:
-    """Jitter, so that what failed together does not come back together."""
-    return {
-        "shortest": _milliseconds(SHORTEST_COOLDOWN_SECONDS),
-        "longest": _milliseconds(LONGEST_COOLDOWN_SECONDS),
-        "jitter": random.uniform(0.9, 1.1),
-    }
+def _tiers(pool: Pool, wish: Wish) -> Sequence[Sequence[int]]:
+    """The rows of the keys that the wish allows: first those of the accounts that it prefers."""
+    rows = [(row, key) for row, key in enumerate(pool.keys, 1) if wish.allows(key)]
+    preferred = [row for row, key in rows if key.account_id not in wish.not_accounts]
+    return preferred, [row for row, key in rows if key.account_id in wish.not_accounts]
 
 
 def _bucket(scope: Scope, slot: Slot) -> str:
     match scope:
-        case Scope.ACCOUNT:
-            return f"a:{slot.account_id}:{slot.model}"
         case Scope.MODEL:
-            return f"m:{slot.model}"
-        case _:
-            return f"k:{slot.key_id}:{slot.model}"
+            return "m"
+        case Scope.ACCOUNT:
+            return f"a:{slot.account_id}"
+        case Scope.KEY:
+            return f"k:{slot.key_id}"
+    message = f"Nothing to cool for {scope}"
+    raise ValueError(message)
 
 
-@functools.lru_cache(maxsize=64)
-def _pool_json(pool: Pool) -> str:
-    told = {
-        "version": pool.version,
-        "strategy": pool.strategy,
-        "accounts": {each.id: _limits(each.limits) for each in pool.accounts},
-        "keys": [
-            {
-                "id": each.id,
-                "account": each.account_id,
-                "priority": each.priority,
-                "weight": each.weight,
-                **_limits(each.limits),
-            }
-            for each in pool.keys
-        ],
-    }
-    return json.dumps(told)
+def _state(cools: bool, in_flight: int) -> KeyState:
+    if cools:
+        return KeyState.COOLING
+    return KeyState.IN_USE if in_flight else KeyState.AVAILABLE
 
 
-def _limits(limits: Limits) -> dict[str, int]:
-    return {
-        "s": limits.paced_per_second,
-        "m": limits.per_minute,
-        "t": limits.tokens_per_minute,
-        "f": limits.in_flight,
-    }
+def _no_slot(found: dict[str, Any]) -> NoSlot:
+    return NoSlot(found["reason"], found["soonest"] / 1000 if "soonest" in found else NO_KEY_SECONDS)
 
 
-def _standing(told: dict[str, Any]) -> KeyStanding:
-    closed_seconds = max(0.0, float(told["closed"]) / 1000)
-    in_use = KeyState.IN_USE if told["in_flight"] else KeyState.AVAILABLE
-    return KeyStanding(
-        key_id=told["key"],
-        account_id=told["account"],
-        state=KeyState.COOLING if told["half"] else in_use,
-        reason=told["reason"],
-        until_seconds=closed_seconds,
-        in_flight=told["in_flight"],
-        used_second=told["second"],
-        used_minute=told["minute"],
-        tokens_minute=told["tokens"],
-        succeeded=told["succeeded"],
-        failed=told["failed"],
-    )
+def _read(name: str) -> str:
+    return (_HERE / f"{name}.lua").read_text(encoding="utf-8")

@@ -1,316 +1,324 @@
-"""The limiter against a real Redis: what it lets through, whom it chooses, what it leaves alone and for how long."""
+"""When a call may be made: windows, tokens, flights, ramps, and what a limiter does that knows nothing any more."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from assessment.clients import Scope
-from assessment.limiter import PREFIX, Limiter, LimiterUnreachable, NoSlot, PoolOutdated, SlotLost
-from assessment.limits import KeyState, Limits, Pool, PoolAccount, PoolKey, Slot, Strategy, Wish
+from assessment import limiter as limiter_module
+from assessment.clients import BurstLimited, RateLimited, TokenLimited, UnableToAssess
+from assessment.limiter import Limiter, LimiterUnreachable, NoSlot, PoolOutdated
+from assessment.limits import KeyStanding, KeyState, Limits, PoolKey, Slot, Wish
+from tests.limiting import MODEL, START_MS, UNLIMITED, TimedLimiter, pool_of
 
-pytestmark = pytest.mark.integration
-ANY, NONE = Wish(), Limits()
-START = 1_800_000_000_000
-
-
-class Clocked(Limiter):
-    """A limiter whose time is told by the test, in seconds since its start."""
-
-    seconds = 0.0
-
-    def _run(self, operation: str, model: str, asked: dict[str, Any], pool: Pool | None = None) -> list[str]:
-        told = {"jitter": 1.0} if "jitter" in asked else {}
-        return super()._run(operation, model, {**asked, **told, "now": START + round(self.seconds * 1000)}, pool)
-
-    def send(self, pool: Pool, wish: Wish = ANY, *, patience: float = 0.0) -> Slot:
-        """Reserve and begin at the slot's time."""
-        slot = self.reserve(pool, wish, patience_seconds=patience, lease_seconds=30)
-        self.seconds += slot.wait_seconds
-        while wait := self.begin(slot):
-            self.seconds += wait
-        return slot
-
-    def send_all(self, pool: Pool, *, until: float) -> list[float]:
-        """The moments of as many calls as may be sent, each answered at once."""
-        moments = []
-        while self.seconds < until:
-            slot = self.send(pool, patience=120)
-            self.settle(pool, slot, tokens=None, succeeded=True)
-            moments.append(self.seconds)
-        return moments
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture
-def limiter(redis_client: redis.Redis) -> Clocked:
-    limiter = Clocked(redis_client)
-    limiter.publish_version("v1")
-    limiter.seconds = 120.0
-    return limiter
+def limiter(redis_client: redis.Redis) -> TimedLimiter:
+    return TimedLimiter(redis_client)
 
 
-def pool(*keys: PoolKey, limits: Limits = NONE, strategy: Strategy = Strategy.ROUND_ROBIN, version: str = "v1") -> Pool:
-    chosen = keys or (PoolKey("k1", "a1"),)
-    accounts = tuple(PoolAccount(each, limits) for each in dict.fromkeys(key.account_id for key in chosen))
-    return Pool(version, "qwen-vl-plus", strategy, accounts, chosen)
+# Windows
 
 
-def most_within(moments: list[float], window: float) -> int:
-    """The most of `moments` in any half-open window; plain and slow on purpose."""
-    return max(sum(each - window < other <= each for other in moments) for each in moments)
+def test_limiter_books_each_waiter_a_slot_of_its_own(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=2))
+    limiter.warm_up(pool)
+    # Two in 1.02 seconds, and never closer than nine tenths of an even pace.
+    assert limiter.waits(pool, 5) == [0.0, 0.45, 1.02, 1.47, 2.04]
 
 
-def warm(limiter: Clocked, of: Pool) -> None:
-    """Use the pool until it has left its cold start behind."""
-    limiter.send_all(of, until=limiter.seconds + 40)
+def test_limiter_keeps_the_minute(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_minute=2))
+    assert limiter.waits(pool, 3) == [0.0, 0.0, 60.02]
 
 
-def test_limit_of_a_second_is_kept_and_used(limiter: Clocked) -> None:
-    limited = pool(limits=Limits(per_second=10))
-    warm(limiter, limited)
-    began = limiter.seconds
-    moments = limiter.send_all(limited, until=began + 20)
-    assert most_within(moments, 1.0) == 10
-    assert len(moments) / (10 * (moments[-1] - began)) > 0.97
+def test_limiter_lets_keys_share_the_limits_of_their_account(limiter: TimedLimiter) -> None:
+    pool = pool_of(PoolKey("k-1", "a", UNLIMITED), PoolKey("k-2", "a", UNLIMITED), a=Limits(per_minute=2))
+    assert limiter.waits(pool, 3) == [0.0, 0.0, 60.02]
 
 
-def test_limit_of_a_minute_is_kept(limiter: Clocked) -> None:
-    moments = limiter.send_all(pool(limits=Limits(per_second=5, per_minute=30)), until=limiter.seconds + 200)
-    assert most_within(moments, 60.0) == 30
+def test_limiter_keeps_the_limits_of_a_key_beside_those_of_its_account(limiter: TimedLimiter) -> None:
+    pool = pool_of(PoolKey("k-1", "a", Limits(per_minute=1)), PoolKey("k-2", "a", UNLIMITED), a=Limits(per_minute=3))
+    keys = [limiter.take(pool, patience_seconds=100).key_id for _call in range(3)]
+    assert keys == ["k-1", "k-2", "k-2"]
+    assert limiter.refusal(pool).soonest_seconds == 60.02
 
 
-def test_cold_start_begins_with_a_fifth_and_rises(limiter: Clocked) -> None:
-    began = limiter.seconds
-    moments = limiter.send_all(pool(limits=Limits(per_second=20)), until=began + 40)
-    by_time = [sum(began + start < each <= began + start + 2 for each in moments) for start in (0, 14, 36)]
-    assert by_time[0] <= 10 < by_time[1] < by_time[2] <= 41
+def test_limiter_says_when_the_soonest_slot_is_and_what_it_waits_for(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_minute=1), b=Limits(per_minute=1))
+    limiter.call(pool)
+    limiter.sleep(10)
+    limiter.call(pool)
+    refusal = limiter.refusal(pool)
+    assert (refusal.reason, refusal.soonest_seconds) == ("rate_limited", 50.02)
 
 
-def test_late_sender_waits_where_its_window_has_filled_meanwhile(limiter: Clocked) -> None:
-    limited = pool(limits=Limits(per_second=2))
-    warm(limiter, limited)
-    limiter.seconds += 5
-    first = limiter.reserve(limited, Wish(), patience_seconds=5, lease_seconds=30)
-    late = limiter.reserve(limited, Wish(), patience_seconds=5, lease_seconds=30)
-    third = limiter.reserve(limited, Wish(), patience_seconds=5, lease_seconds=30)
-    assert limiter.begin(first) == 0
-    limiter.seconds += third.wait_seconds + 0.001
-    assert limiter.begin(late) == 0
-    assert limiter.begin(third) == pytest.approx(0, abs=0.03)
-    limiter.seconds += 0.5
-    fourth = limiter.reserve(limited, Wish(), patience_seconds=5, lease_seconds=30)
-    assert fourth.wait_seconds > 0.5
+def test_limiter_counts_nothing_where_there_is_no_limit(limiter: TimedLimiter) -> None:
+    assert limiter.waits(pool_of(a=UNLIMITED), 50) == [0.0] * 50
 
 
-def test_tokens_of_a_minute_are_kept_and_settled(limiter: Clocked) -> None:
-    limited = pool(limits=Limits(tokens_per_minute=1000))
-    first = limiter.send(limited, Wish(tokens=900))
-    with pytest.raises(NoSlot) as none:
-        limiter.reserve(limited, Wish(tokens=200), patience_seconds=1, lease_seconds=30)
-    assert (none.value.why, none.value.charged) == ("token_limited", False)
-    limiter.settle(limited, first, tokens=300, succeeded=True)
-    assert limiter.send(limited, Wish(tokens=700)).key_id == "k1"
-    limiter.seconds += 61.1
-    assert limiter.send(limited, Wish(tokens=1000)).wait_seconds == 0
+# The moment of sending
 
 
-def test_calls_in_flight_are_bounded_and_those_of_dead_workers_free_themselves(limiter: Clocked) -> None:
-    limited = pool(limits=Limits(in_flight=2))
-    limiter.send(limited)
-    slot = limiter.send(limited)
-    with pytest.raises(NoSlot) as none:
-        limiter.send(limited)
-    assert none.value.why == "in_flight"
-    limiter.settle(limited, slot, tokens=1, succeeded=True)
-    limiter.send(limited)
-    limiter.seconds += 31
-    assert limiter.send(limited).key_id == "k1"
+def test_call_that_begins_late_is_counted_from_when_it_is_sent(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=1))
+    limiter.warm_up(pool)
+    first, second = limiter.take(pool), limiter.take(pool)
+    limiter.sleep(0.3)
+    assert limiter.begin(first) == 0.0
+    limiter.sleep(second.wait_seconds - 0.3)
+    assert limiter.begin(second) == 0.3
+    limiter.sleep(0.3)
+    assert limiter.begin(second) == 0.0
 
 
-def test_accounts_share_what_their_keys_use(limiter: Clocked) -> None:
-    shared = pool(PoolKey("k1", "a1"), PoolKey("k2", "a1"), limits=Limits(per_second=4))
-    warm(limiter, shared)
-    moments = limiter.send_all(shared, until=limiter.seconds + 10)
-    assert most_within(moments, 1.0) == 4
+def test_call_that_begins_early_waits_for_its_slot(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=1))
+    limiter.warm_up(pool)
+    limiter.send(pool)
+    slot = limiter.take(pool)
+    limiter.sleep(1.0)
+    assert (slot.wait_seconds, limiter.begin(slot)) == (1.02, 0.02)
 
 
-def test_key_has_limits_beside_its_accounts(limiter: Clocked) -> None:
-    own = pool(PoolKey("k1", "a1", Limits(per_minute=2)), PoolKey("k2", "a1"))
-    used = Counter(limiter.send(own, patience=0).key_id for _ in range(6))
-    assert used == {"k1": 1, "k2": 5}
-
-
-THREE = (PoolKey("k1", "a1", weight=1, priority=2), PoolKey("k2", "a2", weight=2), PoolKey("k3", "a3", weight=5))
-
-
-def test_round_robin_takes_each_in_turn(limiter: Clocked) -> None:
-    taken = [limiter.send(pool(*THREE)).key_id for _ in range(6)]
-    assert taken == ["k1", "k2", "k3"] * 2
-
-
-def test_weighted_follows_the_weights_smoothly(limiter: Clocked) -> None:
-    taken = [limiter.send(pool(*THREE, strategy=Strategy.WEIGHTED)).key_id for _ in range(16)]
-    assert Counter(taken) == {"k1": 2, "k2": 4, "k3": 10}
-    assert taken[:8] == taken[8:]
-    assert "k1" in taken[:8]
-
-
-def test_priority_takes_the_first_until_it_is_full(limiter: Clocked) -> None:
-    preferred = pool(*THREE, strategy=Strategy.PRIORITY, limits=Limits(in_flight=2))
-    taken = [limiter.send(preferred).key_id for _ in range(6)]
-    assert sorted(taken[:4]) == ["k2", "k2", "k3", "k3"]
-    assert taken[4:] == ["k1", "k1"]
-
-
-def test_least_loaded_takes_whoever_has_least_in_flight(limiter: Clocked) -> None:
-    loaded = pool(*THREE, strategy=Strategy.LEAST_LOADED)
-    slots = [limiter.send(loaded) for _ in range(6)]
-    limiter.settle(loaded, slots[1], tokens=1, succeeded=True)
-    assert limiter.send(loaded).key_id == slots[1].key_id
-
-
-def test_pins_are_obeyed_and_avoided_accounts_are_a_last_resort(limiter: Clocked) -> None:
-    assert {limiter.send(pool(*THREE), Wish(only_key="k2")).key_id for _ in range(3)} == {"k2"}
-    assert {limiter.send(pool(*THREE), Wish(only_account="a3")).key_id for _ in range(3)} == {"k3"}
-    avoiding = Wish(not_accounts=frozenset({"a1", "a2"}))
-    assert {limiter.send(pool(*THREE), avoiding).key_id for _ in range(3)} == {"k3"}
-    assert limiter.send(pool(THREE[0]), avoiding).key_id == "k1"
-    with pytest.raises(NoSlot, match="no_key"):
-        limiter.send(pool(*THREE), Wish(only_key="k9"))
-
-
-def test_throttled_account_cools_longer_each_time_and_is_probed_once(limiter: Clocked) -> None:
-    one = pool()
-    lengths = []
-    for _ in range(6):
-        slot = limiter.send(one, patience=200)
-        lengths.append(limiter.cool(Scope.ACCOUNT, slot, reason="rate_limited"))
-        limiter.settle(one, slot, tokens=None, succeeded=False)
-        limiter.seconds += lengths[-1]
-    assert lengths == [10, 20, 40, 80, 120, 120]
-    probe = limiter.send(one)
-    with pytest.raises(NoSlot) as none:
-        limiter.send(one)
-    assert none.value.why == "cooling"
-    limiter.settle(one, probe, tokens=1, succeeded=True)
-    assert limiter.send(one).key_id == "k1"
-
-
-def test_cooldown_counts_one_burst_once_and_is_never_shortened(limiter: Clocked) -> None:
-    one = pool()
-    first, second = limiter.send(one), limiter.send(one)
-    limiter.seconds += 1
-    assert limiter.cool(Scope.ACCOUNT, first, reason="rate_limited", retry_after_seconds=50) == 50
-    limiter.seconds += 1
-    assert limiter.cool(Scope.ACCOUNT, second, reason="rate_limited") == 49
-
-
-def test_booked_slot_is_lost_when_its_account_cools(limiter: Clocked) -> None:
-    two = pool(*THREE[:2])
-    waiting, sent = limiter.reserve(two, Wish(), patience_seconds=1, lease_seconds=30), limiter.send(two)
-    assert (waiting.key_id, sent.key_id) == ("k1", "k2")
-    limiter.cool(Scope.MODEL, sent, reason="overloaded")
-    with pytest.raises(SlotLost):
-        limiter.begin(waiting)
-    with pytest.raises(NoSlot, match="cooling"):
-        limiter.send(two)
-
-
-def test_failed_probe_cools_again(limiter: Clocked) -> None:
-    one = pool()
-    slot = limiter.send(one)
-    limiter.seconds += limiter.cool(Scope.KEY, slot, reason="x")
-    limiter.settle(one, slot, tokens=None, succeeded=False)
-    probe = limiter.send(one)
-    limiter.settle(one, probe, tokens=None, succeeded=False)
-    with pytest.raises(NoSlot, match="cooling"):
-        limiter.send(one)
-
-
-def test_recovery_ramps_up(limiter: Clocked) -> None:
-    limited = pool(limits=Limits(per_second=20))
-    warm(limiter, limited)
-    slot = limiter.send(limited, patience=5)
-    limiter.cool(Scope.ACCOUNT, slot, reason="burst_limited")
-    limiter.settle(limited, slot, tokens=None, succeeded=False)
-    probe = limiter.send(limited, patience=60)
-    limiter.settle(limited, probe, tokens=1, succeeded=True)
-    began = limiter.seconds
-    moments = limiter.send_all(limited, until=began + 3)
-    assert len(moments) < 30
-
-
-def test_key_that_fails_three_times_in_a_row_cools(limiter: Clocked) -> None:
-    two = pool(*THREE[:2])
-    cooled = []
-    for _ in range(3):
-        slot = limiter.send(two, Wish(only_key="k1"))
-        limiter.settle(two, slot, tokens=None, succeeded=False)
-        cooled.append(limiter.note_failure(two, slot, reason="timeout"))
-    assert cooled == [0, 0, 60]
-    assert {limiter.send(two).key_id for _ in range(4)} == {"k2"}
-
-
-def test_slot_given_back_leaves_no_trace(limiter: Clocked, redis_client: redis.Redis) -> None:
-    limited = pool(limits=Limits(per_second=5, tokens_per_minute=1000, in_flight=1))
-    slot = limiter.reserve(limited, Wish(tokens=900), patience_seconds=1, lease_seconds=30)
+def test_slot_given_back_is_free_for_another(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_minute=1, in_flight=1, tokens_per_minute=10))
+    slot = limiter.take(pool, tokens=10)
+    assert limiter.refusal(pool).reason == "token_limited"
     limiter.give_back(slot)
-    assert limiter.send(limited, Wish(tokens=900)).wait_seconds == 0
-    assert redis_client.exists(f"{PREFIX}:slot:{slot.token}") == 0
+    assert limiter.take(pool, tokens=10).wait_seconds == 0.0
 
 
-def test_changed_pool_is_outdated_and_its_waiting_slots_are_lost(limiter: Clocked) -> None:
-    slot = limiter.reserve(pool(), Wish(), patience_seconds=1, lease_seconds=30)
-    limiter.publish_version("v2")
-    with pytest.raises(PoolOutdated):
-        limiter.reserve(pool(), Wish(), patience_seconds=1, lease_seconds=30)
-    with pytest.raises(SlotLost, match="outdated"):
-        limiter.begin(slot)
-    assert limiter.send(pool(version="v2")).key_id == "k1"
-
-
-def test_emptied_redis_holds_a_second_and_then_uses_of_each_minute_what_has_passed(
-    limiter: Clocked, redis_client: redis.Redis
+def test_reservation_repeated_by_the_connection_is_the_same_one(
+    limiter: TimedLimiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limited = pool(limits=Limits(per_second=10, per_minute=60))
+    monkeypatch.setattr(limiter_module, "new_token", lambda: "same")
+    pool = pool_of(a=Limits(per_minute=1), b=Limits(per_minute=1))
+    assert limiter.take(pool) == limiter.take(pool)
+    monkeypatch.undo()
+    assert limiter.take(pool).wait_seconds == 0.0
+
+
+# Calls in flight
+
+
+def test_limiter_keeps_calls_in_flight_below_the_limit(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(in_flight=2))
+    first = limiter.send(pool)
+    limiter.send(pool)
+    refusal = limiter.refusal(pool)
+    assert (refusal.reason, refusal.soonest_seconds) == ("in_flight", 0.1)
+    limiter.settle(first, tokens=None, succeeded=True)
+    assert limiter.take(pool).wait_seconds == 0.0
+
+
+def test_calls_in_flight_of_a_killed_worker_are_freed_by_their_lease(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(in_flight=1))
+    slot = limiter.take(pool, lease_seconds=30)
+    limiter.sleep(10)
+    limiter.begin(slot)
+    limiter.sleep(29.9)
+    assert limiter.refusal(pool).reason == "in_flight"
+    limiter.sleep(0.1)
+    assert limiter.take(pool).wait_seconds == 0.0
+
+
+def test_slot_that_is_not_begun_within_its_lease_is_lost(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    slot = limiter.take(pool, lease_seconds=5)
+    limiter.sleep(5)
+    assert lost_to(limiter, slot) == "slot_lost"
+
+
+def lost_to(limiter: Limiter, slot: Slot) -> str:
+    with pytest.raises(NoSlot) as lost:
+        limiter.begin(slot)
+    return lost.value.reason
+
+
+# Tokens
+
+
+def test_limiter_keeps_the_tokens_of_a_minute(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(tokens_per_minute=1000))
+    limiter.send(pool, tokens=600)
+    refusal = limiter.refusal(pool, tokens=600)
+    # What is sent within a second counts until all of that second is a minute ago.
+    assert (refusal.reason, refusal.soonest_seconds) == ("token_limited", 61.02)
+    assert limiter.take(pool, tokens=400).wait_seconds == 0.0
+
+
+def test_tokens_used_beyond_the_estimate_are_owed(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(tokens_per_minute=1000))
+    slot = limiter.send(pool, tokens=100)
+    limiter.settle(slot, tokens=1000, succeeded=True)
+    assert limiter.refusal(pool, tokens=1).reason == "token_limited"
+
+
+def test_tokens_left_of_the_estimate_are_free_again(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(tokens_per_minute=1000))
+    slot = limiter.send(pool, tokens=1000)
+    limiter.settle(slot, tokens=300, succeeded=True)
+    assert limiter.take(pool, tokens=700).wait_seconds == 0.0
+    assert limiter.refusal(pool, tokens=1).reason == "token_limited"
+
+
+def test_call_of_more_tokens_than_the_limit_waits_until_it_is_alone(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(tokens_per_minute=1000))
+    limiter.send(pool, tokens=1)
+    assert limiter.take(pool, tokens=5000, patience_seconds=100).wait_seconds == 61.02
+
+
+def test_call_waits_for_tokens_that_others_came_to_owe_since_it_was_booked(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(tokens_per_minute=1000))
+    other, slot = limiter.send(pool, tokens=100), limiter.take(pool, tokens=100)
+    limiter.settle(other, tokens=950, succeeded=True)
+    assert limiter.begin(slot) == 61.02
+
+
+# Ramps
+
+
+def test_limiter_ramps_up_after_a_minute_without_calls(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=10))
+    limiter.warm_up(pool)
+    assert limiter.waits(pool, 3) == [0.0, 0.09, 0.18]
+    limiter.sleep(61)
+    assert limiter.waits(pool, 3) == [0.0, 0.45, 1.02]
+
+
+def test_limiter_permits_a_share_that_grows_for_half_a_minute(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=20))
+    seconds = Counter((limiter.now - START_MS) // 1000 for _call in range(420) if limiter.send(pool))
+    assert (seconds[0], seconds[15], seconds[31]) == (4, 12, 19)
+    assert all(seconds[later] >= seconds[later - 1] - 1 for later in range(1, 32))
+
+
+# A Redis that was emptied, and pools that change
+
+
+def test_limiter_without_a_version_wants_the_pool_anew(limiter: TimedLimiter, redis_client: redis.Redis) -> None:
+    pool = pool_of(a=UNLIMITED)
+    slot = limiter.take(pool)
     redis_client.flushdb()
     with pytest.raises(PoolOutdated):
-        limiter.send(limited)
+        limiter.take(pool)
+    assert limiter.current_version() is None
+    assert lost_to(limiter, slot) == "slot_lost"
+    limiter.settle(slot, tokens=None, succeeded=True)
+    limiter.give_back(slot)
+
+
+def test_emptied_redis_holds_a_second_and_grows_into_the_minute(
+    limiter: TimedLimiter, redis_client: redis.Redis
+) -> None:
+    pool = pool_of(a=Limits(per_minute=30, tokens_per_minute=6000))
+    redis_client.flushdb()
     limiter.publish_version("v1")
-    born = limiter.seconds
-    slot = limiter.send(limited, patience=5)
-    limiter.settle(limited, slot, tokens=None, succeeded=True)
-    assert limiter.seconds >= born + 1
-    moments = limiter.send_all(limited, until=born + 58)
-    assert len(moments) <= 59
+    # Thirty a minute is one in two seconds; the first one need not wait for that.
+    assert limiter.waits(pool, 3, tokens=1) == [1.02, 4.0, 6.0]
+    assert limiter.take(pool, tokens=4000, patience_seconds=100).wait_seconds == 40.03
 
 
-def test_nothing_is_sent_without_redis() -> None:
-    limiter = Limiter(redis.Redis(port=1))
+def test_pool_of_another_version_is_outdated_at_once(limiter: TimedLimiter) -> None:
+    limiter.publish_version("v2")
+    with pytest.raises(PoolOutdated):
+        limiter.take(pool_of(a=UNLIMITED))
+    assert limiter.take(pool_of(a=UNLIMITED, version="v2")).wait_seconds == 0.0
+    assert limiter.current_version() == "v2"
+
+
+def test_slot_of_a_pool_that_changed_is_lost_and_freed(limiter: TimedLimiter) -> None:
+    slot = limiter.take(pool_of(a=Limits(per_minute=1)))
+    limiter.publish_version("v2")
+    assert lost_to(limiter, slot) == "pool_changed"
+    assert limiter.take(pool_of(a=Limits(per_minute=1), version="v2")).wait_seconds == 0.0
+
+
+def test_limits_that_were_raised_hold_for_the_next_call(limiter: TimedLimiter) -> None:
+    limiter.call(pool_of(a=Limits(per_minute=1)))
+    assert limiter.refusal(pool_of(a=Limits(per_minute=1))).soonest_seconds == 60.02
+    limiter.publish_version("v2")
+    assert limiter.take(pool_of(a=Limits(per_minute=2), version="v2")).wait_seconds == 0.0
+
+
+# What is told, and what is kept
+
+
+def test_standings_tell_state_and_use_of_each_key(limiter: TimedLimiter) -> None:
+    pool = pool_of(PoolKey("k-1", "a", Limits(per_second=5)), PoolKey("k-2", "a", UNLIMITED), a=Limits(0, 60, 1000, 0))
+    limiter.send(pool, only_key="k-1", tokens=10)
+    limiter.call(pool, only_key="k-2", tokens=20)
+    limiter.sleep(1)
+    assert limiter.standings(pool) == [
+        KeyStanding("k-1", "a", KeyState.IN_USE, "", 0.0, 1, 0, 5, 2, 60, 30, 1000, 0),
+        KeyStanding("k-2", "a", KeyState.AVAILABLE, "", 0.0, 0, 0, 0, 2, 60, 30, 1000, 0),
+    ]
+
+
+def test_standings_of_an_empty_pool_are_none(limiter: TimedLimiter) -> None:
+    assert limiter.standings(pool_of()) == []
+    assert limiter.refusal(pool_of()).reason == "no_key"
+
+
+def test_limiter_keeps_nothing_for_ever_and_all_under_one_hash_tag(
+    limiter: TimedLimiter, redis_client: redis.Redis
+) -> None:
+    pool = pool_of(PoolKey("k-1", "a", Limits(1, 2, 3, 4)), PoolKey("k-2", "a", UNLIMITED), a=Limits(10, 20, 30, 40))
+    limiter.send(pool)
+    limiter.fail(pool)
+    names = {name.decode() for name in redis_client.scan_iter()}
+    assert {name for name in names if not name.startswith("{llm}:")} == set()
+    lasting = {name for name in names if redis_client.pttl(name) < 0}
+    assert lasting == {"{llm}:version", "{llm}:born"}
+
+
+def test_limiter_goes_by_the_clock_of_redis(redis_client: redis.Redis) -> None:
+    limiter = Limiter(redis_client)
+    limiter.publish_version("v1")
+    pool = pool_of(a=Limits(per_minute=60))
+    slot = limiter.reserve(pool, Wish(1), patience_seconds=2, lease_seconds=5)
+    assert 0.9 < slot.wait_seconds <= 1.02
+    assert slot == Slot(slot.token, "k-a", "a", MODEL, 1, slot.wait_seconds)
+    assert abs(int(redis_client.get("{llm}:born") or 0) / 1000 - redis_client.time()[0]) < 5
+    assert redis_client.zcard(f"{{llm}}:a:a:{MODEL}:sent") == 1
+
+
+# Failures
+
+
+@pytest.fixture
+def unreachable() -> Limiter:
+    return Limiter(redis.Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)))
+
+
+def test_limiter_without_redis_lets_nobody_call(unreachable: Limiter) -> None:
+    limiter = unreachable
+    pool, slot = pool_of(a=UNLIMITED), Slot("token", "k-a", "a", MODEL, 1, 0.0)
     with pytest.raises(LimiterUnreachable):
-        limiter.reserve(pool(), Wish(), patience_seconds=1, lease_seconds=30)
+        limiter.reserve(pool, Wish(1), patience_seconds=1, lease_seconds=1)
+    with pytest.raises(LimiterUnreachable):
+        limiter.begin(slot)
+    with pytest.raises(LimiterUnreachable):
+        limiter.standings(pool)
+    with pytest.raises(LimiterUnreachable):
+        limiter.current_version()
 
 
-def test_standings_tell_what_is_used_and_what_cools(limiter: Clocked) -> None:
-    two = pool(*THREE[:2], limits=Limits(per_second=5))
-    slot = limiter.send(two)
-    limiter.cool(Scope.ACCOUNT, slot, reason="rate_limited")
-    first, second = limiter.standings(two)
-    assert (first.state, first.reason, first.until_seconds, first.in_flight) == (
-        KeyState.COOLING,
-        "rate_limited",
-        10.0,
-        1,
-    )
-    assert (first.used_second, second.state, second.used_second) == (1, KeyState.AVAILABLE, 0)
+def test_limiter_without_redis_loses_no_answer(unreachable: Limiter) -> None:
+    slot = Slot("token", "k-a", "a", MODEL, 1, 0.0)
+    unreachable.settle(slot, tokens=10, succeeded=True)
+    unreachable.give_back(slot)
 
 
-def test_redis_holds_no_more_than_a_minute(limiter: Clocked, redis_client: redis.Redis) -> None:
-    limited = pool(limits=Limits(per_second=10, tokens_per_minute=100_000))
-    limiter.send_all(limited, until=limiter.seconds + 150)
-    assert redis_client.zcard(f"{PREFIX}:sent:a:a1:qwen-vl-plus") <= 620
-    assert redis_client.hlen(f"{PREFIX}:tokens:a:a1:qwen-vl-plus") <= 63
-    assert redis_client.keys(f"{PREFIX}:slot:*") == []
+def test_waiting_for_a_turn_uses_up_no_attempt() -> None:
+    waiting = {NoSlot("rate_limited", 1.0), LimiterUnreachable(), RateLimited(), BurstLimited(), TokenLimited()}
+    assert {each.charged for each in waiting} == {False}
+    assert {each.retryable for each in waiting} == {True}
+    assert UnableToAssess.charged

@@ -155,7 +155,7 @@ def cool(model: str = "qwen", *, retry_after_seconds: float = 0.0) -> None:
     """Let the key that is next to be asked throttle."""
     pool = keys.load_pool(model)
     slot = keys.limiter().reserve(pool, Wish(), patience_seconds=5, lease_seconds=60)
-    keys.limiter().cool(Scope.ACCOUNT, slot, reason="rate_limited", retry_after_seconds=retry_after_seconds)
+    keys.limiter().cool(pool, Scope.ACCOUNT, slot, reason="rate_limited", retry_after_seconds=retry_after_seconds)
 
 
 @pytest.mark.usefixtures("redis_client")

@@ -13,6 +13,7 @@ from assessment import keys
 from assessment.calling import Caller
 from assessment.clients import Question, UnableToAssess
 from assessment.key_file import UnusableKeyFile, import_keys
+from assessment.key_record import KeyRecord, records_of
 from assessment.limits import KeyStanding, Wish
 from assessment.models import Account, ApiKey
 from trafficmon.core.clock import utc_now
@@ -53,7 +54,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{count} keys were imported from {path}.")
 
     def _status(self, **_options: Any) -> None:
-        rows = [_told(each) for each in keys.standings(settings.ENVIRONMENT.llm_model)]
+        standings = keys.standings(settings.ENVIRONMENT.llm_model)
+        records = records_of([each.key_id for each in standings])
+        rows = [_told(each, record) for each, record in zip(standings, records, strict=True)]
         heading = (
             "key",
             "account",
@@ -118,7 +121,7 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _told(each: KeyStanding) -> tuple[str, ...]:
+def _told(each: KeyStanding, record: KeyRecord) -> tuple[str, ...]:
     waits = f"{each.until_seconds:.0f} s" if each.until_seconds else ""
-    used = (each.in_flight, each.used_second, each.used_minute, each.tokens_minute, each.succeeded, each.failed)
+    used = (each.in_flight, each.used_second, each.used_minute, each.tokens_minute, record.succeeded, record.failed)
     return (each.key_id, each.account_id, each.state, waits, *map(str, used), each.reason)

@@ -1,0 +1,61 @@
+"""How often each key succeeded and failed, over all workers; how often it failed in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+
+from cameras.frames import connect_redis
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """Calls of a key since Redis was emptied last."""
+
+    succeeded: int = 0
+    failed: int = 0
+
+    @property
+    def success_rate(self) -> float:
+        """1 where nothing was asked."""
+        calls = self.succeeded + self.failed
+        return self.succeeded / calls if calls else 1.0
+
+
+def note_answered(key_id: str) -> None:
+    """A call was answered. Where Redis is away it is not counted: the answer counts more."""
+    client = connect_redis()
+    try:
+        with client.pipeline(transaction=False) as sent:
+            sent.hincrby(_place(key_id), "succeeded", 1)
+            sent.hdel(_place(key_id), "in_a_row")
+            sent.execute()
+    except redis.RedisError:
+        return
+
+
+def fails_too_often(key_id: str, *, most: int) -> bool:
+    """A call failed, whoever is to blame: whether it was the `most`-th in a row, which begins anew then."""
+    client = connect_redis()
+    try:
+        client.hincrby(_place(key_id), "failed", 1)
+        if client.hincrby(_place(key_id), "in_a_row", 1) < most:
+            return False
+        return bool(client.hdel(_place(key_id), "in_a_row"))
+    except redis.RedisError:
+        return False
+
+
+def records_of(key_ids: Sequence[str]) -> list[KeyRecord]:
+    """The record of each of these keys."""
+    client = connect_redis()
+    with client.pipeline(transaction=False) as asked:
+        for key_id in key_ids:
+            asked.hmget(_place(key_id), "succeeded", "failed")
+        return [KeyRecord(int(succeeded or 0), int(failed or 0)) for succeeded, failed in asked.execute()]
+
+
+def _place(key_id: str) -> str:
+    return f"{{llm}}:record:{key_id}"

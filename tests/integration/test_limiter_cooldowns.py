@@ -1,0 +1,188 @@
+"""What rests after a failure, for how long, and how it comes back."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from assessment.clients import Scope
+from assessment.limiter import NoSlot
+from assessment.limits import KeyState, Limits, PoolKey
+from tests.limiting import UNLIMITED, TimedLimiter, pool_of
+
+pytestmark = [pytest.mark.integration]
+
+
+@pytest.fixture
+def limiter(redis_client: redis.Redis) -> TimedLimiter:
+    return TimedLimiter(redis_client)
+
+
+def test_account_that_cools_leaves_the_others(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED, b=UNLIMITED)
+    assert limiter.fail(pool, only_account="a") == 10.0
+    assert {limiter.call(pool).account_id for _call in range(4)} == {"b"}
+    refusal = limiter.refusal(pool, only_account="a")
+    assert (refusal.reason, refusal.soonest_seconds) == ("cooling", 10.0)
+
+
+def test_key_that_cools_leaves_the_other_keys_of_its_account(limiter: TimedLimiter) -> None:
+    pool = pool_of(PoolKey("k-1", "a", UNLIMITED), PoolKey("k-2", "a", UNLIMITED))
+    # A key's first cooldown is as long as the policy says, 60 seconds where it says nothing.
+    assert limiter.fail(pool, Scope.KEY, only_key="k-1") == 60.0
+    assert {limiter.call(pool).key_id for _call in range(4)} == {"k-2"}
+
+
+def test_model_that_cools_cools_everywhere_and_is_probed_by_one_call(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED, b=UNLIMITED)
+    limiter.fail(pool, Scope.MODEL, only_account="a")
+    assert limiter.refusal(pool, only_account="b").reason == "cooling"
+    limiter.sleep(10)
+    probe = limiter.send(pool, only_account="b")
+    assert limiter.refusal(pool, only_account="a").reason == "cooling"
+    limiter.settle(probe, tokens=None, succeeded=True)
+    assert limiter.take(pool, only_account="a").wait_seconds == 0.0
+
+
+@pytest.mark.parametrize("scope", [Scope.QUESTION, Scope.PROVIDER])
+def test_nothing_else_can_cool(limiter: TimedLimiter, scope: Scope) -> None:
+    pool = pool_of(a=UNLIMITED)
+    with pytest.raises(ValueError, match=scope):
+        limiter.cool(pool, scope, limiter.send(pool), reason="blocked")
+
+
+def test_cooldown_is_never_shortened(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    first, second = limiter.send(pool), limiter.send(pool)
+    assert limiter.cool(pool, Scope.ACCOUNT, first, reason="rate_limited", retry_after_seconds=100) == 100.0
+    limiter.sleep(1)
+    assert limiter.cool(pool, Scope.ACCOUNT, second, reason="rate_limited", seconds=10) == 99.0
+
+
+def test_cooldown_is_as_long_as_the_provider_says_where_that_is_longer(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    slot = limiter.send(pool)
+    assert limiter.cool(pool, Scope.ACCOUNT, slot, reason="rate_limited", retry_after_seconds=3) == 10.0
+    assert limiter.cool(pool, Scope.ACCOUNT, slot, reason="rate_limited", retry_after_seconds=300) == 300.0
+
+
+def test_cooldown_doubles_with_each_probe_that_fails_up_to_two_minutes(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    lasted = []
+    for _failure in range(6):
+        lasted.append(limiter.fail(pool))
+        limiter.sleep(lasted[-1])
+    assert lasted == [10.0, 20.0, 40.0, 80.0, 120.0, 120.0]
+
+
+def test_calls_under_way_when_a_cooldown_began_count_once(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    slots = [limiter.send(pool) for _call in range(5)]
+    limiter.sleep(1)
+    assert [limiter.cool(pool, Scope.ACCOUNT, slot, reason="rate_limited") for slot in slots] == [10.0] * 5
+    [standing] = limiter.standings(pool)
+    assert (standing.state, standing.reason, standing.until_seconds, standing.streak) == (
+        KeyState.COOLING,
+        "rate_limited",
+        10.0,
+        1,
+    )
+
+
+def test_streak_is_forgotten_after_a_minute_of_success(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    lasted = []
+    for succeeding_seconds in (59.9, 60, 0):
+        lasted.append(limiter.fail(pool))
+        limiter.sleep(lasted[-1])
+        limiter.call(pool)
+        limiter.sleep(succeeding_seconds)
+    assert lasted == [10.0, 20.0, 10.0]
+
+
+def test_half_open_account_lets_one_call_through(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    limiter.sleep(limiter.fail(pool))
+    assert limiter.take(pool).wait_seconds == 0.0
+    refusal = limiter.refusal(pool)
+    assert (refusal.reason, refusal.soonest_seconds) == ("cooling", 0.5)
+
+
+def test_probe_can_be_booked_ahead(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    limiter.fail(pool)
+    limiter.sleep(9)
+    probe = limiter.take(pool)
+    assert (probe.wait_seconds, limiter.begin(probe)) == (1.0, 1.0)
+    assert limiter.refusal(pool).soonest_seconds == 1.0
+    limiter.sleep(1)
+    assert limiter.begin(probe) == 0.0
+
+
+def test_probe_that_succeeds_starts_the_ramp(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=10))
+    limiter.warm_up(pool)
+    limiter.sleep(limiter.fail(pool))
+    limiter.call(pool)
+    assert limiter.standings(pool)[0].state is KeyState.AVAILABLE
+    # Two a second, of which the probe is one, and then ever more.
+    assert limiter.waits(pool, 2) == [0.45, 1.02]
+
+
+def test_probe_that_fails_keeps_its_account_closed(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    limiter.sleep(limiter.fail(pool))
+    assert limiter.fail(pool) == 20.0
+    assert limiter.refusal(pool).soonest_seconds == 20.0
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_probe_that_proves_nothing_leaves_its_place_to_another(limiter: TimedLimiter, is_sent: bool) -> None:
+    pool = pool_of(a=UNLIMITED)
+    limiter.sleep(limiter.fail(pool))
+    probe = limiter.take(pool)
+    if is_sent:
+        limiter.begin(probe)
+        limiter.settle(probe, tokens=None, succeeded=False)
+    else:
+        limiter.give_back(probe)
+    assert limiter.take(pool).wait_seconds == 0.0
+    assert limiter.refusal(pool).reason == "cooling"
+
+
+def test_probe_of_a_killed_worker_leaves_its_place_after_its_lease(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    limiter.sleep(limiter.fail(pool))
+    probe = limiter.take(pool, lease_seconds=30)
+    limiter.sleep(5)
+    limiter.begin(probe)
+    limiter.sleep(29.9)
+    assert limiter.refusal(pool).reason == "cooling"
+    limiter.sleep(0.1)
+    assert limiter.take(pool).wait_seconds == 0.0
+
+
+def test_success_of_a_call_that_was_under_way_ends_no_cooldown(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    slot = limiter.send(pool)
+    limiter.fail(pool)
+    limiter.settle(slot, tokens=None, succeeded=True)
+    assert limiter.refusal(pool).soonest_seconds == 10.0
+
+
+def test_slot_whose_account_has_cooled_meanwhile_is_lost_and_freed(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(in_flight=2))
+    slot = limiter.take(pool)
+    limiter.fail(pool)
+    with pytest.raises(NoSlot) as lost:
+        limiter.begin(slot)
+    assert (lost.value.reason, lost.value.soonest_seconds) == ("cooling", 10.0)
+    assert limiter.standings(pool)[0].in_flight == 0
+
+
+def test_cooldowns_vary_by_a_tenth(redis_client: redis.Redis) -> None:
+    pool = pool_of(a=UNLIMITED)
+    for roll, seconds in ((0.0, 9.0), (1.0, 11.0)):
+        redis_client.flushdb()
+        limiter = TimedLimiter(redis_client, roll=roll)
+        assert limiter.fail(pool) == seconds
