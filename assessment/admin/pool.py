@@ -184,12 +184,9 @@ class ApiKeyAdmin(PoolAdmin):
 
 @admin.register(PoolPolicy)
 class PoolPolicyAdmin(PoolAdmin):
-    """There is one."""
+    """There is one: to add is to replace it."""
 
     list_display = ("__str__", "strategy", "default_cooldown_seconds", "daily_budget")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and not PoolPolicy.objects.exists()
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         obj.pk = 1

@@ -87,8 +87,10 @@ def test_capture_keeps_evidence_beside_the_frame(redis_client: redis.Redis) -> N
         ref = next(ref for ref in reversed(seen.of(camera)) if ref.evidence_key)
         jpegs = [store.get(key) for key in (ref.frame_key, ref.evidence_key)]
         assert [read_picture(jpeg or b"").shape for jpeg in jpegs] == [(240, 320, 3), (480, 640, 3)]
-        store.forget(ref)
-        assert [store.get(key) for key in ref.picture_keys] == [None] * 4
+        taken = store.take(camera.pk)
+        assert taken
+        store.forget(taken)
+        assert [store.get(key) for key in taken.picture_keys] == [None] * len(taken.picture_keys)
 
 
 @pytest.mark.django_db(transaction=True)

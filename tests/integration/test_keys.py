@@ -268,7 +268,7 @@ def test_admin_lists_keys_without_their_secrets(
         monkeypatch.setattr(remembered, "_seconds", 3600)
         remembered.forget()
     keys.load_pool(MODEL)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         page = admin_client.get(reverse("admin:assessment_apikey_changelist"))
     shown = page.content.decode()
     assert page.context["cl"].result_count == count
