@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import random
+import threading
 import time
+from collections.abc import Iterator
 
 import structlog
 from django.conf import settings
@@ -30,22 +32,43 @@ from workers.database import lend_connection
 
 log = structlog.get_logger()
 
+AWAKE_SECONDS = 60.0
+STOPPING = threading.Event()
+"""Set when this process is asked to end: what has begun is finished, and nothing more is begun."""
 
-def assess_most_pressing(store: FrameStore) -> int | None:
-    """Answer the most pressing question; the frame it belongs to when the question has ended."""
+
+def answer_waiting(store: FrameStore) -> Iterator[int]:
+    """Answer one question after the other; the frame of each that has ended.
+
+    A message that wakes a worker costs more than its part of an answer: so a worker that is awake goes on while
+    questions wait, for so long that its message is not yet delivered again.
+    """
+    until = time.monotonic() + AWAKE_SECONDS
+    while (claim := _claim(store)) is not None:
+        structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
+        if _answer_claimed(claim, store):
+            yield claim.frame_result_id
+        if STOPPING.is_set() or time.monotonic() > until:
+            return
+
+
+def _claim(store: FrameStore) -> Claim | None:
     call_seconds = settings.ENVIRONMENT.llm_timeout
-    claim = assess.claim_next(
+    return assess.claim_next(
         now=utc_now(),
         seconds=call_seconds + LONGEST_WAIT_SECONDS,
         urgent_first=random.random() < assess.URGENT_FIRST_SHARE,
         least_seconds=least_seconds(store.client, settings.ENVIRONMENT.llm_model),
     )
-    if claim is None:
-        return None
-    structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
+
+
+def _answer_claimed(claim: Claim, store: FrameStore) -> bool:
+    call_seconds = settings.ENVIRONMENT.llm_timeout
+    # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
+    lend_connection()
     pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
     caller = Caller(claim.camera_id, keys.limiter(), time.monotonic() + claim.seconds, call_seconds, pin)
-    return claim.frame_result_id if _answer(claim, caller, store) else None
+    return _answer(claim, caller, store)
 
 
 def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:

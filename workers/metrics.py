@@ -6,7 +6,14 @@ import sys
 from typing import Any
 
 import structlog
-from celery.signals import celeryd_after_setup, task_failure, task_postrun, task_prerun, task_revoked
+from celery.signals import (
+    celeryd_after_setup,
+    task_failure,
+    task_postrun,
+    task_prerun,
+    task_revoked,
+    worker_shutting_down,
+)
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -14,7 +21,7 @@ from assessment.key_file import UnusableKeyFile, import_if_changed
 from assessment.keys import warm_up as warm_up_clients
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
-from workers.database import pool_connections
+from workers.database import lend_connection, pool_connections
 from workers.queues import Queue
 
 log = structlog.get_logger()
@@ -31,7 +38,8 @@ def begin_task(task_id: str, task: Any, **_: Any) -> None:
 
 @task_postrun.connect
 def end_task(task: Any, state: str, **_: Any) -> None:
-    """Count the task under the state it ended in."""
+    """Count the task under the state it ended in, and give its connection back where threads share them."""
+    lend_connection()
     metrics.tasks_processed.labels(task.name, str(state).lower()).inc()
     structlog.contextvars.clear_contextvars()
 
@@ -58,6 +66,14 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
         except UnusableKeyFile as error:
             sys.exit(f"The key file cannot be used.\n{error}")
         warm_up_clients()
+
+
+@worker_shutting_down.connect
+def finish_answering(**_: Any) -> None:
+    """Begin no more questions."""
+    from workers.answering import STOPPING
+
+    STOPPING.set()
 
 
 @celeryd_after_setup.connect

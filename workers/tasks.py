@@ -18,15 +18,14 @@ def detect_frame(*, camera_id: int) -> None:
         send_wake_up(wake_up)
 
 
-@shared_task(name="assess_group")
+@shared_task(name="assess_group", send_events=False)
 def assess_group(*, assessment_id: int) -> None:  # noqa: ARG001  # names who woke it; the claim decides which row
-    """Answer the most pressing question."""
-    closable = answering.assess_most_pressing(pipeline.frame_store())
-    if closable is not None:
+    """Answer the most pressing questions, until none is left or it is time for another message."""
+    for closable in answering.answer_waiting(pipeline.frame_store()):
         send(close_frame, Queue.RESULTS, frame_result_id=closable)
 
 
-@shared_task(name="close_frame")
+@shared_task(name="close_frame", send_events=False)
 def close_frame(*, frame_result_id: int) -> None:
     """Join the answers of a frame."""
     pipeline.close(frame_result_id)

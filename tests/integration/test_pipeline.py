@@ -81,8 +81,7 @@ def offer(store: FrameStore, camera: Camera, key: str, *, age_seconds: float = 0
 def answer_everything() -> set[int]:
     ended = set()
     while Assessment.objects.claimable(utc_now()).exists():
-        frame = answering.assess_most_pressing(pipeline.frame_store())
-        ended |= {frame} if frame else set()
+        ended |= set(answering.answer_waiting(pipeline.frame_store()))
     return ended
 
 
@@ -114,7 +113,7 @@ def test_second_delivery_of_anything_changes_nothing(
         offer(store, camera, "frame-a")
         pipeline.detect_newest(camera.pk)
     [frame] = answer_everything()
-    assert answering.assess_most_pressing(pipeline.frame_store()) is None
+    assert list(answering.answer_waiting(pipeline.frame_store())) == []
     for _delivery in range(2):
         pipeline.close(frame)
     assert (FrameResult.objects.count(), Assessment.objects.count(), Alert.objects.get().times_seen) == (1, 1, 1)
@@ -241,9 +240,9 @@ def test_rubbish_is_a_failed_assessment_and_never_safe(
     ends = []
     for _try in range(3):
         Assessment.objects.pending().update(next_at=utc_now())
-        ends.append(answering.assess_most_pressing(pipeline.frame_store()))
+        ends.append(list(answering.answer_waiting(pipeline.frame_store())))
     row = FrameResult.objects.get()
-    assert ends == [None, None, row.pk]
+    assert ends == [[], [], [row.pk]]
     pipeline.close(row.pk)
     assert Assessment.objects.get().status == "failed"
     assert FrameResult.objects.get().status == "failed"
