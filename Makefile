@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-tracking bench-counting
+.PHONY: help demo test lint unit setup-test browser lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-tracking bench-counting bench-assess
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -70,6 +70,9 @@ bench-detection: .venv/test.stamp ## recall on a real clip: ARGS="--clip PATH --
 bench-pipeline: .venv/test.stamp ## 50 cameras through the whole pipeline: ARGS="--cameras 50 --seconds 120 --weights PATH"
 	@$(RUN) tests/install_tools.py
 	$(RUN) -m tests.load.bench_pipeline $(ARGS)
+
+bench-assess: .venv/test.stamp ## the key pool against a provider that refuses: ARGS="--accounts 10 --rps 10 --seconds 120"
+	$(RUN) -m tests.load.bench_assess $(ARGS)
 
 bench-street: .venv/base.stamp ## what is found of the synthetic street, against its ground truth
 	$(RUN) -m tests.load.bench_street $(ARGS)
