@@ -13,7 +13,7 @@ from typing import cast
 
 import redis
 
-from cameras.pacing import MOST_WINDOW_SECONDS, Load, Pace, next_pace, window_seconds
+from cameras.pacing import MOST_WINDOW_SECONDS, Load, Pace, next_pace, roll_call_seconds, window_seconds
 
 PACE_SECONDS = 15
 """A pace that nobody renews ends after this: where the schedule is dead, cameras go back to their own interval."""
@@ -22,6 +22,8 @@ LOOK_SECONDS = 1.0
 SKIPPED_SECONDS = 3600
 """What a camera had skipped is counted by the hour, and the hour before is kept."""
 PACE_KEY = "load:pace"
+_CAMERAS = "load:cameras"
+"""When each camera offered a frame last."""
 
 _PRELUDE = f"""
 local time = redis.call('TIME')
@@ -31,6 +33,11 @@ local function count(field)
   redis.call('HINCRBY', bucket, field, 1)
   redis.call('EXPIRE', bucket, {MOST_WINDOW_SECONDS + 10})
 end
+local function offered(camera)
+  count('offered')
+  redis.call('ZADD', '{_CAMERAS}', now, camera)
+  redis.call('EXPIRE', '{_CAMERAS}', {SKIPPED_SECONDS})
+end
 local function skip(camera, reason)
   local hour = 'camera:' .. camera .. ':skipped:' .. math.floor(time[1] / {SKIPPED_SECONDS})
   redis.call('HINCRBY', hour, reason, 1)
@@ -39,7 +46,7 @@ end
 """
 # KEYS[1] says since when a camera waits for its turn; ARGV: the camera, then what happened.
 _OFFERED = """
-count('offered')
+offered(ARGV[1])
 if ARGV[2] == '1' then
   count('given_up')
   skip(ARGV[1], 'superseded')
@@ -61,7 +68,7 @@ end
 _SKIPPED = """
 skip(ARGV[1], ARGV[2])
 if ARGV[2] == 'behind' then
-  count('offered')
+  offered(ARGV[1])
 end
 if ARGV[2] == 'stale' or ARGV[2] == 'behind' then
   count('given_up')
@@ -99,8 +106,8 @@ def skipped_of(client: redis.Redis, camera_id: int) -> tuple[datetime, Mapping[s
     return datetime.fromtimestamp((hour - 1) * SKIPPED_SECONDS, UTC), counts
 
 
-def load_of(client: redis.Redis, *, seconds: int) -> Load:
-    """What happened in the last whole `seconds`, over the whole fleet."""
+def load_of(client: redis.Redis, *, seconds: int, roll_call_seconds: int = 0) -> Load:
+    """What happened in the last whole `seconds`, over the whole fleet, and the cameras of the roll call until now."""
     now = client.time()[0]
     with client.pipeline(transaction=False) as pipe:
         for second in range(now - seconds, now):
@@ -108,7 +115,8 @@ def load_of(client: redis.Redis, *, seconds: int) -> Load:
         rows = cast("list[list[bytes | None]]", pipe.execute())
     waits = [int(row[3]) / 1000 for row in rows if row[3] is not None]
     offered, taken, given_up = (sum(int(row[place] or 0) for row in rows) for place in range(3))
-    return Load(offered, taken, given_up, min(waits, default=0.0))
+    cameras = int(client.zcount(_CAMERAS, (now - roll_call_seconds) * 1000, "+inf"))
+    return Load(offered, taken, given_up, min(waits, default=0.0), cameras)
 
 
 def current_stretch(client: redis.Redis) -> float:
@@ -134,7 +142,8 @@ def adjust_pace(client: redis.Redis, *, interval_seconds: float) -> tuple[Pace, 
     if not client.set(f"{PACE_KEY}:look", "1", nx=True, px=round(LOOK_SECONDS * 1000)):
         return before, before
     seconds, microseconds = client.time()
-    load = load_of(client, seconds=window_seconds(before, interval_seconds))
+    window, roll_call = window_seconds(before, interval_seconds), roll_call_seconds(before, interval_seconds)
+    load = load_of(client, seconds=window, roll_call_seconds=roll_call)
     after = next_pace(before, load, now=seconds + microseconds / 1e6, interval_seconds=interval_seconds)
     client.set(PACE_KEY, json.dumps(asdict(after)), ex=timedelta(seconds=PACE_SECONDS))
     return before, after

@@ -52,6 +52,17 @@ def test_load_adds_up_what_was_offered_taken_and_given_up(redis_client: redis.Re
     assert load_of(redis_client, seconds=4) == load
 
 
+def test_roll_call_counts_the_cameras_that_offered_lately(redis_client: redis.Redis) -> None:
+    for camera_id in (1, 1, 2):
+        note_offered(redis_client, camera_id, replaced=False)
+    note_skipped(redis_client, 3, "behind")
+    note_skipped(redis_client, 4, "late")
+    note_taken(redis_client, 1)
+    assert load_of(redis_client, seconds=4, roll_call_seconds=3).cameras == 3
+    redis_client.zincrby("load:cameras", -3000, "2")
+    assert load_of(redis_client, seconds=4, roll_call_seconds=2).cameras == 2
+
+
 def test_wait_of_a_camera_counts_from_the_first_frame_that_waited(redis_client: redis.Redis) -> None:
     note_offered(redis_client, 1, replaced=False)
     redis_client.decrby("camera:1:in_line", 400)
@@ -107,7 +118,7 @@ def test_overload_stretches_the_interval_once_it_lasts(redis_client: redis.Redis
     redis_client.set("load:pace", json.dumps(asdict(replace(after, troubled_since=1.0))))
     before, after = adjust_pace(redis_client, interval_seconds=1.8)
     assert before.stretch == 1.0
-    assert after.stretch == pytest.approx(2.1)
+    assert after.stretch == pytest.approx(2.2**0.5)
     assert current_stretch(redis_client) == after.stretch
 
 

@@ -143,7 +143,7 @@ def test_sweep_lets_the_interval_follow_the_load(redis_client: redis.Redis, clie
     overload(redis_client)
     upkeep.sweep_unfinished()
     stretched = current_stretch(redis_client)
-    assert stretched == pytest.approx(2.1)
+    assert stretched == pytest.approx(2.2**0.5)
     assert f"frame_interval_stretch {stretched}" in client.get("/metrics").content.decode().splitlines()
 
 

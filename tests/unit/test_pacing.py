@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cameras.pacing import CEILING, Load, Pace, next_pace, window_seconds
+from cameras.pacing import CEILING, Load, Pace, next_pace, roll_call_seconds, window_seconds
 
 TICK = 0.005
 INTERVAL = 1.8
@@ -32,6 +32,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self.due = {n: self.seconds + self._phase() for n in range(self.cameras)}
+        self.offered_at: dict[int, float] = {}
         self.turns: deque[int] = deque()
         self.waiting_since: dict[int, float] = {}
         self.free_at = self.seconds
@@ -39,6 +40,14 @@ class Fleet:
 
     def _phase(self) -> float:
         return 0.0 if self.clumped else self.random.uniform(0, INTERVAL)
+
+    def resize(self, cameras: int) -> None:
+        """From now on so many cameras offer, the new ones all at once."""
+        for camera in range(self.cameras, cameras):
+            self.due[camera] = self.seconds + self._phase()
+        self.turns = deque(camera for camera in self.turns if camera < cameras)
+        self.waiting_since = {camera: since for camera, since in self.waiting_since.items() if camera < cameras}
+        self.cameras = cameras
 
     def run(self, seconds: float) -> None:
         until, next_look = self.seconds + seconds, self.seconds + 2
@@ -55,6 +64,7 @@ class Fleet:
             if self.seconds < self.due[camera]:
                 continue
             self.due[camera] += INTERVAL * self.pace.stretch
+            self.offered_at[camera] = self.seconds
             replaced = camera in self.waiting_since
             self._count(offered=1, given_up=int(replaced))
             if not replaced:
@@ -80,6 +90,7 @@ class Fleet:
             sum(each.taken for each in loads),
             sum(each.given_up for each in loads),
             min(waits, default=0.0),
+            sum(at >= end - roll_call_seconds(self.pace, INTERVAL) for at in self.offered_at.values()),
         )
 
     def _look(self) -> None:
@@ -150,6 +161,58 @@ def test_interval_is_its_own_again_after_the_load_has_fallen() -> None:
     assert fleet.pace.stretch == 1.0
 
 
+def share_within(fleet: Fleet, seconds: float, *, tolerance: float = 0.15) -> float:
+    """Of the last `seconds`: how much of it the stretch was within the tolerance of what the capacity asks for."""
+    stretches, needed = fleet.stretches(seconds), max(fleet.needed, 1.0)
+    return sum(abs(stretch / needed - 1) <= tolerance for stretch in stretches) / len(stretches)
+
+
+@pytest.mark.parametrize("shortage", [0.8, 1.5, 2.5, 4.0, 6.0])
+@pytest.mark.parametrize("slowed", [1, 3])
+def test_hundred_cameras_opened_at_once_are_settled_within_half_a_minute(shortage: float, slowed: int) -> None:
+    """Opening them may leave detection a third of its capacity for ten seconds; the figures begin thirty later.
+
+    The tries at a longer step leave the bounds for some seconds each.
+    """
+    inside = []
+    for seed in range(3):
+        fleet = Fleet(100, 100 / INTERVAL / shortage / slowed, random=random.Random(seed))
+        fleet.run(10)
+        fleet.capacity *= slowed
+        fleet.run(30 + 120)
+        inside.append(share_within(fleet, 120))
+        assert max(fleet.stretches(120)) < 1.35 * max(fleet.needed, 1)
+        assert min(fleet.stretches(120)) > 0.7 * max(fleet.needed, 1)
+    assert sum(inside) / len(inside) > 0.85
+
+
+@pytest.mark.parametrize(("before", "after"), [(50, 100), (100, 50)])
+def test_stretch_follows_the_number_of_cameras_within_half_a_minute(before: int, after: int) -> None:
+    fleet = Fleet(before, 100 / INTERVAL / 3)
+    fleet.run(150)
+    fleet.resize(after)
+    fleet.run(30 + 60)
+    assert share_within(fleet, 60) > 0.85
+
+
+@pytest.mark.parametrize("shortage", [2, 4, 6])
+@pytest.mark.parametrize("left", [0, 10])
+def test_interval_is_its_own_again_within_half_a_minute_after_the_cameras_have_gone(shortage: float, left: int) -> None:
+    fleet = Fleet(100, 100 / INTERVAL / shortage)
+    fleet.run(120)
+    fleet.resize(left)
+    fleet.run(31)
+    assert fleet.pace.stretch == 1.0
+
+
+@pytest.mark.parametrize(("seconds_after", "stretch"), [(10, 1.1), (300, 1.0)])
+def test_step_down_is_taken_back_soon_and_later_trouble_is_a_hiccup(seconds_after: float, stretch: float) -> None:
+    stepped_down = Pace(1.0, changed_at=1000.0, settled_at=1006.0, tried_from=1.1, cameras=50)
+    trouble = Load(offered=100, taken=80, given_up=20, least_wait_seconds=0.5, cameras=50)
+    after = next_pace(stepped_down, trouble, now=1000.0 + seconds_after, interval_seconds=INTERVAL)
+    assert after.stretch == stretch
+
+
 def test_hopeless_overload_stretches_up_to_the_ceiling_and_no_further() -> None:
     fleet = Fleet(60, 60 / INTERVAL / 30)
     fleet.run(200)
@@ -178,6 +241,7 @@ figures = st.builds(
     taken=st.integers(0, 500),
     given_up=st.integers(0, 500),
     least_wait_seconds=st.floats(0, 20),
+    cameras=st.integers(0, 100),
 )
 
 
