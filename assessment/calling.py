@@ -141,16 +141,22 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
 
     A question's own failure concerns nobody else.
     """
-    if isinstance(error, Unpaid):
-        keys.take_out_account(slot.account_id, str(error) or error.reason, now=utc_now())
-    elif isinstance(error, ModelForbidden):
-        keys.refuse_model(slot.key_id, slot.model)
-    elif isinstance(error, KeyRevoked):
-        keys.take_out_key(slot.key_id, str(error) or error.reason, now=utc_now())
+    if isinstance(error, Unpaid | KeyRevoked):
+        _take_out(error, slot)
     elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
         _cool(limiter, pool, error.scope, slot, error)
     elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
         _cool(limiter, pool, Scope.KEY, slot, error)
+
+
+def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> None:
+    reason = str(error) or error.reason
+    if isinstance(error, Unpaid):
+        keys.take_out_account(slot.account_id, reason, now=utc_now())
+    elif isinstance(error, ModelForbidden):
+        keys.refuse_model(slot.key_id, slot.model)
+    else:
+        keys.take_out_key(slot.key_id, reason, now=utc_now())
 
 
 def _cool(limiter: Limiter, pool: Pool, scope: Scope, slot: Slot, error: UnableToAssess) -> None:

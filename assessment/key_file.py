@@ -47,7 +47,7 @@ class _Limited(_Part):
 
 
 class _Account(_Limited):
-    provider: Annotated[str, Field(pattern="^(dashscope|openai)$")] = "dashscope"
+    provider: Annotated[str, Field(pattern="^dashscope$")] = "dashscope"
     base_url: Annotated[str, Field(max_length=200, pattern="^(https?://.+)?$")] = ""
 
 

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('tokens_per_minute', models.PositiveBigIntegerField(default=0, verbose_name='tokens a minute')),
                 ('most_in_flight', models.PositiveIntegerField(default=0, verbose_name='calls at once')),
                 ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]*$', 'Letters, digits, dots, dashes and underscores.')], verbose_name='id')),
-                ('provider', models.CharField(choices=[('dashscope', 'DashScope'), ('openai', 'OpenAI-compatible')], default='dashscope', max_length=16, verbose_name='provider')),
+                ('provider', models.CharField(choices=[('dashscope', 'DashScope')], default='dashscope', max_length=16, verbose_name='provider')),
                 ('base_url', models.URLField(blank=True, help_text='Left empty: ALGO_LLM_BASE_URL.', verbose_name='address')),
                 ('daily_budget', models.DecimalField(decimal_places=4, default=0, help_text='0 is no limit.', max_digits=12, verbose_name='daily budget')),
                 ('enabled', models.BooleanField(default=True, verbose_name='enabled')),
@@ -226,7 +226,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='account',
-            constraint=models.CheckConstraint(condition=models.Q(('provider__in', ['dashscope', 'openai'])), name='account_provider_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('provider__in', ['dashscope'])), name='account_provider_known'),
         ),
         migrations.AddConstraint(
             model_name='account',

@@ -23,7 +23,6 @@ class Provider(models.TextChoices):
     """Which protocol an account's provider speaks."""
 
     DASHSCOPE = "dashscope", "DashScope"
-    OPENAI = "openai", _("OpenAI-compatible")
 
 
 class Limited(models.Model):
