@@ -23,7 +23,7 @@ from assessment.clients import (
 )
 from assessment.key_record import fails_too_often, note_answered
 from assessment.keys import Access
-from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated
+from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
 from assessment.limits import Pool, Slot, Wish
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -61,14 +61,15 @@ class Caller:
     def ask(self, question: Question, *, tokens: int) -> Answer:
         """The answer to `question`, which will cost about `tokens`; raises UnableToAssess.
 
-        A key that is refused as such, or throttled, is left for another at once; every other failure is the caller's
-        to retry later.
+        A key that is refused as such, or throttled, is left for another at once, and so is a slot that was lost; every
+        other failure is the caller's to retry later.
         """
         while True:
             pool, slot = self._reserve(question.model, tokens)
-            access = self._await(slot)
             try:
-                return self._call(question, pool, slot, access)
+                return self._call(question, pool, slot, self._await(slot))
+            except SlotLost as error:
+                log.info("call.slot_lost", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
             except (Throttled, Unpaid, KeyRevoked) as error:
                 self.refusals.append(error)
                 self.pin = replace(self.pin, not_accounts=self.pin.not_accounts | {slot.account_id})
@@ -80,7 +81,7 @@ class Caller:
         if left <= 0:
             raise OutOfTime("There is too little time left for an answer.")
         patience = min(LONGEST_WAIT_SECONDS, left)
-        wish = Wish(tokens, self.pin.only_key, self.pin.only_account, self.pin.not_accounts)
+        wish = replace(self.pin, tokens=tokens)
         lease = patience + self.call_seconds + LEASE_MARGIN_SECONDS
         while True:
             pool = keys.load_pool(model)
@@ -142,21 +143,23 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
     A question's own failure concerns nobody else.
     """
     if isinstance(error, Unpaid | KeyRevoked):
-        _take_out(error, slot)
+        if not _take_out(error, slot):
+            # It is the environment's only key, or somebody was sooner: to ask again at once would be refused again.
+            _cool(limiter, pool, Scope.KEY, slot, error)
     elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
         _cool(limiter, pool, error.scope, slot, error)
     elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
         _cool(limiter, pool, Scope.KEY, slot, error)
 
 
-def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> None:
+def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> bool:
+    """Whether the refused key or account was taken out by this."""
     reason = str(error) or error.reason
     if isinstance(error, Unpaid):
-        keys.take_out_account(slot.account_id, reason, now=utc_now())
-    elif isinstance(error, ModelForbidden):
-        keys.refuse_model(slot.key_id, slot.model)
-    else:
-        keys.take_out_key(slot.key_id, reason, now=utc_now())
+        return keys.take_out_account(slot.account_id, reason, now=utc_now())
+    if isinstance(error, ModelForbidden):
+        return keys.refuse_model(slot.key_id, slot.model)
+    return keys.take_out_key(slot.key_id, reason, now=utc_now())
 
 
 def _cool(limiter: Limiter, pool: Pool, scope: Scope, slot: Slot, error: UnableToAssess) -> None:

@@ -42,13 +42,12 @@ class Access:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Book:
-    """What the database says of accounts, keys, routes and policy, as of a version."""
+    """What the database says of keys with their accounts, of routes and policy, as of a version."""
 
     version: str
     policy: PoolPolicy
-    accounts: tuple[Account, ...]
     keys: tuple[ApiKey, ...]
     model_limits: Mapping[tuple[int, str], ModelLimit]
     routes: Mapping[int, Wish]
@@ -67,7 +66,6 @@ def _read_book() -> Book:
     return Book(
         version=version,
         policy=PoolPolicy.objects.filter(pk=1).first() or PoolPolicy(pk=1),
-        accounts=tuple(Account.objects.all()),
         keys=keys or _only_key(),
         model_limits={(each.account_id, each.model): each for each in ModelLimit.objects.all()},
         routes={each.camera_id: _pin(each) for each in CameraRoute.objects.select_related("account", "key")},
@@ -105,7 +103,12 @@ def forget_pool() -> None:
 
 def load_pool(model: str) -> Pool:
     """What may be used for `model` now; raises LimiterUnreachable."""
-    book, spent = _book(), accounts_over_budget()
+    return _pool(_book(), accounts_over_budget(), model)
+
+
+@functools.lru_cache(maxsize=8)
+def _pool(book: Book, spent: frozenset[str], model: str) -> Pool:
+    """The same one for as long as nothing changes: the limiter spells each out for its script."""
     keys = [each for each in book.keys if is_usable(each) and each.account.slug not in spent]
     keys = [each for each in keys if model not in each.refused_models]
     accounts = {each.account.slug: each.account for each in keys}

@@ -42,6 +42,10 @@ class NoSlot(UnableToAssess):
         self.soonest_seconds = soonest_seconds
 
 
+class SlotLost(NoSlot):
+    """The slot may not begin any more, and nothing is held: another may be had at once."""
+
+
 class LimiterUnreachable(UnableToAssess):
     """Redis does not answer. No call is made without it."""
 
@@ -109,12 +113,11 @@ class Limiter:
     def begin(self, slot: Slot) -> float:
         """0.0 where the call may be sent, at once; else the seconds still to wait before this is asked again.
 
-        To be called at the slot's time, just before sending. Raises NoSlot where the slot was lost and is given back,
-        or LimiterUnreachable.
+        To be called at the slot's time, just before sending. Raises SlotLost or LimiterUnreachable.
         """
         found = self._run(self._begin, model=slot.model, token=slot.token)
         if "reason" in found:
-            raise _no_slot(found)
+            raise _no_slot(found, SlotLost)
         return float(found["wait"] / 1000)
 
     def settle(self, slot: Slot, *, tokens: int | None, succeeded: bool) -> None:
@@ -259,8 +262,8 @@ def _state(cools: bool, in_flight: int) -> KeyState:
     return KeyState.IN_USE if in_flight else KeyState.AVAILABLE
 
 
-def _no_slot(found: dict[str, Any]) -> NoSlot:
-    return NoSlot(found["reason"], found["soonest"] / 1000 if "soonest" in found else NO_KEY_SECONDS)
+def _no_slot(found: dict[str, Any], kind: type[NoSlot] = NoSlot) -> NoSlot:
+    return kind(found["reason"], found["soonest"] / 1000 if "soonest" in found else NO_KEY_SECONDS)
 
 
 def _read(name: str) -> str:

@@ -17,8 +17,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from assessment import keys, ledger
 from assessment.calling import Caller, OutOfTime
 from assessment.clients import ContentBlocked, NoKey, ProviderFailed, Question
-from assessment.limiter import NoSlot
-from assessment.limits import KeyState, Limits, Strategy, Wish
+from assessment.limiter import Limiter, NoSlot
+from assessment.limits import KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
 from tests.factories import NOON, make_camera
@@ -294,3 +294,42 @@ def test_admin_takes_a_secret_and_never_shows_it_again(admin_client: Client) -> 
     admin_client.post(change, {**fields, "secret": "${NAME}"})
     key.refresh_from_db()
     assert (key.secret_variable, key.secret_encrypted) == ("NAME", "")
+
+
+@pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE, FaultKind.FORBIDDEN])
+def test_only_key_of_the_environment_is_not_asked_again_and_again(
+    simulator: RunningSimulator, settings: Settings, fault: FaultKind
+) -> None:
+    told = {"dashscope_api_key": SecretStr("sk-only")}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
+    simulator.control(kind=fault.value)
+    with pytest.raises(NoSlot):
+        ask(caller(seconds=6))
+    assert simulator.stats()["requests"] == 1
+    assert [each.state for each in keys.standings(MODEL)] == [KeyState.COOLING]
+
+
+def test_slot_lost_to_a_change_of_keys_is_replaced_at_once(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key("k1")
+    begin, changes = Limiter.begin, iter([True])
+
+    def change_first(self: Limiter, slot: Slot) -> float:
+        if next(changes, False):
+            self.publish_version("changed meanwhile")
+        return begin(self, slot)
+
+    monkeypatch.setattr(Limiter, "begin", change_first)
+    made = caller()
+    ask(made)
+    assert [(each.key, each.failed) for each in made.made] == [("k1", False)]
+
+
+def test_pool_is_made_once_for_as_long_as_nothing_changes() -> None:
+    make_key("k1")
+    assert keys.load_pool(MODEL) is keys.load_pool(MODEL)
+    before = keys.load_pool(MODEL)
+    make_key("k2")
+    keys.forget_pool()
+    assert keys.load_pool(MODEL) != before
