@@ -52,7 +52,7 @@ class Caller:
     limiter: Limiter
     until: float
     call_seconds: float
-    pin: Wish
+    pin: Wish = field(default_factory=Wish)
     """Where the camera's questions must go, and which account failed last."""
     made: list[ledger.Call] = field(default_factory=list)
     refusals: list[UnableToAssess] = field(default_factory=list)

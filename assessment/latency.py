@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import redis
 
 _KEY = "{llm}:answer_seconds:"
@@ -12,10 +14,14 @@ LEAST_SHARE = 0.5
 
 
 def note_answer(client: redis.Redis, model: str, seconds: float) -> None:
-    """Let an answer count towards the usual time. Two at once may lose one of them, which changes nothing."""
-    before = client.get(f"{_KEY}{model}")
-    usual = float(before) * (1 - _NEWEST_SHARE) + seconds * _NEWEST_SHARE if before else seconds
-    client.set(f"{_KEY}{model}", f"{usual:.3f}", ex=_MEMORY_SECONDS)
+    """Let an answer count towards the usual time. Two at once may lose one of them, which changes nothing.
+
+    Where Redis is away it is not counted: the answer counts more.
+    """
+    with contextlib.suppress(redis.RedisError):
+        before = client.get(f"{_KEY}{model}")
+        usual = float(before) * (1 - _NEWEST_SHARE) + seconds * _NEWEST_SHARE if before else seconds
+        client.set(f"{_KEY}{model}", f"{usual:.3f}", ex=_MEMORY_SECONDS)
 
 
 def least_seconds(client: redis.Redis, model: str) -> float:

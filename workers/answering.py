@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
@@ -21,6 +22,7 @@ from assessment.evidence import Pictures, keep_evidence, kept_picture, pictures_
 from assessment.judge import Judgement, judge
 from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
+from assessment.limiter import LimiterUnreachable
 from assessment.models import FrameResult
 from assessment.service_level import current_ladder
 from assessment.tokens import estimate_tokens
@@ -64,10 +66,7 @@ def _claim(store: FrameStore) -> Claim | None:
 
 def _answer_claimed(claim: Claim, store: FrameStore) -> bool:
     call_seconds = settings.ENVIRONMENT.llm_timeout
-    # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
-    lend_connection()
-    pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
-    caller = Caller(claim.camera_id, keys.limiter(), time.monotonic() + claim.seconds, call_seconds, pin)
+    caller = Caller(claim.camera_id, keys.limiter(), time.monotonic() + claim.seconds, call_seconds)
     return _answer(claim, caller, store)
 
 
@@ -76,6 +75,9 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
     pictures = None
     try:
         _refuse_deadly(claim)
+        # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
+        lend_connection()
+        caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
         frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
         pictures = pictures_of(frame, claim.group_index, functools.partial(_fetch, store, claim, frame))
         ask = functools.partial(_ask, caller, store)
@@ -83,6 +85,9 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         return _store(claim, caller, judgement, pictures)
     except UnableToAssess as error:
         return _fail(claim, caller, error, pictures)
+    except redis.RedisError as error:
+        # Given back at once, it need not wait until the claim has run out.
+        return _fail(claim, caller, LimiterUnreachable(str(error)), pictures)
 
 
 def _model() -> str:
