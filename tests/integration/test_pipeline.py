@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +17,8 @@ from pydantic import SecretStr
 from pytest_django import Settings
 
 from assessment import keys
+from assessment.dead_letters import Chosen, send_again
+from assessment.latency import note_answer
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
@@ -24,11 +27,12 @@ from cameras.models import Camera
 from detection.detect import FramePipeline, read_picture
 from detection.detections import Detection
 from detection.tracks import tracks_from_bytes
-from tests.factories import detect, make_camera
+from tests.factories import detect, make_camera, record
 from tests.fakes import FakeDetector
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import publish
+from trafficmon.live.snapshot import last_verdict
 from workers import answering, pipeline, upkeep
 from workers.pipeline import WakeUp
 from workers.queues import Queue
@@ -237,12 +241,12 @@ def test_rubbish_is_a_failed_assessment_and_never_safe(
     simulator.control(kind=kind)
     offer(store, camera, "frame-a")
     pipeline.detect_newest(camera.pk)
-    ends = []
+    ended: list[int] = []
     for _try in range(3):
         Assessment.objects.pending().update(next_at=utc_now())
-        ends.append(list(answering.answer_waiting(pipeline.frame_store())))
+        ended += answering.answer_waiting(pipeline.frame_store())
     row = FrameResult.objects.get()
-    assert ends == [[], [], [row.pk]]
+    assert (ended, Assessment.objects.get().attempts) == ([row.pk], 3)
     pipeline.close(row.pk)
     assert Assessment.objects.get().status == "failed"
     assert FrameResult.objects.get().status == "failed"
@@ -297,3 +301,63 @@ def test_high_risk_makes_the_camera_pause(
     Assessment.objects.update(risk_level="high")
     pipeline.close(frame)
     assert 2 < store.pause_left(camera.pk) <= 3
+
+
+def test_answer_counts_though_redis_goes_away_right_after_it(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    monkeypatch.setattr(answering, "note_answer", lambda _client, *told: note_answer(redis.Redis(port=1), *told))
+    assert len(answer_everything()) == 1
+    assert Assessment.objects.get().status == "done"
+
+
+def test_question_is_given_back_at_once_while_redis_is_away(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    gone = FrameStore(redis.Redis(port=1))
+    monkeypatch.setattr(answering, "least_seconds", lambda _client, _model: 0.0)
+    assert list(answering.answer_waiting(gone)) == []
+    question = Assessment.objects.get()
+    assert (question.status, question.reason, question.lease_token) == ("pending", "limiter_unreachable", "")
+    assert (question.attempts, simulator.stats()["requests"]) == (0, 0)
+
+
+def test_dead_letter_is_answered_from_the_evidence_and_labelled_late(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, redis_client: redis.Redis
+) -> None:
+    seen(*CONFLICT)
+    simulator.control(kind="bad_request", count=1)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    [frame] = answer_everything()
+    pipeline.close(frame)
+    assert FrameResult.objects.get().status == "failed"
+    redis_client.delete("frame:frame-a")
+    assert len(send_again(Chosen(), now=utc_now(), patience=timedelta(seconds=60))) == 1
+    [again] = answer_everything()
+    pipeline.close(again)
+    question = Assessment.objects.get()
+    assert (again, question.status, question.late) == (frame, "done", True)
+    assert Alert.objects.count() == 0
+    verdict = last_verdict(redis_client, camera.pk)
+    assert verdict
+    assert (verdict.late, verdict.max_risk_level) == (True, question.risk_level)
+
+
+def test_worker_that_is_told_to_end_begins_no_more(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        record(camera, captured_at=utc_now() - timedelta(seconds=number))
+    stopping = threading.Event()
+    stopping.set()
+    monkeypatch.setattr(answering, "STOPPING", stopping)
+    for expected in (1, 0):
+        list(answering.answer_waiting(pipeline.frame_store()))
+        assert Assessment.objects.pending().count() == expected

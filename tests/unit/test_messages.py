@@ -172,6 +172,7 @@ def test_assessment_result_is_spelled_as_the_contract_has_it() -> None:
             "cameraId": 7,
             "assessmentStatus": "done",
             "partial": False,
+            "late": False,
             "reason": "",
             "trafficGroups": [{"groupIndex": 1, **RISK}],
         },

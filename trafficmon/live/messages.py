@@ -118,13 +118,15 @@ class FrameVerdict(Outgoing):
 
 
 class AssessmentResult(FrameVerdict):
-    """A verdict that arrived after its detection. `partial`: some questions of the frame have no answer."""
+    """A verdict that arrived after its detection. `partial`: some questions of the frame have no answer; `late`: one
+    was put again after it had been given up, and its answer tells of what is long over."""
 
     type_name: ClassVar[str] = "assessment_result"
 
     camera_id: int
     assessment_status: AssessmentStatus
     partial: bool = False
+    late: bool = False
     reason: str = ""
     traffic_groups: tuple[GroupVerdict, ...] = ()
 
