@@ -65,10 +65,14 @@ def _cut(jpeg: bytes, place: Box | None, size: tuple[int, int]) -> bytes:
 def kept_picture(assessment_id: int) -> bytes | None:
     """The whole picture as it was kept, for a question that is put again; None where there is none."""
     kept = Evidence.objects.filter(assessment=assessment_id, kind=EvidenceKind.FRAME).first()
+    if kept is None:
+        return None
     try:
-        return kept.picture.read() if kept else None
+        with kept.picture.open() as picture:
+            jpeg: bytes = picture.read()
     except OSError:
         return None
+    return jpeg
 
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
