@@ -47,14 +47,6 @@ class AssessmentStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-class JudgedBy(StrEnum):
-    """Where a verdict comes from: what no model has seen is labelled so wherever it is shown."""
-
-    MODEL = "model"
-    REUSED = "reused"
-    GEOMETRY = "geometry"
-
-
 TERMINAL = frozenset(
     {AssessmentStatus.DONE, AssessmentStatus.FAILED, AssessmentStatus.EXPIRED, AssessmentStatus.SKIPPED}
 )

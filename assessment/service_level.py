@@ -22,7 +22,7 @@ from assessment.ladder import LadderLevel, LadderState, ServiceLevel, next_step
 from assessment.ledger import todays_ledger
 from assessment.limits import KeyState
 from assessment.models import Assessment, AssessmentQuerySet
-from assessment.risk import AssessmentStatus, JudgedBy
+from assessment.risk import AssessmentStatus
 from cameras.frames import connect_redis
 from trafficmon.core.remembered import Remembered
 
@@ -94,7 +94,7 @@ def _ended_lately(asked: AssessmentQuerySet, now: datetime) -> tuple[int, int]:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     # An index finds them by when they were asked; what ended in the last minute was not asked long before.
     ended = asked.filter(created_at__gt=now - WINDOW - 2 * patience, ended_at__gt=now - WINDOW)
-    answered = Q(status=AssessmentStatus.DONE, judged_by=JudgedBy.MODEL)
+    answered = Q(status=AssessmentStatus.DONE)
     unanswered = Q(status=AssessmentStatus.EXPIRED) | (
         Q(status=AssessmentStatus.FAILED) & ~Q(reason__in=sorted(QUESTIONS_OWN))
     )

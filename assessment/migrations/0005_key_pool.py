@@ -172,16 +172,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='assessment',
-            name='gated_out',
-            field=models.BooleanField(default=False, help_text='Not worth a call by the gate, and asked all the same to check the gate.', verbose_name='sample'),
-        ),
-        migrations.AddField(
-            model_name='assessment',
-            name='judged_by',
-            field=models.CharField(choices=[('model', 'the model'), ('reused', 'an earlier verdict on the same scene'), ('geometry', 'geometry only')], default='model', max_length=16, verbose_name='judged by'),
-        ),
-        migrations.AddField(
-            model_name='assessment',
             name='key',
             field=models.CharField(blank=True, max_length=64, verbose_name='API key'),
         ),
@@ -192,24 +182,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='assessment',
-            name='prior',
-            field=models.FloatField(help_text='How risky it looks by geometry and motion, 0 to 1.', null=True, verbose_name='prior'),
-        ),
-        migrations.AddField(
-            model_name='assessment',
-            name='scene',
-            field=models.JSONField(blank=True, default=dict, help_text='By which a near-duplicate is recognised.', verbose_name='scene'),
-        ),
-        migrations.AddField(
-            model_name='assessment',
             name='turn_at',
             field=models.DateTimeField(default=django.utils.timezone.now, help_text="The more of a camera's questions wait, the later the turn of its next.", verbose_name='turn'),
             preserve_default=False,
-        ),
-        migrations.AddField(
-            model_name='frameresult',
-            name='skips',
-            field=models.JSONField(blank=True, default=dict, help_text='Why, for each traffic group that was not asked about.', verbose_name='not asked'),
         ),
         migrations.AlterField(
             model_name='assessment',
@@ -219,10 +194,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='assessment',
             index=models.Index(condition=models.Q(('status', 'pending')), fields=['-urgent', 'turn_at'], name='assessment_waiting'),
-        ),
-        migrations.AddConstraint(
-            model_name='assessment',
-            constraint=models.CheckConstraint(condition=models.Q(('judged_by__in', ['model', 'reused', 'geometry'])), name='assessment_judge_known'),
         ),
         migrations.AddConstraint(
             model_name='account',

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 
 STATUS_CHOICES = [
     (AssessmentStatus.PENDING.value, _("assessing")),
@@ -35,12 +35,6 @@ TYPE_CHOICES = [
     (RiskType.SPEEDING.value, _("speeding")),
     (RiskType.CONGESTION.value, _("congestion")),
     (RiskType.OTHER.value, _("other")),
-]
-
-JUDGED_BY_CHOICES = [
-    (JudgedBy.MODEL.value, _("the model")),
-    (JudgedBy.REUSED.value, _("an earlier verdict on the same scene")),
-    (JudgedBy.GEOMETRY.value, _("geometry only")),
 ]
 
 

@@ -9,8 +9,8 @@ from django.db import connections, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from assessment.models.choices import JUDGED_BY_CHOICES, LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES, known
-from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
+from assessment.models.choices import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES, known
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera
 
 
@@ -52,9 +52,6 @@ class FrameResult(models.Model):
     )
     status = models.CharField(_("assessment"), max_length=16, choices=STATUS_CHOICES)
     reason = models.CharField(_("reason"), max_length=100, blank=True)
-    skips = models.JSONField(
-        _("not asked"), default=dict, blank=True, help_text=_("Why, for each traffic group that was not asked about.")
-    )
     max_risk_level = models.CharField(_("risk"), max_length=8, choices=LEVEL_CHOICES, default=RiskLevel.NONE.value)
     partial = models.BooleanField(
         _("partial"), default=False, help_text=_("Some questions of this frame have no answer.")
@@ -148,16 +145,6 @@ class Assessment(models.Model):
     late = models.BooleanField(
         _("late"), default=False, help_text=_("Answered after its deadline: it raises no live alert.")
     )
-    gated_out = models.BooleanField(
-        _("sample"),
-        default=False,
-        help_text=_("Not worth a call by the gate, and asked all the same to check the gate."),
-    )
-    prior = models.FloatField(_("prior"), null=True, help_text=_("How risky it looks by geometry and motion, 0 to 1."))
-    scene = models.JSONField(
-        _("scene"), default=dict, blank=True, help_text=_("By which a near-duplicate is recognised.")
-    )
-    judged_by = models.CharField(_("judged by"), max_length=16, choices=JUDGED_BY_CHOICES, default=JudgedBy.MODEL.value)
     account = models.CharField(_("account"), max_length=64, blank=True)
     key = models.CharField(_("API key"), max_length=64, blank=True)
 
@@ -194,7 +181,6 @@ class Assessment(models.Model):
         constraints = [
             models.UniqueConstraint(fields=("frame_result", "group_index"), name="one_assessment_per_group"),
             known("status", STATUS_CHOICES, "assessment_status_known"),
-            known("judged_by", JUDGED_BY_CHOICES, "assessment_judge_known"),
             models.CheckConstraint(
                 condition=(Q(status="done") & ~Q(risk_level="")) | (~Q(status="done") & Q(risk_level="")),
                 name="assessment_has_level_only_when_done",

@@ -69,8 +69,7 @@ def test_reduced_assessment_is_said_with_its_reason_until_it_is_over(
     expect(page.locator("#load")).to_be_hidden()
     reduce(redis_client, LadderLevel.GEOMETRY_ONLY, LadderReason.BUDGET_SPENT)
     expect(banner).to_have_text(
-        "Assessment is reduced: the model is not asked, groups are judged by geometry alone"
-        " (the day's budget is used up)."
+        "Assessment is reduced: the model is not asked, nothing is judged (the day's budget is used up)."
     )
     redis_client.delete(LADDER_KEY)
     expect(banner).to_be_hidden()

@@ -21,7 +21,7 @@ from assessment.ladder import LadderLevel, LadderReason, LadderState, ServiceLev
 from assessment.ledger import day_of
 from assessment.limits import Wish
 from assessment.models import Account, ApiKey, Assessment, CameraRoute, PoolPolicy, Spending
-from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
+from assessment.risk import AssessmentStatus, RiskLevel
 from assessment.service_level import (
     LADDER_KEY,
     LADDER_SECONDS,
@@ -94,8 +94,6 @@ def test_questions_of_the_last_minute_were_answered_in_time_or_missed() -> None:
 
 def test_what_says_nothing_of_the_service_is_not_counted() -> None:
     end(ago=61, asked=65)
-    end(judged_by=JudgedBy.REUSED)
-    end(judged_by=JudgedBy.GEOMETRY)
     end(AssessmentStatus.FAILED, reason="blocked")
     end(AssessmentStatus.FAILED, reason="bad_request")
     workload = measure_workload(NOON)

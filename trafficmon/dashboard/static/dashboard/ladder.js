@@ -5,7 +5,7 @@ const { gettext, interpolate } = window;
 const LEVELS = {
   urgent_only: gettext("only urgent groups are judged"),
   cheaper_model: gettext("only urgent groups are judged, by a cheaper model"),
-  geometry_only: gettext("the model is not asked, groups are judged by geometry alone"),
+  geometry_only: gettext("the model is not asked, nothing is judged"),
   detection_only: gettext("nothing is judged, road users are only detected"),
 };
 
