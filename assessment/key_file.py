@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
 from django.conf import settings
 from django.db import transaction
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from assessment.keys import pool_changed
 from assessment.limits import LONGEST_COOLDOWN_SECONDS, SHORTEST_COOLDOWN_SECONDS, Strategy
@@ -46,6 +47,9 @@ class _Limited(_Part):
         }
 
 
+_Listed = TypeVar("_Listed", bound=_Limited)
+
+
 class _Account(_Limited):
     provider: Annotated[str, Field(pattern="^dashscope$")] = "dashscope"
     base_url: Annotated[str, Field(max_length=200, pattern="^(https?://.+)?$")] = ""
@@ -68,15 +72,19 @@ class KeyFile(_Part):
     accounts: list[_Account] = []
     keys: Annotated[list[_Key], Field(min_length=1)]
 
+    @field_validator("accounts", "keys")
+    @classmethod
+    def ids_are_unique(cls, listed: list[_Listed]) -> list[_Listed]:
+        twice = sorted(name for name, count in Counter(each.id for each in listed).items() if count > 1)
+        if twice:
+            message = f"more than one has the id {', '.join(twice)}"
+            raise ValueError(message)
+        return listed
+
     @model_validator(mode="after")
-    def ids_fit_together(self) -> Self:
-        accounts = [each.id for each in self.accounts]
-        for kind, ids in (("account", accounts), ("key", [each.id for each in self.keys])):
-            twice = sorted({each for each in ids if ids.count(each) > 1})
-            if twice:
-                message = f"more than one {kind} has the id {', '.join(twice)}"
-                raise ValueError(message)
-        unknown = sorted({each.account for each in self.keys if each.account and each.account not in accounts})
+    def accounts_are_listed(self) -> Self:
+        named = {each.account for each in self.keys if each.account}
+        unknown = sorted(named - {each.id for each in self.accounts})
         if unknown:
             message = f"keys name an account that is not listed: {', '.join(unknown)}"
             raise ValueError(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -214,27 +215,27 @@ class Limiter:
 
 def spell_pool(pool: Pool) -> str:
     """By columns: of keys and of buckets, which are all accounts and the keys with limits of their own."""
-    limited = [key for key in pool.keys if key.limits != Limits()]
-    names = [f"a:{each.id}" for each in pool.accounts] + [f"k:{each.id}" for each in limited]
-    rows = {name: row for row, name in enumerate(names, 1)}
-    limits = [each.limits for each in pool.accounts] + [key.limits for key in limited]
+    limits = {f"a:{each.id}": each.limits for each in pool.accounts}
+    limits |= {f"k:{each.id}": each.limits for each in pool.keys if each.limits != Limits()}
+    head = {"version": pool.version, "strategy": pool.strategy, "buckets": list(limits)}
+    columns = _key_columns(pool, list(limits)) | _limit_columns(list(limits.values()))
+    return json.dumps(head | columns, separators=(",", ":"))
+
+
+def _key_columns(pool: Pool, buckets: list[str]) -> dict[str, list[Any]]:
+    rows = {name: row for row, name in enumerate(buckets, 1)}
     by_priority = pool.strategy is Strategy.PRIORITY
-    return json.dumps(
-        {
-            "version": pool.version,
-            "strategy": pool.strategy,
-            "keys": [key.id for key in pool.keys],
-            "preference": [key.priority if by_priority else key.weight for key in pool.keys],
-            "account_bucket": [rows[f"a:{key.account_id}"] for key in pool.keys],
-            "key_bucket": [rows.get(f"k:{key.id}", 0) for key in pool.keys],
-            "buckets": names,
-            "per_second": [each.per_second for each in limits],
-            "per_minute": [each.per_minute for each in limits],
-            "tokens_per_minute": [each.tokens_per_minute for each in limits],
-            "in_flight": [each.in_flight for each in limits],
-        },
-        separators=(",", ":"),
-    )
+    return {
+        "keys": [key.id for key in pool.keys],
+        "preference": [key.priority if by_priority else key.weight for key in pool.keys],
+        "account_bucket": [rows[f"a:{key.account_id}"] for key in pool.keys],
+        "key_bucket": [rows.get(f"k:{key.id}", 0) for key in pool.keys],
+    }
+
+
+def _limit_columns(limits: list[Limits]) -> dict[str, list[int]]:
+    names = [each.name for each in fields(Limits)]
+    return {name: [getattr(each, name) for each in limits] for name in names}
 
 
 def _tiers(pool: Pool, wish: Wish) -> Sequence[Sequence[int]]:

@@ -68,7 +68,7 @@ def test_example_is_a_usable_file() -> None:
         ("keys: [{id: a, api_key: sk-1, weight: 0}]", "keys.0.weight: Input should be greater than or equal to 1"),
         ("keys: [{id: a, api_key: sk-1, qps_limit: -1}]", "keys.0.qps_limit: Input should be greater than or equal"),
         ("keys: [{id: a, api_key: sk-1, account: b}]", "keys name an account that is not listed: b"),
-        ("keys: [{id: a, api_key: sk-1}, {id: a, api_key: sk-2}]", "more than one key has the id a"),
+        ("keys: [{id: a, api_key: sk-1}, {id: a, api_key: sk-2}]", "keys: Value error, more than one has the id a"),
         ("strategy: best\nkeys: [{id: a, api_key: sk-1}]", "strategy: Input should be 'round_robin'"),
         ("default_cooldown: 5\nkeys: [{id: a, api_key: sk-1}]", "default_cooldown: Input should be greater than"),
         ("keys: [", "is not YAML, line 1"),
