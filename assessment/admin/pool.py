@@ -29,10 +29,6 @@ class PoolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
 
     show_full_result_count = False
 
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:  # Django's
-        super().save_model(request, obj, form, change)
-        keys.pool_changed()
-
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # Django's
         super().save_related(request, form, formsets, change)
         keys.pool_changed()

@@ -19,7 +19,7 @@ from assessment.calling import Caller, OutOfTime
 from assessment.clients import ContentBlocked, NoKey, ProviderFailed, Question
 from assessment.limiter import Limiter, NoSlot
 from assessment.limits import KeyState, Limits, Slot, Strategy, Wish
-from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
+from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
 from tests.factories import NOON, make_camera
 from trafficmon.core.encryption import encrypt
@@ -242,6 +242,8 @@ def test_command_verifies_each_key_with_one_call(simulator: RunningSimulator) ->
     said = [line.split()[:4] for line in output.getvalue().splitlines()[-3:]]
     assert [(line[0], line[3]) for line in said] == [("bad", "failed"), ("good", "works"), ("off", "not")]
     assert simulator.stats()["requests"] == 2
+    spent = Spending.objects.order_by("key").values_list("key", "calls", "failed_calls")
+    assert list(spent) == [("bad", 1, 1), ("good", 1, 0)]
     assert "sk-secret" not in output.getvalue()
     keys.forget_pool()
     assert "revoked" not in run("verify", "good")

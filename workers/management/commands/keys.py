@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from assessment import keys
+from assessment import keys, ledger
 from assessment.calling import Caller
 from assessment.clients import Question, UnableToAssess
 from assessment.key_file import UnusableKeyFile, import_keys
@@ -94,6 +94,8 @@ class Command(BaseCommand):
         except UnableToAssess as error:
             refused = caller.refusals or [error]
             return (*named, "failed", f"{time.monotonic() - began:.1f}", f"{refused[0].reason}: {refused[0]}")
+        finally:
+            ledger.record_calls(caller.made, now=utc_now())
         return (*named, "works", f"{answer.seconds:.1f}", answer.text[:40])
 
     def _disable(self, *, key: list[str], account: list[str], **_options: Any) -> None:
