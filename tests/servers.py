@@ -1,4 +1,4 @@
-"""Servers of a test's or a bench's own, to be killed: PostgreSQL here, Redis through the product's own way."""
+"""A PostgreSQL server of a bench's own; Redis is started in the product's own way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def postgres_folder() -> Path | None:
 
 @dataclass(slots=True)
 class Postgres:
-    """A server in `folder`, which can be killed and started again with what it had stored."""
+    """A server in `folder`."""
 
     programs: Path
     folder: Path
@@ -77,20 +77,6 @@ class Postgres:
             else:
                 return
 
-    def kill(self) -> None:
-        """As a crash would end it: its children notice, and nothing is written down."""
-        if self.process:
-            main = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
-            os.kill(main, signal.SIGKILL)
-            self.process.wait()
-            self._wait_for_children(main)
-
-    def _wait_for_children(self, main: int) -> None:
-        until = time.monotonic() + 10
-        while time.monotonic() < until and subprocess.run(["pgrep", "-s", str(main)], capture_output=True).stdout:  # noqa: PLW1510
-            time.sleep(0.1)
-        (self.folder / "postmaster.pid").unlink(missing_ok=True)
-
     def stop(self) -> None:
         """End it at once but in order."""
         if self.process and self.process.poll() is None:
@@ -105,7 +91,11 @@ class Postgres:
 
 def _unprivileged(command: list[str]) -> list[str]:
     """PostgreSQL refuses to run as root."""
-    return ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", *command] if os.geteuid() == 0 else command
+    return (
+        ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--pdeathsig", "INT", *command]
+        if os.geteuid() == 0
+        else command
+    )
 
 
 @contextmanager
