@@ -129,7 +129,8 @@ def _store(claim: Claim, caller: Caller, judgement: Judgement, pictures: Picture
 
 
 def _fail(claim: Claim, caller: Caller, error: UnableToAssess, pictures: Pictures | None) -> bool:
-    log.warning("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
+    say = log.warning if error.charged else log.info
+    say("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
     retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
     if pictures and error.can_be_sent_again and assess.is_last_try(claim, error, retries):
         _keep(claim, pictures)
