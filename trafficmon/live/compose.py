@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -116,11 +117,17 @@ def assessment_result(row: FrameResult, assessments: Sequence[Assessment]) -> As
         dangerous_driving_results=tuple(_result(each) for each in done),
         has_dangerous_driving=level is not RiskLevel.NONE,
         max_risk_level=level,
-        llm_latency=round(max((each.llm_seconds or 0.0 for each in done), default=0.0), 3),
-        llm_model=next((each.llm_model for each in done if each.llm_model), ""),
-        llm_raw_text="\n".join(each.raw_text for each in done)[:LONGEST_RAW_TEXT],
         traffic_groups=tuple(_group_verdict(each.group_index, each) for each in assessments),
+        **_model_part(done),
     )
+
+
+def _model_part(done: Sequence[Assessment]) -> dict[str, Any]:
+    return {
+        "llm_latency": round(max((each.llm_seconds or 0.0 for each in done), default=0.0), 3),
+        "llm_model": next((each.llm_model for each in done if each.llm_model), ""),
+        "llm_raw_text": "\n".join(each.raw_text for each in done)[:LONGEST_RAW_TEXT],
+    }
 
 
 def _result(assessment: Assessment) -> DangerousDrivingResult:

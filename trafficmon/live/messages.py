@@ -118,8 +118,7 @@ class FrameVerdict(Outgoing):
 
 
 class AssessmentResult(FrameVerdict):
-    """A verdict that arrived after its detection. `partial`: some questions of the frame have no answer; `late`: one
-    was put again after it had been given up, and its answer tells of what is long over."""
+    """A verdict after its detection. `partial`: some questions have no answer; `late`: one was put again."""
 
     type_name: ClassVar[str] = "assessment_result"
 
