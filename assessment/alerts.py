@@ -38,14 +38,12 @@ def policy_of(camera: Camera) -> AlertPolicy:
     )
 
 
-def apply_verdicts(frame_result_id: int) -> list[AlertChange]:
+def apply_verdicts(row: FrameResult) -> list[AlertChange]:
     """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it.
 
     A late verdict tells of what is long over: it alarms nobody.
     """
-    row = FrameResult.objects.get(pk=frame_result_id)
-    done = row.assessments.filter(status=AssessmentStatus.DONE, late=False).exclude(risk_level=RiskLevel.NONE)
-    verdicts = {verdict.pk: verdict for verdict in done}
+    verdicts = {verdict.pk: verdict for verdict in row.assessments.all() if _alarms(verdict)}
     if not verdicts:
         return []
     # One frame of a camera at a time, or two could open the same alert twice.
@@ -55,6 +53,10 @@ def apply_verdicts(frame_result_id: int) -> list[AlertChange]:
     live = [_live_alert(alert) for alert in Alert.objects.dangers().live().filter(camera=row.camera_id)]
     matches = match_sightings(live, sightings, policy_of(camera))
     return [_apply(match, verdicts[match.sighting.assessment_id], row.camera_id) for match in matches]
+
+
+def _alarms(verdict: Assessment) -> bool:
+    return verdict.status == AssessmentStatus.DONE and not verdict.late and verdict.risk_level != RiskLevel.NONE
 
 
 def _sighting(verdict: Assessment, frame: DetectedFrame) -> Sighting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -44,17 +44,24 @@ class Pictures:
         return *self.earlier, self.crop or self.frame
 
 
-def pictures_of(frame: DetectedFrame, group_index: int, fetch: Callable[[str], bytes | None]) -> Pictures:
-    """What the frame store still holds, cut to the group in question; raises PictureGone when the frame is gone."""
-    whole = (fetch(frame.evidence_key) if frame.evidence_key else None) or fetch(frame.frame_key)
+def picture_keys(frame: DetectedFrame) -> tuple[str, ...]:
+    """Of all pictures of the frame: those before it in time order, itself, and it as a larger stream has it."""
+    before = tuple(key for key in frame.burst if key != frame.frame_key)
+    return (*before, frame.frame_key, *filter(None, (frame.evidence_key,)))
+
+
+def pictures_of(frame: DetectedFrame, group_index: int, kept: Mapping[str, bytes]) -> Pictures:
+    """What is still `kept` of the frame's pictures, cut to the group in question; raises PictureGone without the
+    frame itself."""
+    whole = kept.get(frame.evidence_key) or kept.get(frame.frame_key)
     if whole is None:
         message = f"The picture of frame {frame.frame_key} is no longer kept."
         raise PictureGone(message)
     place = next((each.crop for each in frame.groups if each.index == group_index), None)
-    before = (fetch(key) for key in frame.burst if key != frame.frame_key)
+    before = (kept[key] for key in frame.burst if key != frame.frame_key and key in kept)
     size = (frame.width, frame.height)
     crop = _cut(whole, place, size) if place else None
-    return Pictures(whole, crop, tuple(_cut(jpeg, place, size) for jpeg in before if jpeg))
+    return Pictures(whole, crop, tuple(_cut(jpeg, place, size) for jpeg in before))
 
 
 def _cut(jpeg: bytes, place: Box | None, size: tuple[int, int]) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -130,15 +132,40 @@ def _expire(questions: AssessmentQuerySet, reason: str, now: datetime) -> list[i
     return frames
 
 
-def close_frame(frame_result_id: int, *, now: datetime) -> bool:
-    """Close the frame once all its questions have ended; True for the one caller that closed it."""
-    answers = list(Assessment.objects.filter(frame_result=frame_result_id).values_list("status", "risk_level"))
-    if not answers or any(status == AssessmentStatus.PENDING for status, _level in answers):
-        return False
-    outcome = join([(AssessmentStatus(status), RiskLevel(level) if level else None) for status, level in answers])
-    closed = FrameResult.objects.undecided().filter(pk=frame_result_id)
-    return bool(
-        closed.update(status=outcome.status, max_risk_level=outcome.level, partial=outcome.partial, closed_at=now)
+@transaction.atomic(savepoint=False)
+def close_frames(frame_result_ids: Sequence[int], *, now: datetime) -> list[FrameResult]:
+    """Close those frames all of whose questions have ended; the ones that were closed by this very call, with their
+    questions. The transaction holds them."""
+    answered = FrameResult.objects.answered().filter(pk__in=frame_result_ids)
+    # By camera, so that two who raise alerts for several cameras never wait for each other.
+    rows = list(answered.skipping_locked().order_by("camera_id", "captured_at").prefetch_related("assessments"))
+    by_outcome: dict[Outcome, list[FrameResult]] = {}
+    for row in rows:
+        by_outcome.setdefault(_outcome_of(row), []).append(row)
+    for outcome, alike in by_outcome.items():
+        _close(alike, outcome, now)
+    return rows
+
+
+def _close(rows: Sequence[FrameResult], outcome: Outcome, now: datetime) -> None:
+    changes = {"status": outcome.status, "max_risk_level": outcome.level, "partial": outcome.partial, "closed_at": now}
+    FrameResult.objects.filter(pk__in=[row.pk for row in rows]).update(**changes)
+    for row, (name, value) in itertools.product(rows, changes.items()):
+        setattr(row, name, value)
+
+
+def risky_among(frame_result_ids: Sequence[int]) -> set[int]:
+    """Those of the frames that show a risk, of which alerts may come."""
+    risky = Assessment.objects.filter(status=AssessmentStatus.DONE).exclude(risk_level=RiskLevel.NONE)
+    return set(risky.filter(frame_result__in=frame_result_ids).values_list("frame_result", flat=True))
+
+
+def _outcome_of(row: FrameResult) -> Outcome:
+    return join(
+        [
+            (AssessmentStatus(each.status), RiskLevel(each.risk_level) if each.risk_level else None)
+            for each in row.assessments.all()
+        ]
     )
 
 

@@ -252,6 +252,11 @@ class FrameStore:
         """The JPEG, or None when its time is over."""
         return cast("bytes | None", self.client.get(f"frame:{frame_key}"))
 
+    def get_all(self, frame_keys: Sequence[str]) -> dict[str, bytes]:
+        """The JPEGs whose time is not over, by key."""
+        found = cast("list[bytes | None]", self.client.mget([f"frame:{key}" for key in frame_keys]))
+        return {key: jpeg for key, jpeg in zip(frame_keys, found, strict=True) if jpeg is not None}
+
     def forget(self, ref: FrameRef) -> None:
         """Free the pictures of a frame that was given up before its time, unless it waits or is in another's hand."""
         pictures = [f"frame:{key}" for key in sorted(ref.picture_keys)]

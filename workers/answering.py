@@ -18,7 +18,7 @@ from assessment.alert_policy import ALERTING
 from assessment.assess import Asked, Claim, RetryPolicy, WorkerLost
 from assessment.calling import LONGEST_WAIT_SECONDS, Caller
 from assessment.clients import Answer, Question, UnableToAssess
-from assessment.evidence import Pictures, keep_evidence, kept_picture, pictures_of
+from assessment.evidence import Pictures, keep_evidence, kept_picture, picture_keys, pictures_of
 from assessment.judge import Judgement, judge
 from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
@@ -79,7 +79,7 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         lend_connection()
         caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
         frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
-        pictures = pictures_of(frame, claim.group_index, functools.partial(_fetch, store, claim, frame))
+        pictures = pictures_of(frame, claim.group_index, _kept_pictures(store, claim, frame))
         ask = functools.partial(_ask, caller, store)
         judgement = judge(frame, claim.group_index, pictures, ask=ask, model=_model())
         return _store(claim, caller, judgement, pictures)
@@ -103,9 +103,12 @@ def _refuse_deadly(claim: Claim) -> None:
         raise WorkerLost("Each worker that took it died.")
 
 
-def _fetch(store: FrameStore, claim: Claim, frame: DetectedFrame, key: str) -> bytes | None:
-    """A picture as long as the frame store keeps it, the frame's own also from the kept evidence."""
-    return store.get(key) or (kept_picture(claim.assessment_id) if key == frame.frame_key else None)
+def _kept_pictures(store: FrameStore, claim: Claim, frame: DetectedFrame) -> dict[str, bytes]:
+    """The frame's pictures as long as the frame store keeps them, its own also from the kept evidence."""
+    kept = store.get_all(picture_keys(frame))
+    if frame.frame_key not in kept and (evidence := kept_picture(claim.assessment_id)):
+        kept[frame.frame_key] = evidence
+    return kept
 
 
 def _ask(caller: Caller, store: FrameStore, question: Question) -> Answer:

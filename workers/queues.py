@@ -24,8 +24,9 @@ class Queue(StrEnum):
     RESULTS = "results"
 
 
-MOST_WAITING = 5000
-"""Messages on a queue that nobody consumes; more would only fill the broker. For detection each camera has but one."""
+MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1}
+"""Messages on a queue that are enough to wake everybody: who is awake goes on while there is something to do. For
+detection each camera has one of its own."""
 
 
 def waiting_on(queue: Queue) -> int:
@@ -36,11 +37,10 @@ def waiting_on(queue: Queue) -> int:
 def send(task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, **arguments: int) -> bool:
     """Put a wake-up on `queue`; False when it could not be sent, or enough wait there already.
 
-    Either loses nothing: the row is there, and the sweeper sends again.
+    Either loses nothing: the row is there, and the sweeper sends again where nobody takes it.
     """
     try:
-        if queue is not Queue.DETECT and waiting_on(queue) >= MOST_WAITING:
-            metrics.queue_send_errors.labels(queue).inc()
+        if queue in MOST_WAITING and waiting_on(queue) >= MOST_WAITING[queue]:
             return False
         task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False)
     except (OperationalError, redis.RedisError) as error:

@@ -26,9 +26,9 @@ def assess_group(*, assessment_id: int) -> None:  # noqa: ARG001  # names who wo
 
 
 @shared_task(name="close_frame", send_events=False)
-def close_frame(*, frame_result_id: int) -> None:
-    """Join the answers of a frame."""
-    pipeline.close(frame_result_id)
+def close_frame(*, frame_result_id: int) -> None:  # noqa: ARG001  # names who woke it; all that can be is closed
+    """Join the answers of every frame that has them all."""
+    pipeline.close_answered()
 
 
 @shared_task(name="sweep")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from django.db import connections, models
 from django.db.models import Q
@@ -13,6 +13,8 @@ from assessment.models.choices import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICE
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera
 
+Rows = TypeVar("Rows", bound="models.QuerySet[Any]")
+
 
 class FrameResultQuerySet(models.QuerySet["FrameResult"]):
     def undecided(self) -> Self:
@@ -21,7 +23,12 @@ class FrameResultQuerySet(models.QuerySet["FrameResult"]):
 
     def answered(self) -> Self:
         """Those not closed though none of their questions is pending any more."""
-        return self.undecided().exclude(assessments__status=AssessmentStatus.PENDING)
+        pending = Assessment.objects.pending().filter(frame_result=models.OuterRef("pk"))
+        return self.undecided().filter(~models.Exists(pending))
+
+    def skipping_locked(self) -> Self:
+        """Without the rows that another transaction is just closing, where the database can tell."""
+        return _skipping_locked(self)
 
 
 class FrameResult(models.Model):
@@ -95,9 +102,7 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
     def skipping_locked(self) -> Self:
         """Without the rows that another transaction is just claiming, where the database can tell."""
-        if connections[self.db].features.has_select_for_update_skip_locked:
-            return self.select_for_update(skip_locked=True)
-        return self
+        return _skipping_locked(self)
 
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
@@ -106,6 +111,12 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def in_turn(self) -> Self:
         """By turn alone, urgent or not."""
         return self.order_by("turn_at", "pk")
+
+
+def _skipping_locked(rows: Rows) -> Rows:
+    if connections[rows.db].features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True)
+    return rows
 
 
 def _held_by_nobody(now: datetime) -> Q:

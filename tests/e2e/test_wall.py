@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from assessment.alerts import apply_verdicts
 from assessment.gate import Gated, gate
 from assessment.models import Alert, AlertState, FrameResult
-from assessment.results import close_frame, record_frame
+from assessment.results import close_frames, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.frames import connect_redis
 from cameras.models import Camera, StreamState
@@ -58,10 +58,10 @@ def judge(row: FrameResult, level: RiskLevel, words: str) -> None:
         description=words,
         confidence=0.9,
     )
-    assert close_frame(row.pk, now=utc_now())
+    assert close_frames([row.pk], now=utc_now())
     with transaction.atomic():
-        changes = apply_verdicts(row.pk)
-    publish.publish_verdict(row.pk)
+        changes = apply_verdicts(row)
+    publish.publish_verdict(FrameResult.objects.get(pk=row.pk))
     for change in changes:
         publish.publish_alert(change.alert_id, change.change)
 
@@ -114,8 +114,8 @@ def test_failed_assessment_is_never_shown_as_safe(page: Page, operator: User, ca
     connected(page)
     row = show_frame(camera)
     row.assessments.update(status=AssessmentStatus.FAILED)
-    assert close_frame(row.pk, now=utc_now())
-    publish.publish_verdict(row.pk)
+    assert close_frames([row.pk], now=utc_now())
+    publish.publish_verdict(FrameResult.objects.get(pk=row.pk))
     expect(page.locator(".tile .risk")).to_have_text("Assessment failed")
     expect(page.locator(".tile .words")).to_have_text("Not judged; this does not mean safe.")
 
@@ -143,7 +143,7 @@ def close_partly(row: FrameResult, level: RiskLevel, status: AssessmentStatus) -
     row.assessments.filter(pk=first.pk).update(**done, description="As the model said.")
     row.assessments.filter(pk=last.pk).update(status=AssessmentStatus.EXPIRED)
     FrameResult.objects.filter(pk=row.pk).update(status=status, partial=True, max_risk_level=level, closed_at=utc_now())
-    publish.publish_verdict(row.pk)
+    publish.publish_verdict(FrameResult.objects.get(pk=row.pk))
 
 
 @pytest.mark.parametrize("status", [AssessmentStatus.EXPIRED, AssessmentStatus.DONE])

@@ -20,7 +20,7 @@ def raise_alerts(count: int) -> None:
     for number in range(count):
         row = record(make_camera(), captured_at=NOON + timedelta(hours=number))
         Assessment.objects.filter(frame_result=row).update(status="done", risk_level="high", risk_type="collision")
-        assert len(apply_verdicts(row.pk)) == 1
+        assert len(apply_verdicts(row)) == 1
 
 
 @pytest.mark.parametrize("count", [1, 3])

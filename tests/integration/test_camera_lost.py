@@ -155,7 +155,7 @@ def test_lost_camera_is_no_danger_and_dangers_leave_it_alone() -> None:
     look(30)
     row = record(camera, captured_at=at(40))
     Assessment.objects.filter(frame_result=row).update(status="done", risk_level="high", risk_type=RiskType.OTHER)
-    [change] = apply_verdicts(row.pk)
+    [change] = apply_verdicts(row)
     assert (change.change, change.level) == ("opened", RiskLevel.HIGH)
     assert close_unseen(now=at(3600)) == [AlertChange(change.alert_id, "closed", RiskLevel.HIGH)]
     [lost] = Alert.objects.live()

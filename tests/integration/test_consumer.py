@@ -493,8 +493,8 @@ async def test_slow_client_gets_the_newest_frame_and_every_verdict(
         rows = [await in_thread(record, camera, captured_at=NOON + timedelta(seconds=n)) for n in range(20)]
         for row in rows:
             await in_thread(publish.publish_frame, row)
-        await in_thread(publish.publish_verdict, rows[0].pk)
-        await in_thread(publish.publish_verdict, rows[1].pk)
+        await in_thread(publish.publish_verdict, rows[0])
+        await in_thread(publish.publish_verdict, rows[1])
         await asyncio.sleep(0.3)
         stuck.released.set()
         said = [await browser.read()]

@@ -16,7 +16,7 @@ from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
 from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
 from assessment.dead_letters import Chosen, drop, send_again, waiting
 from assessment.models import Assessment, DeadLetter, FrameResult
-from assessment.results import close_frame
+from assessment.results import close_frames
 from tests.factories import NOON, PATIENCE, make_camera, record
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -28,7 +28,7 @@ def give_up(error: UnableToAssess) -> FrameResult:
     claim = claim_next(now=NOON, seconds=30)
     assert claim
     assert store_failure(claim, error, Asked(), now=NOON, retries=RetryPolicy(most=0))
-    assert close_frame(row.pk, now=NOON)
+    assert close_frames([row.pk], now=NOON)
     return row
 
 
@@ -63,8 +63,8 @@ def test_sent_again_it_waits_anew_and_its_answer_alarms_nobody() -> None:
     assert FrameResult.objects.get().status == "pending"
     assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
     Assessment.objects.update(status="done", risk_level="high", risk_type="collision")
-    assert close_frame(row.pk, now=LATER)
-    assert apply_verdicts(row.pk) == []
+    assert close_frames([row.pk], now=LATER)
+    assert apply_verdicts(row) == []
     assert FrameResult.objects.get().max_risk_level == "high"
 
 

@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from assessment.alerts import acknowledge, apply_verdicts
 from assessment.models import Assessment, FrameResult
-from assessment.results import close_frame
+from assessment.results import close_frames
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.frames import connect_redis
 from cameras.models import Camera
@@ -33,7 +33,7 @@ def judge(row: FrameResult, level: RiskLevel = RiskLevel.HIGH) -> None:
     row.assessments.update(
         status=AssessmentStatus.DONE, risk_level=level, risk_type=RiskType.RED_LIGHT, description="It passed at red."
     )
-    assert close_frame(row.pk, now=NOON)
+    assert close_frames([row.pk], now=NOON)
 
 
 def kept(client: redis.Redis, camera: Camera) -> dict[str, object]:
@@ -65,7 +65,7 @@ def test_verdict_is_written_into_the_kept_frame(redis_client: redis.Redis) -> No
     row = record(camera)
     publish.publish_frame(row)
     judge(row)
-    publish.publish_verdict(row.pk)
+    publish.publish_verdict(FrameResult.objects.get(pk=row.pk))
     latest = kept(redis_client, camera)
     assert (latest["assessmentStatus"], latest["maxRiskLevel"], latest["frameTimestamp"]) == (
         "done",
@@ -78,7 +78,7 @@ def test_next_frame_carries_the_verdict_of_the_one_before(redis_client: redis.Re
     camera = make_camera()
     judged, row = record(camera), record(camera, captured_at=NOON + timedelta(seconds=2))
     judge(judged)
-    publish.publish_verdict(judged.pk)
+    publish.publish_verdict(FrameResult.objects.get(pk=judged.pk))
     publish.publish_frame(row)
     latest = kept(redis_client, camera)
     assert (latest["assessmentStatus"], latest["maxRiskLevel"], latest["frameTimestamp"]) == (
@@ -93,8 +93,8 @@ def test_failed_frame_never_looks_safe(redis_client: redis.Redis) -> None:
     row = record(camera)
     publish.publish_frame(row)
     row.assessments.update(status=AssessmentStatus.FAILED)
-    assert close_frame(row.pk, now=NOON)
-    publish.publish_verdict(row.pk)
+    assert close_frames([row.pk], now=NOON)
+    publish.publish_verdict(FrameResult.objects.get(pk=row.pk))
     latest = snapshot.load_latest(redis_client, camera.pk)
     assert latest is not None
     assert (latest.assessment_status, latest.verdict_status, latest.dangerous_driving_results) == (
@@ -108,7 +108,7 @@ def test_alert_changes_are_listed_newest_first(redis_client: redis.Redis) -> Non
     camera = make_camera()
     row = record(camera)
     judge(row)
-    [opened] = apply_verdicts(row.pk)
+    [opened] = apply_verdicts(row)
     publish.publish_alert(opened.alert_id, opened.change)
     acknowledge(opened.alert_id, by=User.objects.create(username="op"), now=NOON)
     publish.publish_alert(opened.alert_id, "acknowledged")

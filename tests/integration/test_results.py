@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assessment.gate import Gated
 from assessment.models import Assessment, FrameResult
-from assessment.results import close_frame, detected_frame, expire_overdue, join, record_frame
+from assessment.results import close_frames, detected_frame, expire_overdue, join, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, highest
 from tests.factories import NOON, PATIENCE, make_camera, make_frame, record
 
@@ -49,9 +49,9 @@ def test_frame_with_nothing_to_ask_is_skipped_with_its_reason() -> None:
 def test_frame_closes_once_when_its_last_question_ends() -> None:
     row = record(make_camera(), groups=2)
     answer(row, 1, DONE, RiskLevel.HIGH)
-    assert close_frame(row.pk, now=LATER) is False
+    assert close_frames([row.pk], now=LATER) == []
     answer(row, 2, DONE, RiskLevel.NONE)
-    assert [close_frame(row.pk, now=LATER) for _ in range(2)] == [True, False]
+    assert [close_frames([row.pk], now=LATER) for _ in range(2)] == [[row], []]
     row.refresh_from_db()
     assert (row.status, row.max_risk_level, row.partial, row.closed_at) == (DONE, RiskLevel.HIGH, False, LATER)
 
@@ -61,7 +61,7 @@ def test_question_past_its_deadline_expires_and_its_frame_says_so() -> None:
     answer(row, 1, DONE, RiskLevel.LOW)
     assert expire_overdue(now=NOON + PATIENCE - timedelta(seconds=1)) == []
     assert expire_overdue(now=NOON + PATIENCE) == [row.pk]
-    assert close_frame(row.pk, now=NOON + PATIENCE) is True
+    assert close_frames([row.pk], now=NOON + PATIENCE) == [row]
     row.refresh_from_db()
     assert (row.status, row.max_risk_level, row.partial) == (DONE, RiskLevel.LOW, True)
 
@@ -75,7 +75,7 @@ def test_frame_without_an_answer_is_never_called_safe(
     row = record(make_camera(), groups=2)
     for index, end in enumerate(ends, 1):
         answer(row, index, end)
-    assert close_frame(row.pk, now=LATER) is True
+    assert close_frames([row.pk], now=LATER) == [row]
     row.refresh_from_db()
     assert (row.status, row.partial) == (status, True)
 
@@ -85,7 +85,7 @@ def test_frame_with_one_unanswered_group_is_never_called_safe(end: AssessmentSta
     row = record(make_camera(), groups=2)
     answer(row, 1, DONE, RiskLevel.NONE)
     answer(row, 2, end)
-    assert close_frame(row.pk, now=LATER) is True
+    assert close_frames([row.pk], now=LATER) == [row]
     row.refresh_from_db()
     assert (row.status, row.max_risk_level, row.partial) == (end, RiskLevel.NONE, True)
 

@@ -53,7 +53,7 @@ def test_old_frames_go_calm_ones_first_and_alerts_outlive_their_evidence() -> No
     calm, risky, ancient = (
         make_risky(days_ago=days, level=level) for days, level in ((2, "none"), (2, "high"), (40, "high"))
     )
-    [change] = apply_verdicts(ancient.pk)
+    [change] = apply_verdicts(ancient)
     upkeep.forget_old_frames()
     assert list(FrameResult.objects.values_list("pk", flat=True)) == [risky.pk]
     assert Alert.objects.get(pk=change.alert_id).assessment is None
@@ -99,7 +99,7 @@ def test_message_to_an_unreachable_broker_is_counted_and_not_raised() -> None:
 
 
 def test_queue_that_nobody_consumes_stops_growing(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "MOST_WAITING", 3)
+    monkeypatch.setattr(queues, "MOST_WAITING", {Queue.ASSESS: 3})
     assert [send_wake_up(WakeUp(Queue.ASSESS, number)) for number in range(5)] == [True, True, True, False, False]
     assert redis_client.llen("assess") == 3
 

@@ -56,10 +56,9 @@ def publish_frame(row: FrameResult) -> None:
 
 
 @_best_effort
-def publish_verdict(frame_result_id: int) -> None:
+def publish_verdict(row: FrameResult) -> None:
     """A frame was judged."""
-    row = FrameResult.objects.get(pk=frame_result_id)
-    verdict = compose.assessment_result(row, list(row.assessments.order_by("group_index")))
+    verdict = compose.assessment_result(row, sorted(row.assessments.all(), key=lambda each: each.group_index))
     client = connect_redis()
     snapshot.keep_verdict(client, verdict)
     send(client, row.camera_id, _ready(row.camera_id, verdict))
