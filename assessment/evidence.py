@@ -31,17 +31,19 @@ class PictureGone(UnableToAssess):
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """JPEG bytes of a frame and, for a question about a group, of the group's crop; `earlier` is the same place before.
+    """JPEGs of a frame and of what was sampled just before it, in time order and perhaps smaller.
 
-    The model is shown the burst in time order, the operator what was judged.
+    `place` is the traffic group's part, in pixels of a frame of the width and height `size`; None: it is about all.
     """
 
     frame: bytes
-    crop: bytes | None
+    size: tuple[int, int]
+    place: Box | None = None
     earlier: tuple[bytes, ...] = ()
 
-    def in_time_order(self) -> tuple[bytes, ...]:
-        return *self.earlier, self.crop or self.frame
+    def crop(self) -> bytes | None:
+        """The place alone, as a JPEG."""
+        return cut_jpeg(read_picture(self.frame), self.place, of=self.size) if self.place else None
 
 
 def picture_keys(frame: DetectedFrame) -> tuple[str, ...]:
@@ -51,22 +53,15 @@ def picture_keys(frame: DetectedFrame) -> tuple[str, ...]:
 
 
 def pictures_of(frame: DetectedFrame, group_index: int, kept: Mapping[str, bytes]) -> Pictures:
-    """What is still `kept` of the frame's pictures, cut to the group in question; raises PictureGone without the
-    frame itself."""
+    """What is still `kept` of the frame's pictures, for a question about one group (0: all of it); raises PictureGone
+    without the frame itself."""
     whole = kept.get(frame.evidence_key) or kept.get(frame.frame_key)
     if whole is None:
         message = f"The picture of frame {frame.frame_key} is no longer kept."
         raise PictureGone(message)
     place = next((each.crop for each in frame.groups if each.index == group_index), None)
     before = (kept[key] for key in frame.burst if key != frame.frame_key and key in kept)
-    size = (frame.width, frame.height)
-    crop = _cut(whole, place, size) if place else None
-    return Pictures(whole, crop, tuple(_cut(jpeg, place, size) for jpeg in before))
-
-
-def _cut(jpeg: bytes, place: Box | None, size: tuple[int, int]) -> bytes:
-    """Pictures come at several sizes: `place` is in pixels of a frame of `size`."""
-    return cut_jpeg(read_picture(jpeg), place, of=size) if place else jpeg
+    return Pictures(whole, (frame.width, frame.height), place, tuple(before))
 
 
 def kept_picture(assessment_id: int) -> bytes | None:
@@ -84,7 +79,7 @@ def kept_picture(assessment_id: int) -> bytes | None:
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
     """Write the pictures to the media storage, once for each kind."""
-    for kind, jpeg in ((EvidenceKind.FRAME, pictures.frame), (EvidenceKind.CROP, pictures.crop)):
+    for kind, jpeg in ((EvidenceKind.FRAME, pictures.frame), (EvidenceKind.CROP, pictures.crop())):
         if jpeg and not Evidence.objects.filter(assessment_id=assessment_id, kind=kind).exists():
             row = Evidence(assessment_id=assessment_id, kind=kind, sha256=hashlib.sha256(jpeg).hexdigest())
             day = utc_now().strftime("%Y/%m/%d")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
-from assessment.clients import Answer, Question
+from assessment.clients import Answer, Question, UnableToAssess, UnreadableAnswer
 from assessment.evidence import Pictures
 from assessment.parse import parse_answer
-from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
+from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question, build_repair
 from assessment.risk import WHOLE_FRAME, RiskVerdict
+from assessment.showing import Shown, show
 from detection.detections import DetectedFrame, Detection, TrafficGroup
 
 
@@ -37,21 +38,48 @@ def judge(
     Raises UnableToAssess.
     """
     environment, configuration = settings.ENVIRONMENT, settings.MODEL_FILE.llm
+    shown = show(frame, group_index, pictures)
     question = build_question(
-        facts_of(frame, group_index, cropped=pictures.crop is not None),
-        pictures.in_time_order(),
+        facts_of(frame, group_index, shown),
+        shown.pictures,
         model=model or environment.llm_model,
         language=environment.language,
         template=configuration.prompt_template,
     )
     answer = ask(question)
-    asked = frozenset({group_index})
-    [verdict] = parse_answer(answer.text, asked=asked, thresholds=configuration.risk_threshold)
+    try:
+        verdict = _read(answer, group_index)
+    except UnreadableAnswer as unreadable:
+        answer = _repair(question, answer, unreadable, ask)
+        verdict = _read(answer, group_index)
     return Judgement(verdict, answer, question.prompt_version)
 
 
-def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupFacts:
-    """What the model is told beside the picture. An object's id is its place in the frame's detections, from 1."""
+def _read(answer: Answer, group_index: int) -> RiskVerdict:
+    thresholds = settings.MODEL_FILE.llm.risk_threshold
+    [verdict] = parse_answer(answer.text, asked=frozenset({group_index}), thresholds=thresholds)
+    return verdict
+
+
+def _repair(question: Question, answer: Answer, why: UnreadableAnswer, ask: Callable[[Question], Answer]) -> Answer:
+    """Have the model put its own words into form, once, which is cheaper than to show it all again.
+
+    Both calls count. Where this one fails, the answer stays unreadable: asking again later is another matter.
+    """
+    try:
+        repaired = ask(build_repair(question, answer.text))
+    except UnableToAssess:
+        raise why from None
+    return replace(
+        repaired,
+        input_tokens=answer.input_tokens + repaired.input_tokens,
+        output_tokens=answer.output_tokens + repaired.output_tokens,
+        seconds=answer.seconds + repaired.seconds,
+    )
+
+
+def facts_of(frame: DetectedFrame, group_index: int, shown: Shown) -> GroupFacts:
+    """What the model is told beside the pictures. An object's id is its place in the frame's detections, from 1."""
     group = next((each for each in frame.groups if each.index == group_index), None)
     return GroupFacts(
         width=frame.width,
@@ -60,7 +88,8 @@ def facts_of(frame: DetectedFrame, group_index: int, *, cropped: bool) -> GroupF
         objects=tuple(_object_facts(number, each) for number, each in enumerate(frame.detections, 1)),
         groups=tuple(map(_outline, frame.groups)),
         asked=group_index if group else WHOLE_FRAME,
-        region=group.crop if group and cropped else None,
+        region=shown.region,
+        has_wide=shown.has_wide,
     )
 
 

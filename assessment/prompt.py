@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +78,8 @@ class GroupFacts:
     asked: int = WHOLE_FRAME
     region: Box | None = None
     """The part of the frame that the pictures show, where it is not the whole."""
+    has_wide: bool = False
+    """Whether the first picture is the whole scene all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,21 @@ class PromptTemplate:
     version: str
     system: str
     text: Template
+
+
+MAX_REPAIRED = 6_000
+"""Characters of an answer that are sent back: as many as are read."""
+
+
+def build_repair(question: Question, answer: str) -> Question:
+    """A question without pictures: the same judgement as JSON, which `answer` to `question` was not."""
+    told = answer[:MAX_REPAIRED].replace("<", "\\u003c")
+    return replace(question, system=_repair_text(), text=f"The text:\n<answer>\n{told}\n</answer>", pictures=())
+
+
+@lru_cache(maxsize=1)
+def _repair_text() -> str:
+    return (PROMPTS / "repair.txt").read_text(encoding="utf-8").strip()
 
 
 def build_question(
@@ -143,7 +160,7 @@ def scene_json(facts: GroupFacts, *, picture_count: int) -> str:
     objects = _nearest_objects(facts)
     picture: dict[str, Any] = {"width": facts.width, "height": facts.height, "count": picture_count}
     if facts.region:
-        picture["region"] = _pixels(facts.region)
+        picture |= {"region": _pixels(facts.region), "wide": facts.has_wide}
     scene = {
         "picture": {**picture, "capturedAt": spell(facts.captured_at)},
         "objects": [_told(each) for each in objects],

@@ -14,7 +14,7 @@ import simplejpeg
 
 from detection.camera_motion import estimate_shift, view_of
 from detection.configuration import DetectionConfiguration, TrackingConfiguration
-from detection.detections import Crossing, DetectedFrame, Detection, TrafficGroup
+from detection.detections import Crossing, DetectedFrame, Detection
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
 from detection.observing import CameraRules, Scene, observe
@@ -206,13 +206,8 @@ def follow_camera(
     return replace(shifted(state, shift) if shift else state, view=view)
 
 
-def crop_jpegs(picture: Picture, groups: Sequence[TrafficGroup]) -> dict[int, bytes]:
-    """Each group's crop of `picture` as JPEG, by group index."""
-    return {group.index: cut_jpeg(picture, group.crop) for group in groups}
-
-
-def cut_jpeg(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None, quality: int = CROP_QUALITY) -> bytes:
-    """The pixels that `crop` touches, at least one, as JPEG.
+def cut(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None) -> Picture:
+    """The pixels that `crop` touches, at least one.
 
     `crop` is in pixels of a frame of the width and height `of`, where `picture` shows the same at another size.
     """
@@ -220,5 +215,10 @@ def cut_jpeg(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None, 
     crop = crop.scaled(width / of[0], height / of[1]) if of else crop
     left, top = min(int(crop.x1), width - 1), min(int(crop.y1), height - 1)
     right, bottom = max(int(np.ceil(crop.x2)), left + 1), max(int(np.ceil(crop.y2)), top + 1)
-    _, encoded = cv2.imencode(".jpg", picture[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return picture[top:bottom, left:right]
+
+
+def cut_jpeg(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None, quality: int = CROP_QUALITY) -> bytes:
+    """As `cut`, in a JPEG."""
+    _, encoded = cv2.imencode(".jpg", cut(picture, crop, of=of), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(encoded)

@@ -8,8 +8,11 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+import json_repair
 
 from assessment.simulator.scene import FOUR_WHEELED, Scene, Seen, closeness, find_scene, in_line_gap, walkers
 
@@ -18,6 +21,8 @@ HIGH_EVERY = 12
 
 FIRST_HIGH_AFTER = 3
 
+_ANSWER = re.compile(r"<answer>\n(.*)\n</answer>", re.DOTALL)
+"""Another answer that is to be put into form."""
 _CONFIDENCE = {"none": (0.85, 0.96), "low": (0.48, 0.62), "medium": (0.67, 0.78), "high": (0.83, 0.95)}
 
 
@@ -43,6 +48,9 @@ class Judge:
     def answer(self, system: str, text: str) -> tuple[str, str]:
         """The answer's JSON text, and its level."""
         chinese = _is_chinese(system or text)
+        spoiled = _ANSWER.search(text)
+        if spoiled:
+            return _in_form(spoiled[1]), "repaired"
         scene = find_scene(text)
         if scene is None:
             return _spell(_blind_result(chinese=chinese)), "low"
@@ -58,6 +66,13 @@ class Judge:
             return Finding(finding.type, "medium", finding.involved)
         self._since_high = 0
         return finding
+
+
+def _in_form(spoiled: str) -> str:
+    """The judgement that a spoiled answer still holds, as a model puts it into form; without any, no results."""
+    found = json_repair.loads(spoiled.replace("\\u003c", "<"))
+    is_answer = isinstance(found, dict) and isinstance(found.get("results"), list)
+    return json.dumps(found if is_answer else {"results": []}, ensure_ascii=False)
 
 
 def _is_chinese(text: str) -> bool:

@@ -192,7 +192,7 @@ def test_failed_call_is_made_again_as_often_as_allowed(clip: Path) -> None:
     assert len(asked) == 2
 
 
-def test_model_is_shown_the_groups_crop(clip: Path) -> None:
+def test_model_is_shown_the_whole_scene_and_the_groups_crop(clip: Path) -> None:
     shown: list[tuple[int, ...]] = []
 
     def look(question: Question) -> Answer:
@@ -200,7 +200,7 @@ def test_model_is_shown_the_groups_crop(clip: Path) -> None:
         raise ModelTimedOut
 
     analyse_quietly(plan_of(clip, look, detector=FakeDetector(CAR_AND_PERSON), cooldown=60))
-    assert shown == [(54, 94, 3), (54, 94, 3)]
+    assert shown == [(336, 448, 3), (162, 282, 3)] * 2
 
 
 @pytest.mark.parametrize(

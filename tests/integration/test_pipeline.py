@@ -20,6 +20,7 @@ from assessment import keys
 from assessment.dead_letters import Chosen, send_again
 from assessment.latency import note_answer
 from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.showing import WIDE_WIDTH_PX
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
 from cameras.load import skipped_of
@@ -175,8 +176,9 @@ def test_model_is_shown_the_burst_in_time_order(
     answer_everything()
     [request] = simulator.captured
     images = [part["image"] for part in request.body["input"]["messages"][1]["content"] if "image" in part]
-    shades = [read_picture(b64decode(each.split(",")[1])).mean() for each in images]
-    assert [round(shade) for shade in shades] == [0, 60, 120]
+    wide, *crops = [read_picture(b64decode(each.split(",")[1])) for each in images]
+    assert [round(float(np.median(each))) for each in crops] == [0, 60, 120]
+    assert (round(float(np.median(wide))), wide.shape[1]) == (120, WIDE_WIDTH_PX)
 
 
 @pytest.mark.parametrize("kept", [("early", "middle", "late"), ("middle", "late"), ("late",)])

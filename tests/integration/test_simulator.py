@@ -52,7 +52,7 @@ FAR_APART = ((ObjectClass.CAR, Box(0, 0, 40, 40)), (ObjectClass.CAR, Box(400, 30
 
 
 def body(*, language: str = "en", **changes: Any) -> dict[str, Any]:
-    asked = build_question(facts(*NEAR_PEDESTRIAN), [], model="m", language=language, template="default-v1")
+    asked = build_question(facts(*NEAR_PEDESTRIAN), [], model="m", language=language, template="default-v2")
     request: dict[str, Any] = {
         "model": "qwen-vl-plus",
         "input": {
@@ -196,7 +196,7 @@ def test_picture_size_is_read_from_the_file(extension: str) -> None:
 
 
 def ask(judge: Judge, scene: GroupFacts, language: str = "en") -> dict[str, Any]:
-    asked = build_question(scene, [], model="m", language=language, template="default-v1")
+    asked = build_question(scene, [], model="m", language=language, template="default-v2")
     answer: dict[str, Any] = json.loads(judge.answer(asked.system, asked.text)[0])
     return answer
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 from django.test import Client
@@ -24,8 +25,11 @@ from assessment.service_level import LADDER_KEY
 from cameras.health import mark_stale
 from cameras.load import PACE_KEY, current_stretch
 from cameras.models import StreamState, Wanted
+from cameras.sources import encode_jpeg
+from detection.detect import read_picture
 from tests.factories import make_camera, record
 from trafficmon.core.clock import utc_now
+from trafficmon.core.geometry import Box
 from trafficmon.live import publish
 from workers import queues, upkeep
 from workers.pipeline import WakeUp
@@ -77,9 +81,10 @@ def test_retention_goes_on_until_nothing_old_is_left() -> None:
 
 def test_files_of_old_days_go_even_when_no_row_names_them() -> None:
     question = Assessment.objects.get(frame_result=record(make_camera()))
-    keep_evidence(question.pk, Pictures(b"frame", b"crop"))
-    files = [Path(row.picture.path) for row in Evidence.objects.all()]
-    assert sorted(file.read_bytes() for file in files) == [b"crop", b"frame"]
+    grey = encode_jpeg(np.full((90, 160, 3), 90, np.uint8))
+    keep_evidence(question.pk, Pictures(grey, (160, 90), Box(10, 10, 50, 30)))
+    files = [Path(row.picture.path) for row in Evidence.objects.order_by("kind")]
+    assert [read_picture(file.read_bytes()).shape for file in files] == [(20, 40, 3), (90, 160, 3)]
     Evidence.objects.all().delete()
     assert forget_pictures(before=utc_now()) == 0
     assert forget_pictures(before=utc_now() + timedelta(days=1)) == 2
@@ -89,7 +94,7 @@ def test_files_of_old_days_go_even_when_no_row_names_them() -> None:
 def test_evidence_is_kept_once_for_each_kind() -> None:
     question = Assessment.objects.get(frame_result=record(make_camera()))
     for _delivery in range(2):
-        keep_evidence(question.pk, Pictures(b"frame", None))
+        keep_evidence(question.pk, Pictures(b"frame", (160, 90)))
     [row] = Evidence.objects.all()
     assert (row.kind, len(row.sha256)) == ("frame", 64)
 

@@ -9,6 +9,7 @@ from assessment.judge import facts_of
 from assessment.models import FrameResult
 from assessment.prompt import load_template, scene_json
 from assessment.risk import AssessmentStatus, RiskLevel
+from assessment.showing import Shown
 from detection.detections import Detection, ZoneRef
 from detection.packing import pack_detections, pack_groups, unpack_detections, unpack_groups
 from tests.factories import NOON, detect, make_frame
@@ -49,7 +50,7 @@ def test_detections_packed_before_there_was_conduct_are_still_read() -> None:
 
 def told_the_model(*detections: Detection) -> list[dict[str, object]]:
     frame = replace(make_frame(7, groups=0), detections=detections)
-    scene = json.loads(scene_json(facts_of(frame, 0, cropped=False), picture_count=1))
+    scene = json.loads(scene_json(facts_of(frame, 0, Shown(())), picture_count=1))
     known = {"id", "class", "box", "confidence", "track"}
     return [{name: value for name, value in each.items() if name not in known} for each in scene["objects"]]
 
@@ -67,14 +68,14 @@ def test_model_is_told_how_fast_two_of_a_group_approach() -> None:
     frame = make_frame(7, groups=2)
     slow, fast = frame.groups
     frame = replace(frame, groups=(slow, replace(fast, closing_speed_kmh=27.4, closing_speed_deviation_kmh=5.0)))
-    scene = json.loads(scene_json(facts_of(frame, 1, cropped=False), picture_count=1))
+    scene = json.loads(scene_json(facts_of(frame, 1, Shown(())), picture_count=1))
     assert [each.get("closingSpeedKmh") for each in scene["groups"]] == [None, [27, 5]]
 
 
 def test_prompts_explain_what_is_told_of_conduct() -> None:
     words = ["zones", "parked", "againstLane", "lane", "crossing", "emergency_lane", "parking"]
     words += ["speedKmh", "closingSpeedKmh"]
-    systems = [load_template("default-v1", language).system for language in ("en", "zh-hans")]
+    systems = [load_template("default-v2", language).system for language in ("en", "zh-hans")]
     assert [[word for word in words if word not in system] for system in systems] == [[], []]
 
 

@@ -13,13 +13,12 @@ from detection.detect import (
     PictureUnreadableError,
     Shot,
     choose_evenly,
-    crop_jpegs,
     cut_jpeg,
     detect_frame,
     read_picture,
     read_shot,
 )
-from detection.detections import Detection, TrafficGroup
+from detection.detections import Detection
 from detection.detector import Picture, warm_up
 from detection.observing import CameraRules
 from detection.tracks import TrackerState
@@ -159,13 +158,10 @@ def test_switched_off_tracking_and_grouping_leave_plain_detections() -> None:
     assert state == TrackerState()
 
 
-def test_crops_are_pictures_of_their_groups() -> None:
+def test_crop_is_a_picture_of_its_group() -> None:
     picture = street()
     picture[:, 200:] = 200
-    group = TrafficGroup(3, (0, 1), Box(210, 20, 260, 60), Box(198.5, 8, 272.2, 72), 0.8, (ObjectClass.CAR,))
-    crops = crop_jpegs(picture, [group])
-    assert list(crops) == [3]
-    crop = read_picture(crops[3])
+    crop = read_picture(cut_jpeg(picture, Box(198.5, 8, 272.2, 72)))
     assert crop.shape == (64, 75, 3)
     assert abs(int(crop[30, 50, 0]) - 200) <= 2
 

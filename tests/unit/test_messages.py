@@ -12,6 +12,7 @@ from assessment.ladder import LadderLevel, LadderReason
 from assessment.models import Assessment, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from assessment.showing import Shown
 from cameras.models import Camera, StreamState
 from detection.packing import pack_detections, pack_groups
 from tests.factories import NOON, make_frame
@@ -231,7 +232,7 @@ def test_partial_verdict_stays_partial_where_a_later_frame_carries_it() -> None:
 
 def test_ids_of_objects_are_those_that_the_model_is_told() -> None:
     row = frame_row(status=AssessmentStatus.DONE, level=RiskLevel.HIGH)
-    told = facts_of(detected_frame(row), 1, cropped=False)
+    told = facts_of(detected_frame(row), 1, Shown(()))
     shown_objects = shown(row, judged(row)).detected_objects
     assert [(each.id, each.bbox) for each in shown_objects] == [(each.id, each.box.rounded()) for each in told.objects]
 

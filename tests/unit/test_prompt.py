@@ -46,13 +46,13 @@ def scene_of(text: str) -> Any:
 
 
 def question_text(facts: GroupFacts = FACTS) -> str:
-    return build_question(facts, [b"jpeg"], model="qwen-vl-plus", language="en", template="default-v1").text
+    return build_question(facts, [b"jpeg"], model="qwen-vl-plus", language="en", template="default-v2").text
 
 
 def test_question_carries_pictures_model_and_version() -> None:
-    question = build_question(FACTS, [b"one", b"two"], model="qwen-vl-max", language="en", template="default-v1")
+    question = build_question(FACTS, [b"one", b"two"], model="qwen-vl-max", language="en", template="default-v2")
     assert (question.model, question.pictures) == ("qwen-vl-max", (b"one", b"two"))
-    assert re.fullmatch(r"default-v1/en@[0-9a-f]{8}", question.prompt_version)
+    assert re.fullmatch(r"default-v2/en@[0-9a-f]{8}", question.prompt_version)
 
 
 def test_scene_carries_what_was_detected() -> None:
@@ -70,21 +70,21 @@ def test_scene_carries_what_was_detected() -> None:
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_prompt_names_every_level_and_type(language: str) -> None:
-    system = load_template("default-v1", language).system
+    system = load_template("default-v2", language).system
     missing = [word for word in (*RiskLevel, *RiskType) if word.value not in system]
     assert missing == []
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_prompt_names_every_field_of_the_answer(language: str) -> None:
-    system = load_template("default-v1", language).system
+    system = load_template("default-v2", language).system
     fields = ["hasDangerousDriving", "maxRiskLevel", "results", "groupIndex", "type", "description", "riskLevel"]
     fields += ["confidence", "riskTypes", "dangerObjectCount", "triggerObjectIds", "JSON"]
     assert [field for field in fields if field not in system] == []
 
 
 def test_languages_have_versions_of_their_own() -> None:
-    assert load_template("default-v1", "en").version != load_template("default-v1", "zh-hans").version
+    assert load_template("default-v2", "en").version != load_template("default-v2", "zh-hans").version
 
 
 def test_region_is_told_where_the_pictures_show_a_part() -> None:
@@ -145,7 +145,7 @@ def test_malformed_template_is_refused_by_name(tmp_path: Path, content: str, mis
     assert mistake in str(refused.value)
 
 
-@pytest.mark.parametrize(("template", "language"), [("default-v1", "fr"), ("no-such", "en"), ("/no/such", "en")])
+@pytest.mark.parametrize(("template", "language"), [("default-v2", "fr"), ("no-such", "en"), ("/no/such", "en")])
 def test_missing_template_is_refused(template: str, language: str) -> None:
     with pytest.raises(UnusablePrompt, match=r"cannot be read.*Correct llm\.prompt_template"):
         load_template(template, language)

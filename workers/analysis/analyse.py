@@ -10,12 +10,12 @@ from time import perf_counter
 from django.utils.translation import gettext as _
 
 from assessment.assess import RetryPolicy
-from assessment.evidence import Pictures
+from assessment.evidence import pictures_of
 from assessment.gate import Question, gate
-from assessment.risk import WHOLE_FRAME, AssessmentStatus
+from assessment.risk import AssessmentStatus
 from cameras.frames import FrameRef
 from cameras.sources import UnableToOpen, UnableToRead, encode_jpeg
-from detection.detect import FramePipeline, Shot, crop_jpegs, detect_frame
+from detection.detect import FramePipeline, Shot, detect_frame
 from detection.detections import DetectedFrame
 from detection.detector import Picture
 from detection.tracks import TrackerState
@@ -98,7 +98,7 @@ class Analyst:
         assessed = tuple(self._put(each, seconds) for each in gated.questions)
         self._frames.append(AnalysedFrame(number, seconds, frame, gated.reason, assessed))
         self._album.add(number, seconds, jpeg)
-        self._submit(assessed, frame, jpeg, crop_jpegs(picture, frame.groups) if assessed else {})
+        self._submit(assessed, frame, jpeg)
         if number % THIN_EVERY == 0:
             self._album.thin(self._rank)
 
@@ -112,12 +112,10 @@ class Analyst:
             status=AssessmentStatus.PENDING,
         )
 
-    def _submit(
-        self, assessed: tuple[Assessed, ...], frame: DetectedFrame, jpeg: bytes, crops: dict[int, bytes]
-    ) -> None:
+    def _submit(self, assessed: tuple[Assessed, ...], frame: DetectedFrame, jpeg: bytes) -> None:
         for each in assessed:
-            pictures = Pictures(jpeg, crops.get(each.group_index) if each.group_index != WHOLE_FRAME else None)
-            shown = replace(each, picture=thumbnail(pictures.crop or pictures.frame))
+            pictures = pictures_of(frame, each.group_index, {frame.frame_key: jpeg})
+            shown = replace(each, picture=thumbnail(pictures.crop() or pictures.frame))
             if self._asker:
                 self._asker.submit(Task(shown, frame, pictures))
 
