@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from assessment.models import Assessment, DeadLetter, DeadLetterState, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel
+from cameras.models import Camera
 from trafficmon.accounts.models import User
 
 MOST_AT_ONCE = 1000
@@ -24,6 +25,8 @@ class Chosen:
     reason: str = ""
     camera_id: int | None = None
     before: datetime | None = None
+    cameras: QuerySet[Camera] | None = None
+    """Of these alone, where not everybody may see all."""
 
 
 def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
@@ -35,6 +38,8 @@ def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
         rows = rows.filter(reason=chosen.reason)
     if chosen.camera_id is not None:
         rows = rows.filter(assessment__camera=chosen.camera_id)
+    if chosen.cameras is not None:
+        rows = rows.filter(assessment__camera__in=chosen.cameras)
     if chosen.before:
         rows = rows.filter(died_at__lt=chosen.before)
     return rows.order_by("died_at", "pk")

@@ -1,14 +1,9 @@
-"""What programs ask for. Every answer but the flat health is the envelope `{"code", "msg", "data"}`."""
+"""What programs ask for about cameras, alerts and how well questions are answered."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec
-
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
-from django.urls import path, re_path
+from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -19,37 +14,12 @@ from assessment.service_level import current_ladder, measure_workload
 from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
+from trafficmon.api.answers import endpoint, envelope
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose, publish
 from trafficmon.live.messages import AlertChange
 
-Arguments = ParamSpec("Arguments")
-Endpoint = Callable[Concatenate[HttpRequest, User, Arguments], JsonResponse]
-
 ALERTS_AT_ONCE = 100
-
-
-def envelope(data: object = None, *, code: int = 200, msg: str = "OK") -> JsonResponse:
-    return JsonResponse({"code": code, "msg": msg, "data": data}, status=code)
-
-
-def endpoint(method: str) -> Callable[[Endpoint[Arguments]], Callable[..., HttpResponseBase]]:
-    """For signed-in users and one method only; every refusal is in the envelope."""
-
-    def decorate(view: Endpoint[Arguments]) -> Callable[..., HttpResponseBase]:
-        @functools.wraps(view)
-        def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> JsonResponse:
-            if not isinstance(request.user, User):
-                return envelope(code=401, msg=_("Sign in first."))
-            if request.method != method:
-                answer = envelope(code=405, msg=_("Use the method %s here.") % method)
-                answer["Allow"] = method
-                return answer
-            return view(request, request.user, *args, **kwargs)
-
-        return guarded
-
-    return decorate
 
 
 def _health() -> dict[str, str]:
@@ -97,11 +67,9 @@ def _alert(alert: Alert) -> dict[str, object]:
     return {name: value for name, value in shown.items() if name not in {"change", "replayed"}}
 
 
-@endpoint("POST")
+@endpoint("POST", role=Role.OPERATOR)
 def acknowledge_alert(_request: HttpRequest, user: User, alert_id: int) -> JsonResponse:
     """Say that the user has seen the alert; again is no mistake."""
-    if not user.may(Role.OPERATOR):
-        return envelope(code=403, msg=_("This needs the operator role. Ask an administrator."))
     visible = Alert.objects.visible_to(user).select_related("camera", "acknowledged_by").filter(pk=alert_id)
     if not visible.exists():
         return envelope(code=404, msg=_("There is no such alert, or you may not see its camera."))
@@ -128,18 +96,3 @@ def assessment_load(_request: HttpRequest, _user: User) -> JsonResponse:
             "budgetShare": round(ledger.budget_share, 4),
         }
     )
-
-
-def unknown(_request: HttpRequest) -> JsonResponse:
-    return envelope(code=404, msg=_("There is nothing at this address."))
-
-
-urlpatterns = [
-    path("api/health/health_check", health),
-    path("health/health_check", flat_health),
-    path("api/cameras", cameras, name="api-cameras"),
-    path("api/alerts", alerts, name="api-alerts"),
-    path("api/alerts/<int:alert_id>/acknowledge", acknowledge_alert, name="api-acknowledge"),
-    path("api/assessment/load", assessment_load, name="api-assessment-load"),
-    re_path(r"^api/", unknown),
-]

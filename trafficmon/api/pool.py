@@ -1,0 +1,118 @@
+"""The pool of keys as programs see it: where each stands, never its secret; taken out and put back."""
+
+from __future__ import annotations
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
+from pydantic import BaseModel, ConfigDict, Field
+
+from assessment import keys
+from assessment.clients import UnableToAssess
+from assessment.key_record import KeyRecord, records_of
+from assessment.limits import KeyStanding
+from assessment.models import Account, ApiKey
+from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Role
+from trafficmon.api.answers import Refused, endpoint, envelope, read_body, read_query
+from trafficmon.core.clock import utc_now
+
+log = structlog.get_logger()
+
+
+class Asked(BaseModel):
+    """For which model: keys have limits of their own for each."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(default="", max_length=100)
+
+
+class Disabling(BaseModel):
+    """Why it is taken out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=300)
+
+
+@endpoint("GET", role=Role.ADMINISTRATOR)
+def keys_now(request: HttpRequest, _user: User) -> JsonResponse:
+    """Every key: its state, why and for how long, and what it used of what it may."""
+    model = read_query(request, Asked).model or settings.ENVIRONMENT.llm_model
+    try:
+        standings = keys.standings(model)
+    except UnableToAssess as error:
+        raise Refused(503, str(error)) from None
+    secrets = {each.slug: keys.masked(each) for each in keys.all_keys()}
+    records = records_of([each.key_id for each in standings])
+    told = [_told(each, record, secrets[each.key_id]) for each, record in zip(standings, records, strict=True)]
+    return envelope({"model": model, "keys": told})
+
+
+def _told(each: KeyStanding, record: KeyRecord, secret: str) -> dict[str, object]:
+    return {
+        "keyId": each.key_id,
+        "account": each.account_id,
+        "secret": secret,
+        "state": each.state,
+        "reason": each.reason or None,
+        "untilSeconds": round(each.until_seconds, 1) or None,
+        "inFlight": each.in_flight,
+        "lastSecond": _share(each.used_second, each.limit_second),
+        "lastMinute": _share(each.used_minute, each.limit_minute),
+        "tokensLastMinute": _share(each.tokens_minute, each.limit_tokens),
+        "succeeded": record.succeeded,
+        "failed": record.failed,
+        "successRate": round(record.success_rate, 4),
+    }
+
+
+def _share(used: int, limit: int) -> dict[str, int | None]:
+    return {"used": used, "limit": limit or None}
+
+
+@endpoint("POST", role=Role.ADMINISTRATOR)
+def disable_key(request: HttpRequest, user: User, slug: str) -> JsonResponse:
+    """Use the key no more, from the next call on."""
+    return _disable(request, user, ApiKey, slug)
+
+
+@endpoint("POST", role=Role.ADMINISTRATOR)
+def disable_account(request: HttpRequest, user: User, slug: str) -> JsonResponse:
+    """Use none of the account's keys any more, from the next call on."""
+    return _disable(request, user, Account, slug)
+
+
+@endpoint("POST", role=Role.ADMINISTRATOR)
+def enable_key(_request: HttpRequest, user: User, slug: str) -> JsonResponse:
+    """Put it back into the pool."""
+    return _enable(user, ApiKey, slug)
+
+
+@endpoint("POST", role=Role.ADMINISTRATOR)
+def enable_account(_request: HttpRequest, user: User, slug: str) -> JsonResponse:
+    """Put it back into the pool."""
+    return _enable(user, Account, slug)
+
+
+def _disable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
+    _check_exists(kind, slug)
+    reason = read_body(request, Disabling).reason or _("by hand")
+    take_out = keys.take_out_key if kind is ApiKey else keys.take_out_account
+    changed = take_out(slug, reason, now=utc_now())
+    log.info("pool.taken_out_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
+    return envelope({"id": slug, "enabled": False, "changed": changed})
+
+
+def _enable(user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
+    _check_exists(kind, slug)
+    changed = keys.put_back(kind, slug)
+    log.info("pool.put_back_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
+    return envelope({"id": slug, "enabled": kind.objects.get(slug=slug).enabled, "changed": changed})
+
+
+def _check_exists(kind: type[ApiKey | Account], slug: str) -> None:
+    if not kind.objects.filter(slug=slug).exists():
+        raise Refused(404, _("There is no such key or account in the database."))
