@@ -7,7 +7,8 @@ It knows nothing but the HTTP requests it gets. `python -m assessment.simulator 
 from __future__ import annotations
 
 from assessment.simulator.faults import Fault, FaultKind, Latency
+from assessment.simulator.limits import Growth
 from assessment.simulator.running import RunningSimulator, running_simulator
 from assessment.simulator.server import SimulatorOptions
 
-__all__ = ["Fault", "FaultKind", "Latency", "RunningSimulator", "SimulatorOptions", "running_simulator"]
+__all__ = ["Fault", "FaultKind", "Growth", "Latency", "RunningSimulator", "SimulatorOptions", "running_simulator"]

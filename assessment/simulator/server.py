@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import random
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +15,11 @@ from weakref import WeakSet
 from aiohttp import web
 from pydantic import ValidationError
 
+from assessment.simulator.counts import Counts
+from assessment.simulator.credentials import Credential, read_keys
 from assessment.simulator.faults import Control, FaultKind, Faults, Latency, refusal_of, spoil
 from assessment.simulator.judgement import Judge
-from assessment.simulator.limits import KeyLimits
+from assessment.simulator.limits import AccountLimits, Growth, Permitted
 from assessment.simulator.protocol import MAX_BODY_BYTES, PATH, Asked, Refusal, read_request, refusal_body, reply_body
 
 SPOILERS = (FaultKind.FENCED, FaultKind.WRAPPED, FaultKind.COMMENTED)
@@ -41,7 +43,11 @@ def _exit_at_once() -> None:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How a simulator behaves; `keys` empty means any key that starts with `sk-`, limits of 0 mean none."""
+    """How a simulator behaves. Limits are those of `Permitted`, of each account and model.
+
+    `keys` are `SECRET` or `SECRET@ACCOUNT`; where there are none, any key that starts with `sk-` is accepted. A key
+    without an account is an account of its own.
+    """
 
     seed: int = 0
     latency: Latency = field(default_factory=Latency)
@@ -49,6 +55,8 @@ class SimulatorOptions:
     rps: int = 0
     rpm: int = 0
     tpm: int = 0
+    in_flight: int = 0
+    growth: Growth | None = None
     rubbish: float = 0.0
     keep_requests: int = 0
     die: Callable[[], None] = _exit_at_once
@@ -63,34 +71,6 @@ class CapturedRequest:
     body: Any
 
 
-@dataclass(slots=True)
-class Counts:
-    """Requests seen, by outcome and by key; a key is told by its last characters only."""
-
-    requests: int = 0
-    in_flight: int = 0
-    connections: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    levels: Counter[str] = field(default_factory=Counter)
-    by_key: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-
-    def end(self, key: str, outcome: str) -> None:
-        """Count a request by what became of it."""
-        self.outcomes[outcome] += 1
-        self.by_key[f"…{key[-6:]}"][outcome] += 1
-
-    def told(self) -> dict[str, Any]:
-        """The counts as JSON can hold them."""
-        return {
-            "requests": self.requests,
-            "in_flight": self.in_flight,
-            "connections": self.connections,
-            "outcomes": dict(self.outcomes),
-            "levels": dict(self.levels),
-            "by_key": {key: dict(outcomes) for key, outcomes in self.by_key.items()},
-        }
-
-
 class Simulator:
     """Its state and its routes; `application()` is what a server runs."""
 
@@ -102,7 +82,9 @@ class Simulator:
         self._faults = Faults(options.latency, self._rng)
         self._judge = Judge(options.seed)
         self._transports: WeakSet[asyncio.Transport] = WeakSet()
-        self._limits = KeyLimits(options.rps, options.rpm, options.tpm)
+        self._credentials = read_keys(options.keys)
+        permitted = Permitted(options.rps, options.rpm, options.tpm, options.in_flight, options.growth)
+        self._limits = AccountLimits(permitted)
 
     def application(self) -> web.Application:
         """The provider's call, `/_control` and `/_stats`, as one aiohttp application."""
@@ -126,18 +108,18 @@ class Simulator:
         return web.json_response({"ok": True})
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
-        key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        credential = self._credential(request)
         self.counts.requests += 1
         self.counts.in_flight += 1
         self._count_connection(request)
         outcome = "cancelled"
         try:
-            outcome, response = await self._outcome(request, key)
+            outcome, response = await self._outcome(request, credential)
         except Refusal as refusal:
             outcome, response = refusal.code, web.json_response(refusal_body(refusal), status=refusal.status)
         finally:
             self.counts.in_flight -= 1
-            self.counts.end(key, outcome)
+            self.counts.end(credential, outcome)
         return response
 
     def _count_connection(self, request: web.Request) -> None:
@@ -146,22 +128,28 @@ class Simulator:
             self._transports.add(request.transport)
             self.counts.connections += 1
 
-    async def _outcome(self, request: web.Request, key: str) -> tuple[str, web.StreamResponse]:
+    def _credential(self, request: web.Request) -> Credential:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        return self._credentials.get(key) or Credential(key)
+
+    async def _outcome(self, request: web.Request, credential: Credential) -> tuple[str, web.StreamResponse]:
         body = await self._read(request)
-        self._check_key(request, key)
-        fault = self._faults.meet(key)
+        self._check_key(request, credential.key)
+        fault = self._faults.meet(credential, _model_named(body))
         if fault:
             misbehaved = await self._misbehave(request, fault)
             if misbehaved:
                 return fault.value, misbehaved
         asked = read_request(body)
-        self._limits.admit(key, asked.picture_tokens + asked.text_tokens, asyncio.get_running_loop().time())
-        await asyncio.sleep(self._faults.latency.draw(self._rng))
+        tokens, now = asked.picture_tokens + asked.text_tokens, asyncio.get_running_loop().time()
+        with self._limits.admitted(credential.account, asked.model, tokens=tokens, now=now):
+            await asyncio.sleep(self._faults.latency.draw(self._rng))
         return "ok", web.json_response(reply_body(asked, self._answer(asked, fault)))
 
     async def _read(self, request: web.Request) -> Any:
         try:
             raw = await request.read()
+            self.counts.bodies.note(raw)
             body = json.loads(raw)
         except web.HTTPRequestEntityTooLarge:
             raise Refusal(413, "RequestEntityTooLarge", "Exceeded limit on max bytes per request.") from None
@@ -172,8 +160,8 @@ class Simulator:
 
     def _check_key(self, request: web.Request, key: str) -> None:
         bearer = request.headers.get("Authorization", "").startswith("Bearer ")
-        known = key in self.options.keys if self.options.keys else key.startswith("sk-")
-        if not (bearer and known):
+        known = key in self._credentials if self._credentials else key.startswith("sk-")
+        if not (bearer and known) or self._faults.is_revoked(key):
             raise Refusal(401, "InvalidApiKey", "Invalid API-key provided.")
         if request.headers.get("X-DashScope-SSE", "").lower() == "enable":
             raise Refusal(400, "InvalidParameter", "This simulator does not stream.")
@@ -201,6 +189,11 @@ class Simulator:
         if fault is None and self._rng.random() < self.options.rubbish:
             fault = self._rng.choice(SPOILERS)
         return spoil(answer, fault) if fault else answer
+
+
+def _model_named(body: object) -> str:
+    """The model that a request is for, "" where it names none."""
+    return str(body.get("model", "")) if isinstance(body, dict) else ""
 
 
 def _drop(request: web.Request) -> web.Response:

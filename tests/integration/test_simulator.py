@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import itertools
 import json
 import random
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +20,19 @@ import cv2
 import numpy as np
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assessment.configuration import RiskThresholds
 from assessment.parse import parse_answer
 from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
 from assessment.risk import RiskLevel, RiskType
-from assessment.simulator import Latency, RunningSimulator, SimulatorOptions, running_simulator
+from assessment.simulator import Growth, Latency, RunningSimulator, SimulatorOptions, counts, running_simulator
+from assessment.simulator.__main__ import read_options
 from assessment.simulator.judgement import HIGH_EVERY, Judge
+from assessment.simulator.limits import AccountLimits, Permitted
 from assessment.simulator.pictures import NotAPicture, picture_size, picture_tokens
+from assessment.simulator.protocol import Refusal
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -266,6 +273,85 @@ def test_requests_over_the_limits_of_a_key_are_refused() -> None:
         assert post(simulator, body(), key="sk-2").status_code == 200
 
 
+def test_keys_of_one_account_share_its_limits() -> None:
+    keys = ("sk-1@acct-a", "sk-2@acct-a", "sk-3@acct-b", "sk-4")
+    with running_simulator(latency=Latency(median_seconds=0), keys=keys, rpm=2) as simulator:
+        asked = [
+            (key, post(simulator, body(), key=key).status_code) for key in ("sk-1", "sk-2", "sk-1", "sk-3", "sk-4")
+        ]
+        assert asked == [("sk-1", 200), ("sk-2", 200), ("sk-1", 429), ("sk-3", 200), ("sk-4", 200)]
+        by_account = simulator.stats()["by_account"]
+    assert by_account == {
+        "acct-a": {"ok": 2, "Throttling.RateQuota": 1},
+        "acct-b": {"ok": 1},
+        "…sk-4": {"ok": 1},
+    }
+
+
+def test_each_model_of_an_account_has_its_own_limits() -> None:
+    with running_simulator(latency=Latency(median_seconds=0), rpm=1) as simulator:
+        models = ("qwen-vl-plus", "qwen-vl-max", "qwen-vl-plus")
+        assert [post(simulator, body(model=model)).status_code for model in models] == [200, 200, 429]
+
+
+def test_requests_over_the_limit_in_flight_are_refused_and_free_their_place_in_the_end() -> None:
+    with running_simulator(latency=Latency(median_seconds=0.3), in_flight=2) as simulator:
+        with ThreadPoolExecutor(3) as threads:
+            replies = list(threads.map(lambda _number: post(simulator, body()), range(3)))
+        assert sorted(reply.status_code for reply in replies) == [200, 200, 429]
+        assert {reply.json().get("code") for reply in replies} == {None, "Throttling.Concurrency"}
+        assert post(simulator, body()).status_code == 200
+
+
+def admissions(permitted: Permitted, moments: list[float], *, tokens: int = 1) -> list[str]:
+    limits = AccountLimits(permitted)
+    outcomes = []
+    for moment in moments:
+        try:
+            with limits.admitted("a", "m", tokens=tokens, now=moment):
+                outcomes.append("ok")
+        except Refusal as refusal:
+            outcomes.append(refusal.code.removeprefix("Throttling."))
+    return outcomes
+
+
+def test_window_slides_and_a_refused_request_is_not_counted() -> None:
+    moments = [0, 0.9, 0.95, 0.999, 1.0, 1.5, 1.95]
+    refused = "RateQuota"
+    assert admissions(Permitted(rps=2), moments) == ["ok", "ok", refused, refused, "ok", refused, "ok"]
+
+
+def test_tokens_are_free_again_after_a_minute() -> None:
+    outcomes = admissions(Permitted(tpm=10), [0, 30, 59.9, 60, 89, 90], tokens=5)
+    assert outcomes == ["ok", "ok", "AllocationQuota", "ok", "AllocationQuota", "ok"]
+
+
+def test_rate_that_grows_too_fast_is_refused() -> None:
+    permitted = Permitted(growth=Growth(factor=2, seconds=10, free=3))
+    assert admissions(permitted, [0, 0, 0, 0]) == ["ok", "ok", "ok", "BurstRate"]
+    steady = [0.0] * 3 + [10.0] * 6
+    assert admissions(permitted, steady) == ["ok"] * 9
+    assert admissions(permitted, [*steady, 10.0]) == ["ok"] * 9 + ["BurstRate"]
+    assert admissions(permitted, [*steady, *[20.0] * 12, 20.0, 60.0]) == ["ok"] * 21 + ["BurstRate", "ok"]
+
+
+@given(
+    st.lists(st.floats(0, 0.4), min_size=1, max_size=60),
+    st.integers(1, 4),
+    st.integers(1, 9),
+    st.integers(1, 40),
+)
+def test_no_window_ever_holds_more_than_its_limit(gaps: list[float], rps: int, rpm: int, tpm: int) -> None:
+    moments = list(itertools.accumulate(gaps))
+    outcomes = admissions(Permitted(rps=rps, rpm=rpm, tpm=tpm), moments, tokens=3)
+    admitted = [moment for moment, outcome in zip(moments, outcomes, strict=True) if outcome == "ok"]
+    for end in admitted:
+        assert sum(end - 1 < each <= end for each in admitted) <= rps
+        in_minute = sum(end - 60 < each <= end for each in admitted)
+        assert in_minute <= rpm
+        assert 3 * in_minute <= tpm
+
+
 def test_tokens_over_the_limit_are_refused_by_their_own_name(shared: RunningSimulator) -> None:
     tokens = post(shared, body()).json()["usage"]["input_tokens"]
     with running_simulator(latency=Latency(median_seconds=0), tpm=2 * tokens + 1) as simulator:
@@ -277,6 +363,44 @@ def test_fault_lasts_for_its_count_and_key(simulator: RunningSimulator) -> None:
     simulator.control(faults=[{"kind": "rate_limit", "count": 2, "key_ending": "-a"}])
     statuses = [post(simulator, body(), key=key).status_code for key in ("sk-b", "sk-a", "sk-a", "sk-a")]
     assert statuses == [200, 429, 429, 200]
+
+
+def test_fault_concerns_its_account_and_its_model() -> None:
+    keys = ("sk-1@acct-a", "sk-2@acct-a", "sk-3")
+    with running_simulator(latency=Latency(median_seconds=0), keys=keys) as simulator:
+        simulator.control(faults=[{"kind": "arrearage", "account": "acct-a", "model": "qwen-vl-plus"}])
+        statuses = [post(simulator, body(), key=key).status_code for key in ("sk-1", "sk-2", "sk-3")]
+        assert statuses == [400, 400, 200]
+        assert post(simulator, body(model="qwen-vl-max"), key="sk-1").status_code == 200
+        simulator.control(faults=[{"kind": "error", "account": "…sk-3"}])
+        assert post(simulator, body(), key="sk-3").status_code == 500
+
+
+def test_revoked_key_is_refused_until_it_is_restored(simulator: RunningSimulator) -> None:
+    simulator.control(revoke=["-a", "-b"])
+    assert [post(simulator, body(), key=key).status_code for key in ("sk-a", "sk-b", "sk-c")] == [401, 401, 200]
+    simulator.control(restore=["-a"])
+    assert [post(simulator, body(), key=key).status_code for key in ("sk-a", "sk-b")] == [200, 401]
+    simulator.control(restore=[""], revoke=["-c"])
+    assert [post(simulator, body(), key=key).status_code for key in ("sk-b", "sk-c")] == [200, 401]
+    simulator.control(reset=True)
+    assert post(simulator, body(), key="sk-c").status_code == 200
+    assert simulator.stats()["outcomes"] == {"ok": 4, "InvalidApiKey": 4}
+
+
+def test_body_that_comes_again_is_told_from_another(simulator: RunningSimulator) -> None:
+    for request in (body(), body(), body(model="qwen-vl-max")):
+        post(simulator, request)
+    told = simulator.stats()
+    assert (told["requests"], told["ended"], told["bodies"]) == (3, 3, 2)
+
+
+def test_bodies_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "REMEMBERED_BODIES", 2)
+    bodies = counts.Bodies()
+    for each in (b"a", b"b", b"b", b"c", b"c", b"a"):
+        bodies.note(each)
+    assert bodies.count == 4
 
 
 def test_fault_lasts_for_its_time(simulator: RunningSimulator) -> None:
@@ -367,4 +491,8 @@ def test_told_to_die_the_command_exits_at_once() -> None:
 
 
 def test_options_are_those_of_the_command() -> None:
-    assert SimulatorOptions().latency == Latency(median_seconds=0.8)
+    words = "--key a@b --key c --rps 1 --rpm 2 --tpm 3 --in-flight 4 --latency 0.8 --growth 1.5 --growth-free 9"
+    growth = Growth(factor=1.5, free=9)
+    options = SimulatorOptions(keys=("a@b", "c"), rps=1, rpm=2, tpm=3, in_flight=4, growth=growth)
+    assert read_options(words.split()) == options
+    assert read_options([]) == SimulatorOptions()
