@@ -1,4 +1,5 @@
-"""A stand-in for DashScope: its native HTTP protocol, answers made up from the boxes in the prompt, failures on demand.
+"""A stand-in for DashScope: its native protocol over HTTP and the OpenAI-compatible one, answers made up from the boxes
+in the prompt, failures on demand.
 
 It knows nothing but the HTTP requests it gets. `python -m assessment.simulator --port 8900` runs it by itself;
 `running_simulator()` runs it inside a test. How well it judges says nothing about any model.

@@ -60,7 +60,9 @@ def _announce(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m assessment.simulator", description="A stand-in for DashScope.")
+    parser = argparse.ArgumentParser(
+        "python -m assessment.simulator", description="A stand-in for DashScope, in both of its protocols."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--seed", type=int, default=0)

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from assessment.simulator.credentials import Credential
-from assessment.simulator.protocol import Refusal
+from assessment.simulator.exchange import Refusal
 
 
 class FaultKind(StrEnum):

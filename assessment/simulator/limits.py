@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from assessment.simulator.exchange import Refusal
 from assessment.simulator.faults import REFUSALS, FaultKind
-from assessment.simulator.protocol import Refusal
 
 TOO_MANY_AT_ONCE = (429, "Throttling.Concurrency", "Too many concurrent requests, please try again later.")
 GROWTH_SECONDS = 10.0

@@ -9,29 +9,30 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 from aiohttp import web
 from pydantic import ValidationError
 
+from assessment.simulator import compatible, native
 from assessment.simulator.counts import Counts
 from assessment.simulator.credentials import Credential, read_keys
+from assessment.simulator.exchange import MAX_BODY_BYTES, MODELS, Asked, Dialect, Refusal
 from assessment.simulator.faults import Control, FaultKind, Faults, Latency, refusal_of, spoil
 from assessment.simulator.judgement import Judge
 from assessment.simulator.limits import AccountLimits, Growth, Permitted
-from assessment.simulator.protocol import MAX_BODY_BYTES, PATH, Asked, Refusal, read_request, refusal_body, reply_body
 
 SPOILERS = (FaultKind.FENCED, FaultKind.WRAPPED, FaultKind.COMMENTED)
 """Everyday imperfections of models, for `rubbish`; the worse ones only on request."""
 
-_STRANGE: dict[FaultKind, Callable[[], web.Response]] = {
-    FaultKind.BAD_GATEWAY: lambda: web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html"),
-    FaultKind.OK_WITHOUT_OUTPUT: lambda: web.json_response(
-        {"code": "DataInspectionFailed", "message": "Output data may contain inappropriate content."}
-    ),
+DIALECTS = {
+    native.PATH: native.NATIVE,
+    **dict.fromkeys(compatible.PATHS, compatible.COMPATIBLE),
 }
-"""Replies outside the protocol, as gateways make them."""
+REFUSED_WITH_200 = Refusal(200, "DataInspectionFailed", "Output data may contain inappropriate content.")
+"""As some gateways do, outside the protocol."""
 
 HANG_SECONDS = 3600.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
@@ -87,9 +88,12 @@ class Simulator:
         self._limits = AccountLimits(permitted)
 
     def application(self) -> web.Application:
-        """The provider's call, `/_control` and `/_stats`, as one aiohttp application."""
+        """The provider's calls, `/_control` and `/_stats`, as one aiohttp application."""
         application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_post(PATH, self._generate)
+        for path, dialect in DIALECTS.items():
+            application.router.add_post(path, partial(self._generate, dialect))
+        for path in compatible.MODEL_PATHS:
+            application.router.add_get(path, self._models)
         application.router.add_post("/_control", self._control)
         application.router.add_get("/_stats", self._stats)
         return application
@@ -107,16 +111,23 @@ class Simulator:
             return web.json_response({"error": mistakes}, status=400)
         return web.json_response({"ok": True})
 
-    async def _generate(self, request: web.Request) -> web.StreamResponse:
+    async def _models(self, request: web.Request) -> web.Response:
+        try:
+            self._check_key(request, self._credential(request).key)
+        except Refusal as refusal:
+            return web.json_response(compatible.COMPATIBLE.refuse(refusal), status=refusal.status)
+        return web.json_response(compatible.model_list(MODELS))
+
+    async def _generate(self, dialect: Dialect, request: web.Request) -> web.StreamResponse:
         credential = self._credential(request)
         self.counts.requests += 1
         self.counts.in_flight += 1
         self._count_connection(request)
         outcome = "cancelled"
         try:
-            outcome, response = await self._outcome(request, credential)
+            outcome, response = await self._outcome(dialect, request, credential)
         except Refusal as refusal:
-            outcome, response = refusal.code, web.json_response(refusal_body(refusal), status=refusal.status)
+            outcome, response = refusal.code, web.json_response(dialect.refuse(refusal), status=refusal.status)
         finally:
             self.counts.in_flight -= 1
             self.counts.end(credential, outcome)
@@ -132,19 +143,21 @@ class Simulator:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         return self._credentials.get(key) or Credential(key)
 
-    async def _outcome(self, request: web.Request, credential: Credential) -> tuple[str, web.StreamResponse]:
+    async def _outcome(
+        self, dialect: Dialect, request: web.Request, credential: Credential
+    ) -> tuple[str, web.StreamResponse]:
         body = await self._read(request)
         self._check_key(request, credential.key)
         fault = self._faults.meet(credential, _model_named(body))
         if fault:
-            misbehaved = await self._misbehave(request, fault)
+            misbehaved = await self._misbehave(dialect, request, fault)
             if misbehaved:
                 return fault.value, misbehaved
-        asked = read_request(body)
-        tokens, now = asked.picture_tokens + asked.text_tokens, asyncio.get_running_loop().time()
-        with self._limits.admitted(credential.account, asked.model, tokens=tokens, now=now):
+        asked = dialect.read(body)
+        now = asyncio.get_running_loop().time()
+        with self._limits.admitted(credential.account, asked.model, tokens=asked.input_tokens, now=now):
             await asyncio.sleep(self._faults.latency.draw(self._rng))
-        return "ok", web.json_response(reply_body(asked, self._answer(asked, fault)))
+        return "ok", web.json_response(dialect.reply(asked, self._answer(asked, fault)))
 
     async def _read(self, request: web.Request) -> Any:
         try:
@@ -166,7 +179,7 @@ class Simulator:
         if request.headers.get("X-DashScope-SSE", "").lower() == "enable":
             raise Refusal(400, "InvalidParameter", "This simulator does not stream.")
 
-    async def _misbehave(self, request: web.Request, fault: FaultKind) -> web.StreamResponse | None:
+    async def _misbehave(self, dialect: Dialect, request: web.Request, fault: FaultKind) -> web.StreamResponse | None:
         """What the fault makes of the request; None where it only spoils the answer."""
         refusal = refusal_of(fault)
         if refusal:
@@ -181,7 +194,11 @@ class Simulator:
             case FaultKind.DIE:
                 self.options.die()
                 return _drop(request)
-        return _STRANGE[fault]() if fault in _STRANGE else None
+            case FaultKind.BAD_GATEWAY:
+                return web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html")
+            case FaultKind.OK_WITHOUT_OUTPUT:
+                return web.json_response(dialect.refuse(REFUSED_WITH_200))
+        return None
 
     def _answer(self, asked: Asked, fault: FaultKind | None) -> str:
         answer, level = self._judge.answer(asked.system, asked.text)
