@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,16 +19,13 @@ from cryptography.x509.oid import NameOID
 
 from assessment.clients import (
     BurstLimited,
-    ContentBlocked,
     EmptyResponse,
     KeyRevoked,
     ModelClient,
-    ModelForbidden,
     ModelOverloaded,
     ModelTimedOut,
     ProviderFailed,
     ProviderUnreachable,
-    Question,
     QuestionRejected,
     RateLimited,
     Scope,
@@ -40,32 +35,12 @@ from assessment.clients import (
     load_client,
 )
 from assessment.clients.failures import UnknownModel, failure_of
-from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
+from tests.client_questions import FAILURES, KEY, question
 from tests.replying import replying
-from trafficmon.core.geometry import Box
-from trafficmon.core.objects import ObjectClass
+from tests.simulator_requests import JPEG
 
 pytestmark = pytest.mark.integration
-
-KEY = "sk-0123456789abcdef"
-JPEG = cv2.imencode(".jpg", np.zeros((360, 640, 3), np.uint8))[1].tobytes()
-FACTS = GroupFacts(
-    640,
-    360,
-    datetime(2026, 11, 21, tzinfo=UTC),
-    (
-        ObjectFacts(0, ObjectClass.PERSON, Box(100, 100, 120, 160), 0.9, 4),
-        ObjectFacts(1, ObjectClass.CAR, Box(110, 90, 220, 165), 0.8),
-    ),
-    (GroupOutline(1, Box(100, 90, 220, 165), (0, 1)),),
-    asked=1,
-)
-
-
-def question(*, model: str = "qwen-vl-plus", text: str | None = None) -> Question:
-    asked = build_question(FACTS, [JPEG], model=model, language="en", template="default-v1")
-    return asked if text is None else Question(model, asked.system, text, (JPEG,), asked.prompt_version)
 
 
 @pytest.fixture
@@ -146,31 +121,6 @@ def test_text_that_names_a_file_is_sent_as_text(
     sent = [request.body["input"]["messages"][1]["content"][1]["text"] for request in simulator.captured]
     assert sent == texts
     assert simulator.stats()["requests"] == len(texts)
-
-
-FAILURES: list[tuple[FaultKind, type[UnableToAssess], str]] = [
-    (FaultKind.RATE_LIMIT, RateLimited, "rate_limited"),
-    (FaultKind.BURST_LIMIT, BurstLimited, "burst_limited"),
-    (FaultKind.TOKEN_LIMIT, TokenLimited, "token_limited"),
-    (FaultKind.QUOTA_USED_UP, Unpaid, "billing"),
-    (FaultKind.OVERDUE, Unpaid, "billing"),
-    (FaultKind.ARREARAGE, Unpaid, "billing"),
-    (FaultKind.REVOKED, KeyRevoked, "revoked"),
-    (FaultKind.FORBIDDEN, ModelForbidden, "forbidden"),
-    (FaultKind.BLOCKED, ContentBlocked, "blocked"),
-    (FaultKind.OK_WITHOUT_OUTPUT, ContentBlocked, "blocked"),
-    (FaultKind.BAD_REQUEST, QuestionRejected, "bad_request"),
-    (FaultKind.MODEL_NOT_FOUND, UnknownModel, "bad_request"),
-    (FaultKind.ERROR, ProviderFailed, "provider_error"),
-    (FaultKind.BAD_GATEWAY, ProviderFailed, "provider_error"),
-    (FaultKind.OVERLOADED, ModelOverloaded, "overloaded"),
-    (FaultKind.SERVER_TIMEOUT, ModelTimedOut, "timeout"),
-    (FaultKind.HANG, ModelTimedOut, "timeout"),
-    (FaultKind.TRICKLE, ModelTimedOut, "timeout"),
-    (FaultKind.DROP, ProviderUnreachable, "unreachable"),
-    (FaultKind.DIE, ProviderUnreachable, "unreachable"),
-    (FaultKind.EMPTY, EmptyResponse, "empty_response"),
-]
 
 
 @pytest.mark.parametrize(("kind", "failure", "reason"), FAILURES)

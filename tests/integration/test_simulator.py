@@ -24,7 +24,7 @@ from assessment.simulator import Growth, Latency, RunningSimulator, SimulatorOpt
 from assessment.simulator.__main__ import read_options
 from assessment.simulator.judgement import HIGH_EVERY, Judge
 from assessment.simulator.pictures import NotAPicture, picture_size, picture_tokens
-from tests.questioning import BLANK, JPEG, NEAR_PEDESTRIAN, PATH, body, facts, post, uri
+from tests.simulator_requests import BLANK, JPEG, NEAR_PEDESTRIAN, PATH, body, facts, post, uri
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 

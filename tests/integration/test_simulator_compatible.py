@@ -11,7 +11,7 @@ import requests
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
 from assessment.simulator.compatible import MODEL_PATHS, PATHS
 from assessment.simulator.exchange import MODELS
-from tests.questioning import JPEG, body, post, uri
+from tests.simulator_requests import JPEG, body, post, uri
 
 pytestmark = pytest.mark.integration
 

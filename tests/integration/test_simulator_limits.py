@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from assessment.simulator import Growth, Latency, running_simulator
 from assessment.simulator.exchange import Refusal
 from assessment.simulator.limits import AccountLimits, Permitted
-from tests.questioning import body, post
+from tests.simulator_requests import body, post
 
 pytestmark = pytest.mark.integration
 
