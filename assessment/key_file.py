@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from assessment.keys import pool_changed
 from assessment.limits import LONGEST_COOLDOWN_SECONDS, SHORTEST_COOLDOWN_SECONDS, Strategy
 from assessment.models import Account, ApiKey, PoolPolicy
+from assessment.models.pool import ADDRESS_PATTERN, Provider
 from trafficmon.core.encryption import encrypt
 
 _VARIABLE = re.compile(r"^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$")
@@ -51,8 +52,16 @@ _Listed = TypeVar("_Listed", bound=_Limited)
 
 
 class _Account(_Limited):
-    provider: Annotated[str, Field(pattern="^dashscope$")] = "dashscope"
-    base_url: Annotated[str, Field(max_length=200, pattern="^(https?://.+)?$")] = ""
+    provider: Provider = Provider.DASHSCOPE
+    base_url: Annotated[str, Field(max_length=200, pattern=rf"^$|{ADDRESS_PATTERN}")] = ""
+    json_mode: bool = True
+
+    @model_validator(mode="after")
+    def openai_has_an_address(self) -> Self:
+        if self.provider is Provider.OPENAI and not self.base_url:
+            message = "an account of the provider openai needs a base_url, up to and with /v1"
+            raise ValueError(message)
+        return self
 
 
 class _Key(_Limited):
@@ -136,7 +145,8 @@ def _digest(path: Path) -> str:
 
 
 def _store_account(account: _Account) -> Account:
-    told = {"provider": account.provider, "base_url": account.base_url, **account.limits()}
+    reached = {"provider": account.provider, "base_url": account.base_url, "json_mode": account.json_mode}
+    told = {**reached, **account.limits()}
     return Account.objects.update_or_create(slug=account.id, defaults=told)[0]
 
 

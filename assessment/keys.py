@@ -182,21 +182,24 @@ def access_of(key_id: str) -> Access:
     if not key or not secret:
         message = f"The secret of key {key_id} cannot be had: enter it again, or set its environment variable."
         raise NoKey(message)
-    vendor = cast("Vendor", key.account.provider)
-    return Access(_client(vendor, key.account.base_url or settings.ENVIRONMENT.llm_base_url), secret)
+    return Access(_client_of(key.account), secret)
 
 
 def warm_up() -> None:
     """Load what the first calls would have to wait for, each of them."""
-    base_url = settings.ENVIRONMENT.llm_base_url
-    for vendor, address in {(each.account.provider, each.account.base_url or base_url) for each in _book().keys}:
-        _client(cast("Vendor", vendor), address)
+    for key in _book().keys:
+        _client_of(key.account)
+
+
+def _client_of(account: Account) -> ModelClient:
+    base_url = account.base_url or settings.ENVIRONMENT.llm_base_url
+    return _client(cast("Vendor", account.provider), base_url, account.json_mode)
 
 
 @functools.cache
-def _client(vendor: Vendor, base_url: str) -> ModelClient:
+def _client(vendor: Vendor, base_url: str, json_mode: bool) -> ModelClient:
     """One for all threads of this process."""
-    return load_client(vendor, base_url=base_url)
+    return load_client(vendor, base_url=base_url, json_mode=json_mode)
 
 
 def secret_of(key: ApiKey) -> str:

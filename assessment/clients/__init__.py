@@ -54,7 +54,7 @@ __all__ = [
     "load_client",
 ]
 
-Vendor = Literal["dashscope"]
+Vendor = Literal["dashscope", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,10 @@ class ModelClient(Protocol):
         ...
 
 
-def load_client(vendor: Vendor, *, base_url: str, connections: int = 128) -> ModelClient:
+def load_client(vendor: Vendor, *, base_url: str, connections: int = 128, json_mode: bool = True) -> ModelClient:
     """The client of `vendor`, talking to `base_url` over at most `connections` kept-open connections.
 
+    `json_mode` asks for answers in JSON only of models that can; without it, only the prompt does.
     One per process is enough: it is shared by all threads. Vendors' packages are imported here and not before, for
     they are slow to import.
     """
@@ -99,4 +100,8 @@ def load_client(vendor: Vendor, *, base_url: str, connections: int = 128) -> Mod
         case "dashscope":
             from assessment.clients.dashscope import DashScopeClient
 
-            return DashScopeClient(base_url=base_url, connections=connections)
+            return DashScopeClient(base_url=base_url, connections=connections, json_mode=json_mode)
+        case "openai":
+            from assessment.clients.openai_compatible import OpenAICompatibleClient
+
+            return OpenAICompatibleClient(base_url=base_url, connections=connections, json_mode=json_mode)

@@ -131,6 +131,12 @@ class ModelOverloaded(UnableToAssess):
     scope = Scope.MODEL
 
 
+class ServerBusy(Throttled):
+    """The account is a server of its own that has too much to do; other accounts are other servers."""
+
+    reason = "overloaded"
+
+
 class ModelTimedOut(UnableToAssess):
     """No whole answer within the time allowed."""
 
@@ -169,6 +175,7 @@ _BY_CODE: dict[str, type[UnableToAssess]] = {
     "throttling.concurrency": RateLimited,
     "throttling.user": RateLimited,
     "limit_requests": RateLimited,
+    "rate_limit_exceeded": RateLimited,
     "throttling.burstrate": BurstLimited,
     "limit_burst_rate": BurstLimited,
     "throttling.allocationquota": TokenLimited,
@@ -179,12 +186,17 @@ _BY_CODE: dict[str, type[UnableToAssess]] = {
     "arrearage": Unpaid,
     "allocationquota.freetieronly": Unpaid,
     "accessdenied.unpurchased": Unpaid,
+    "billing_hard_limit_reached": Unpaid,
+    "billing_not_active": Unpaid,
     "datainspectionfailed": ContentBlocked,
     "data_inspection_failed": ContentBlocked,
+    "content_filter": ContentBlocked,
+    "content_policy_violation": ContentBlocked,
     "invalidapikey": KeyRevoked,
     "invalid_api_key": KeyRevoked,
     "not authorized": KeyRevoked,
     "accessdenied": KeyRevoked,
+    "access_denied": KeyRevoked,
     "model.accessdenied": ModelForbidden,
     "workspace.accessdenied": KeyRevoked,
     "modelnotfound": UnknownModel,
@@ -193,13 +205,18 @@ _BY_CODE: dict[str, type[UnableToAssess]] = {
     "internalerror.timeout": ModelTimedOut,
     "modelservingerror": ModelOverloaded,
     "modelunavailable": ModelOverloaded,
+    "overloaded_error": ModelOverloaded,
     "invalidparameter": QuestionRejected,
+    "invalid_parameter_error": QuestionRejected,
     "invalidurl": QuestionRejected,
+    "context_length_exceeded": QuestionRejected,
 }
-"""The provider's codes in lower case, of its native interface and of its other one."""
+"""Codes in lower case: those of DashScope's native and its compatible interface, and those of OpenAI that say more
+than their HTTP status. (`invalid_request_error` does not: it comes with 400, 401 and 404.)"""
 
 _BY_STATUS: dict[int, type[UnableToAssess]] = {
     401: KeyRevoked,
+    402: Unpaid,
     403: KeyRevoked,
     404: UnknownModel,
     408: ModelTimedOut,
@@ -211,19 +228,22 @@ _BY_STATUS: dict[int, type[UnableToAssess]] = {
 _ALLOWANCE_USED_UP = ("free allocated quota", "free tier", "free quota")
 """In the message of a quota code: not a moment's throttle but the end of a free allowance."""
 
+_OF_TOKENS = ("tokens per min", "tokens per day")
+"""In the message of OpenAI's one code for all throttles."""
+
 
 def failure_of(status: int, code: str, message: str) -> type[UnableToAssess]:
     """Which failure a refusal is, by its code, its words where the code has two meanings, then its HTTP status."""
     known = _BY_CODE.get(code.strip().lower())
-    if (known or _BY_STATUS.get(status)) in {TokenLimited, RateLimited} and _speaks_of_free_allowance(message):
-        return Unpaid
-    if known:
-        return known
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+    failure = known or _BY_STATUS.get(status)
+    if failure in {TokenLimited, RateLimited}:
+        return _throttle(failure, message.lower())
+    if failure:
+        return failure
     return QuestionRejected if 300 <= status < 500 else ProviderFailed
 
 
-def _speaks_of_free_allowance(message: str) -> bool:
-    lowered = message.lower()
-    return any(words in lowered for words in _ALLOWANCE_USED_UP)
+def _throttle(failure: type[UnableToAssess], message: str) -> type[UnableToAssess]:
+    if any(words in message for words in _ALLOWANCE_USED_UP):
+        return Unpaid
+    return TokenLimited if any(words in message for words in _OF_TOKENS) else failure

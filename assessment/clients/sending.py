@@ -1,4 +1,4 @@
-"""HTTP that keeps two promises the SDK does not: exactly one request, and all of it within the time allowed."""
+"""HTTP that keeps two promises which SDKs do not: exactly one request, and all of it within the time allowed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import json
 import socket
 import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -26,6 +27,7 @@ from assessment.clients.failures import (
     UnableToAssess,
     failure_of,
 )
+from assessment.clients.parts import Told, code_and_message, refusal
 from trafficmon import __version__
 
 CONNECT_SECONDS = 5.0
@@ -124,14 +126,17 @@ class _Adapter(HTTPAdapter):
 
 
 class OneRequestSession(requests.Session):
-    """Given to the SDK as its session. One `post` is one request: no re-send, no redirect, no cookie, no netrc.
+    """One `post` is one request: no re-send, no redirect, no cookie, no netrc.
 
-    The SDK sends again when it sees requests' ConnectionError, so none leaves here: every failure to get a reply is
-    raised as the UnableToAssess it is, which the SDK lets through. Safe to use from many threads.
+    DashScope's SDK, which is given it as its session, sends again when it sees requests' ConnectionError, so none
+    leaves here: every failure to get a reply is raised as the UnableToAssess it is, which the SDK lets through.
+    `is_answer` tells whether a JSON object that came with status 200 is an answer: some gateways send refusals so.
+    Safe to use from many threads.
     """
 
-    def __init__(self, base_url: str, *, connections: int) -> None:
+    def __init__(self, base_url: str, *, connections: int, is_answer: Callable[[dict[str, Any]], bool]) -> None:
         super().__init__()
+        self._is_answer = is_answer
         # The environment's proxies and certificates are read once here, not at every call; its netrc, which would
         # replace the key of a call, never.
         found = self.merge_environment_settings(base_url, {}, None, None, None)
@@ -160,8 +165,19 @@ class OneRequestSession(requests.Session):
             raise KeyRevoked("The key has characters that no key has.") from None
         except requests.RequestException as error:
             raise _failure(error, timed_out=time.monotonic() - started >= seconds) from None
-        _check_protocol(response)
+        self._check_protocol(response, _key_of(kwargs["headers"]))
         return response
+
+    def _check_protocol(self, response: requests.Response, api_key: str) -> None:
+        """Raises on what is no JSON object, and on a refusal that comes with 200: the SDK stumbles over both."""
+        reply = _json_object(response)
+        if response.status_code == HTTPStatus.OK and not self._is_answer(reply):
+            raise _refusal_with_200(reply, api_key)
+
+
+def _key_of(headers: Mapping[str, str]) -> str:
+    sent = {name.lower(): value for name, value in headers.items()}
+    return sent.get("authorization", "").removeprefix("Bearer ")
 
 
 def _timeout(seconds: float) -> Any:
@@ -187,13 +203,6 @@ def _failure(error: requests.RequestException, *, timed_out: bool) -> UnableToAs
     return ProviderFailed(f"The request could not be made or its reply not read ({name}).")
 
 
-def _check_protocol(response: requests.Response) -> None:
-    """Raises on the replies at which the SDK stumbles: what is no JSON object, and a refusal that comes with 200."""
-    reply = _json_object(response)
-    if response.status_code == HTTPStatus.OK and not isinstance(reply.get("output"), dict):
-        raise _refusal_with_200(reply)
-
-
 def _json_object(response: requests.Response) -> dict[str, Any]:
     """The body; raises the failure that fits the status where it is no JSON object."""
     status = response.status_code
@@ -208,12 +217,9 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     raise failure(message, status=status)
 
 
-def _refusal_with_200(reply: dict[str, Any]) -> UnableToAssess:
-    code, message = str(reply.get("code") or ""), str(reply.get("message") or "")[:300]
+def _refusal_with_200(reply: dict[str, Any], api_key: str) -> UnableToAssess:
+    code, message = code_and_message(reply)
     failure = failure_of(HTTPStatus.INTERNAL_SERVER_ERROR, code, message)
-    return failure(
-        message or "The reply has no output.",
-        status=HTTPStatus.OK.value,
-        code=code,
-        request_id=str(reply.get("request_id") or ""),
-    )
+    words, request_id = message or "The reply has no answer in it.", str(reply.get("request_id") or "")
+    told = Told(HTTPStatus.OK, code, words, request_id, {})
+    return refusal(told, api_key=api_key, failure=failure)

@@ -19,10 +19,15 @@ STRATEGY_CHOICES = [
 _slug = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", _("Letters, digits, dots, dashes and underscores."))
 
 
+ADDRESS_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
+"""Unlike Django's own it knows names without a dot, as hosts of a compose file have, and no passwords."""
+
+
 class Provider(models.TextChoices):
     """Which protocol an account's provider speaks."""
 
     DASHSCOPE = "dashscope", "DashScope"
+    OPENAI = "openai", _("OpenAI-compatible")
 
 
 class Limited(models.Model):
@@ -42,7 +47,18 @@ class Account(Limited):
 
     slug = models.CharField(_("id"), max_length=64, unique=True, validators=[_slug])
     provider = models.CharField(_("provider"), max_length=16, choices=Provider.choices, default=Provider.DASHSCOPE)
-    base_url = models.URLField(_("address"), blank=True, help_text=_("Left empty: ALGO_LLM_BASE_URL."))
+    base_url = models.CharField(
+        _("address"),
+        max_length=200,
+        blank=True,
+        validators=[RegexValidator(ADDRESS_PATTERN, _("An address that begins with http:// or https://."))],
+        help_text=_("Of an OpenAI-compatible server up to and with /v1. Left empty for DashScope: ALGO_LLM_BASE_URL."),
+    )
+    json_mode = models.BooleanField(
+        _("JSON mode"),
+        default=True,
+        help_text=_("Ask for answers in JSON only, where the model can. Switch it off for a server that refuses it."),
+    )
     daily_budget = models.DecimalField(
         _("daily budget"), max_digits=12, decimal_places=4, default=0, help_text=_("0 is no limit.")
     )
@@ -56,6 +72,11 @@ class Account(Limited):
         verbose_name_plural = _("accounts")
         constraints = [
             models.CheckConstraint(condition=Q(provider__in=Provider.values), name="account_provider_known"),
+            models.CheckConstraint(
+                condition=~Q(provider=Provider.OPENAI, base_url=""),
+                name="account_openai_has_address",
+                violation_error_message=_("An OpenAI-compatible account needs the address of its server."),
+            ),
             models.CheckConstraint(condition=Q(daily_budget__gte=0), name="account_budget_not_negative"),
         ]
 

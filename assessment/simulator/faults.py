@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from assessment.simulator.protocol import Refusal
+from assessment.simulator.credentials import Credential
+from assessment.simulator.exchange import Refusal
 
 
 class FaultKind(StrEnum):
@@ -79,7 +80,8 @@ class Latency(BaseModel):
 
 
 class Fault(BaseModel):
-    """A fault for the next `count` requests, or with `probability`, for `seconds`, on requests whose key ends so."""
+    """A fault for the next `count` requests, or with `probability`, for `seconds`, on requests whose key ends so, of
+    this account (as the counts name it) and to this model; empty is any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -88,16 +90,28 @@ class Fault(BaseModel):
     probability: float = Field(default=1.0, gt=0, le=1)
     seconds: Annotated[float, Field(gt=0)] | None = None
     key_ending: str = ""
+    account: str = ""
+    model: str = ""
+
+    def concerns(self, credential: Credential, model: str) -> bool:
+        """Whether a request with this key to this model may meet it."""
+        same_account = self.account in {"", credential.told_account}
+        return same_account and self.model in {"", model} and credential.key.endswith(self.key_ending)
 
 
 class Control(BaseModel):
-    """The body of `POST /_control`: all of it optional, faults added to those in force unless `reset`."""
+    """The body of `POST /_control`: all of it optional, faults added to those in force unless `reset`.
+
+    Keys with an ending in `revoke` are unknown from then on, until an ending in `restore` covers it ("" covers all).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reset: bool = False
     latency: Latency | None = None
     faults: tuple[Fault, ...] = ()
+    revoke: tuple[str, ...] = ()
+    restore: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -115,26 +129,35 @@ class _InForce:
 
 @dataclass(slots=True)
 class Faults:
-    """The latency and the faults in force; the first that fits a request is the one it meets."""
+    """The latency, the revoked keys and the faults in force; a request meets the first fault that fits it."""
 
     latency: Latency
     rng: random.Random
     _in_force: list[_InForce] = field(default_factory=list)
+    _revoked: frozenset[str] = frozenset()
 
     def apply(self, control: Control) -> None:
-        """Put an order in force: first its reset, then its latency, then its faults after those already there."""
+        """Put an order in force: first its reset, which ends all faults and revocations, then restored keys, revoked
+        keys and latency, then its faults after those already there."""
         if control.reset:
             self._in_force.clear()
+            self._revoked = frozenset()
+        kept = {each for each in self._revoked if not each.endswith(control.restore)}
+        self._revoked = frozenset(kept | set(control.revoke))
         if control.latency:
             self.latency = control.latency
         self._in_force += [_InForce(fault, time.monotonic(), fault.count) for fault in control.faults]
 
-    def meet(self, api_key: str) -> FaultKind | None:
-        """The fault that a request with this key meets now, counted as met; None for most."""
+    def is_revoked(self, key: str) -> bool:
+        """Whether the key was revoked and not restored."""
+        return key.endswith(tuple(self._revoked))
+
+    def meet(self, credential: Credential, model: str) -> FaultKind | None:
+        """The fault that a request with this key to this model meets now, counted as met; None for most."""
         now = time.monotonic()
         self._in_force = [each for each in self._in_force if not _is_over(each, now)]
         for each in self._in_force:
-            if api_key.endswith(each.fault.key_ending) and self.rng.random() < each.fault.probability:
+            if each.fault.concerns(credential, model) and self.rng.random() < each.fault.probability:
                 if each.left is not None:
                     each.left -= 1
                 return each.fault.kind

@@ -6,30 +6,33 @@ import asyncio
 import json
 import os
 import random
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 from aiohttp import web
 from pydantic import ValidationError
 
+from assessment.simulator import compatible, native
+from assessment.simulator.counts import Counts
+from assessment.simulator.credentials import Credential, read_keys
+from assessment.simulator.exchange import MAX_BODY_BYTES, MODELS, Asked, Dialect, Refusal
 from assessment.simulator.faults import Control, FaultKind, Faults, Latency, refusal_of, spoil
 from assessment.simulator.judgement import Judge
-from assessment.simulator.limits import KeyLimits
-from assessment.simulator.protocol import MAX_BODY_BYTES, PATH, Asked, Refusal, read_request, refusal_body, reply_body
+from assessment.simulator.limits import AccountLimits, Growth, Permitted
 
 SPOILERS = (FaultKind.FENCED, FaultKind.WRAPPED, FaultKind.COMMENTED)
 """Everyday imperfections of models, for `rubbish`; the worse ones only on request."""
 
-_STRANGE: dict[FaultKind, Callable[[], web.Response]] = {
-    FaultKind.BAD_GATEWAY: lambda: web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html"),
-    FaultKind.OK_WITHOUT_OUTPUT: lambda: web.json_response(
-        {"code": "DataInspectionFailed", "message": "Output data may contain inappropriate content."}
-    ),
+DIALECTS = {
+    native.PATH: native.NATIVE,
+    **dict.fromkeys(compatible.PATHS, compatible.COMPATIBLE),
 }
-"""Replies outside the protocol, as gateways make them."""
+REFUSED_WITH_200 = Refusal(200, "DataInspectionFailed", "Output data may contain inappropriate content.")
+"""As some gateways do, outside the protocol."""
 
 HANG_SECONDS = 3600.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
@@ -41,7 +44,11 @@ def _exit_at_once() -> None:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How a simulator behaves; `keys` empty means any key that starts with `sk-`, limits of 0 mean none."""
+    """How a simulator behaves. Limits are those of `Permitted`, of each account and model.
+
+    `keys` are `SECRET` or `SECRET@ACCOUNT`; where there are none, any key that starts with `sk-` is accepted. A key
+    without an account is an account of its own.
+    """
 
     seed: int = 0
     latency: Latency = field(default_factory=Latency)
@@ -49,6 +56,8 @@ class SimulatorOptions:
     rps: int = 0
     rpm: int = 0
     tpm: int = 0
+    in_flight: int = 0
+    growth: Growth | None = None
     rubbish: float = 0.0
     keep_requests: int = 0
     die: Callable[[], None] = _exit_at_once
@@ -63,34 +72,6 @@ class CapturedRequest:
     body: Any
 
 
-@dataclass(slots=True)
-class Counts:
-    """Requests seen, by outcome and by key; a key is told by its last characters only."""
-
-    requests: int = 0
-    in_flight: int = 0
-    connections: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    levels: Counter[str] = field(default_factory=Counter)
-    by_key: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-
-    def end(self, key: str, outcome: str) -> None:
-        """Count a request by what became of it."""
-        self.outcomes[outcome] += 1
-        self.by_key[f"…{key[-6:]}"][outcome] += 1
-
-    def told(self) -> dict[str, Any]:
-        """The counts as JSON can hold them."""
-        return {
-            "requests": self.requests,
-            "in_flight": self.in_flight,
-            "connections": self.connections,
-            "outcomes": dict(self.outcomes),
-            "levels": dict(self.levels),
-            "by_key": {key: dict(outcomes) for key, outcomes in self.by_key.items()},
-        }
-
-
 class Simulator:
     """Its state and its routes; `application()` is what a server runs."""
 
@@ -102,12 +83,17 @@ class Simulator:
         self._faults = Faults(options.latency, self._rng)
         self._judge = Judge(options.seed)
         self._transports: WeakSet[asyncio.Transport] = WeakSet()
-        self._limits = KeyLimits(options.rps, options.rpm, options.tpm)
+        self._credentials = read_keys(options.keys)
+        permitted = Permitted(options.rps, options.rpm, options.tpm, options.in_flight, options.growth)
+        self._limits = AccountLimits(permitted)
 
     def application(self) -> web.Application:
-        """The provider's call, `/_control` and `/_stats`, as one aiohttp application."""
+        """The provider's calls, `/_control` and `/_stats`, as one aiohttp application."""
         application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_post(PATH, self._generate)
+        for path, dialect in DIALECTS.items():
+            application.router.add_post(path, partial(self._generate, dialect))
+        for path in compatible.MODEL_PATHS:
+            application.router.add_get(path, self._models)
         application.router.add_post("/_control", self._control)
         application.router.add_get("/_stats", self._stats)
         return application
@@ -125,19 +111,26 @@ class Simulator:
             return web.json_response({"error": mistakes}, status=400)
         return web.json_response({"ok": True})
 
-    async def _generate(self, request: web.Request) -> web.StreamResponse:
-        key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    async def _models(self, request: web.Request) -> web.Response:
+        try:
+            self._check_key(request, self._credential(request).key)
+        except Refusal as refusal:
+            return web.json_response(compatible.COMPATIBLE.refuse(refusal), status=refusal.status)
+        return web.json_response(compatible.model_list(MODELS))
+
+    async def _generate(self, dialect: Dialect, request: web.Request) -> web.StreamResponse:
+        credential = self._credential(request)
         self.counts.requests += 1
         self.counts.in_flight += 1
         self._count_connection(request)
         outcome = "cancelled"
         try:
-            outcome, response = await self._outcome(request, key)
+            outcome, response = await self._outcome(dialect, request, credential)
         except Refusal as refusal:
-            outcome, response = refusal.code, web.json_response(refusal_body(refusal), status=refusal.status)
+            outcome, response = refusal.code, web.json_response(dialect.refuse(refusal), status=refusal.status)
         finally:
             self.counts.in_flight -= 1
-            self.counts.end(key, outcome)
+            self.counts.end(credential, outcome)
         return response
 
     def _count_connection(self, request: web.Request) -> None:
@@ -146,22 +139,30 @@ class Simulator:
             self._transports.add(request.transport)
             self.counts.connections += 1
 
-    async def _outcome(self, request: web.Request, key: str) -> tuple[str, web.StreamResponse]:
+    def _credential(self, request: web.Request) -> Credential:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        return self._credentials.get(key) or Credential(key)
+
+    async def _outcome(
+        self, dialect: Dialect, request: web.Request, credential: Credential
+    ) -> tuple[str, web.StreamResponse]:
         body = await self._read(request)
-        self._check_key(request, key)
-        fault = self._faults.meet(key)
+        self._check_key(request, credential.key)
+        fault = self._faults.meet(credential, _model_named(body))
         if fault:
-            misbehaved = await self._misbehave(request, fault)
+            misbehaved = await self._misbehave(dialect, request, fault)
             if misbehaved:
                 return fault.value, misbehaved
-        asked = read_request(body)
-        self._limits.admit(key, asked.picture_tokens + asked.text_tokens, asyncio.get_running_loop().time())
-        await asyncio.sleep(self._faults.latency.draw(self._rng))
-        return "ok", web.json_response(reply_body(asked, self._answer(asked, fault)))
+        asked = dialect.read(body)
+        now = asyncio.get_running_loop().time()
+        with self._limits.admitted(credential.account, asked.model, tokens=asked.input_tokens, now=now):
+            await asyncio.sleep(self._faults.latency.draw(self._rng))
+        return "ok", web.json_response(dialect.reply(asked, self._answer(asked, fault)))
 
     async def _read(self, request: web.Request) -> Any:
         try:
             raw = await request.read()
+            self.counts.bodies.note(raw)
             body = json.loads(raw)
         except web.HTTPRequestEntityTooLarge:
             raise Refusal(413, "RequestEntityTooLarge", "Exceeded limit on max bytes per request.") from None
@@ -172,13 +173,13 @@ class Simulator:
 
     def _check_key(self, request: web.Request, key: str) -> None:
         bearer = request.headers.get("Authorization", "").startswith("Bearer ")
-        known = key in self.options.keys if self.options.keys else key.startswith("sk-")
-        if not (bearer and known):
+        known = key in self._credentials if self._credentials else key.startswith("sk-")
+        if not (bearer and known) or self._faults.is_revoked(key):
             raise Refusal(401, "InvalidApiKey", "Invalid API-key provided.")
         if request.headers.get("X-DashScope-SSE", "").lower() == "enable":
             raise Refusal(400, "InvalidParameter", "This simulator does not stream.")
 
-    async def _misbehave(self, request: web.Request, fault: FaultKind) -> web.StreamResponse | None:
+    async def _misbehave(self, dialect: Dialect, request: web.Request, fault: FaultKind) -> web.StreamResponse | None:
         """What the fault makes of the request; None where it only spoils the answer."""
         refusal = refusal_of(fault)
         if refusal:
@@ -193,7 +194,11 @@ class Simulator:
             case FaultKind.DIE:
                 self.options.die()
                 return _drop(request)
-        return _STRANGE[fault]() if fault in _STRANGE else None
+            case FaultKind.BAD_GATEWAY:
+                return web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html")
+            case FaultKind.OK_WITHOUT_OUTPUT:
+                return web.json_response(dialect.refuse(REFUSED_WITH_200))
+        return None
 
     def _answer(self, asked: Asked, fault: FaultKind | None) -> str:
         answer, level = self._judge.answer(asked.system, asked.text)
@@ -201,6 +206,11 @@ class Simulator:
         if fault is None and self._rng.random() < self.options.rubbish:
             fault = self._rng.choice(SPOILERS)
         return spoil(answer, fault) if fault else answer
+
+
+def _model_named(body: object) -> str:
+    """The model that a request is for, "" where it names none."""
+    return str(body.get("model", "")) if isinstance(body, dict) else ""
 
 
 def _drop(request: web.Request) -> web.Response:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import base64
 import ipaddress
 import logging
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,16 +19,13 @@ from cryptography.x509.oid import NameOID
 
 from assessment.clients import (
     BurstLimited,
-    ContentBlocked,
     EmptyResponse,
     KeyRevoked,
     ModelClient,
-    ModelForbidden,
     ModelOverloaded,
     ModelTimedOut,
     ProviderFailed,
     ProviderUnreachable,
-    Question,
     QuestionRejected,
     RateLimited,
     Scope,
@@ -45,31 +35,12 @@ from assessment.clients import (
     load_client,
 )
 from assessment.clients.failures import UnknownModel, failure_of
-from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
-from trafficmon.core.geometry import Box
-from trafficmon.core.objects import ObjectClass
+from tests.client_questions import FAILURES, KEY, question
+from tests.replying import replying
+from tests.simulator_requests import JPEG
 
 pytestmark = pytest.mark.integration
-
-KEY = "sk-0123456789abcdef"
-JPEG = cv2.imencode(".jpg", np.zeros((360, 640, 3), np.uint8))[1].tobytes()
-FACTS = GroupFacts(
-    640,
-    360,
-    datetime(2026, 11, 21, tzinfo=UTC),
-    (
-        ObjectFacts(0, ObjectClass.PERSON, Box(100, 100, 120, 160), 0.9, 4),
-        ObjectFacts(1, ObjectClass.CAR, Box(110, 90, 220, 165), 0.8),
-    ),
-    (GroupOutline(1, Box(100, 90, 220, 165), (0, 1)),),
-    asked=1,
-)
-
-
-def question(*, model: str = "qwen-vl-plus", text: str | None = None) -> Question:
-    asked = build_question(FACTS, [JPEG], model=model, language="en", template="default-v2")
-    return asked if text is None else Question(model, asked.system, text, (JPEG,), asked.prompt_version)
 
 
 @pytest.fixture
@@ -150,31 +121,6 @@ def test_text_that_names_a_file_is_sent_as_text(
     sent = [request.body["input"]["messages"][1]["content"][1]["text"] for request in simulator.captured]
     assert sent == texts
     assert simulator.stats()["requests"] == len(texts)
-
-
-FAILURES: list[tuple[FaultKind, type[UnableToAssess], str]] = [
-    (FaultKind.RATE_LIMIT, RateLimited, "rate_limited"),
-    (FaultKind.BURST_LIMIT, BurstLimited, "burst_limited"),
-    (FaultKind.TOKEN_LIMIT, TokenLimited, "token_limited"),
-    (FaultKind.QUOTA_USED_UP, Unpaid, "billing"),
-    (FaultKind.OVERDUE, Unpaid, "billing"),
-    (FaultKind.ARREARAGE, Unpaid, "billing"),
-    (FaultKind.REVOKED, KeyRevoked, "revoked"),
-    (FaultKind.FORBIDDEN, ModelForbidden, "forbidden"),
-    (FaultKind.BLOCKED, ContentBlocked, "blocked"),
-    (FaultKind.OK_WITHOUT_OUTPUT, ContentBlocked, "blocked"),
-    (FaultKind.BAD_REQUEST, QuestionRejected, "bad_request"),
-    (FaultKind.MODEL_NOT_FOUND, UnknownModel, "bad_request"),
-    (FaultKind.ERROR, ProviderFailed, "provider_error"),
-    (FaultKind.BAD_GATEWAY, ProviderFailed, "provider_error"),
-    (FaultKind.OVERLOADED, ModelOverloaded, "overloaded"),
-    (FaultKind.SERVER_TIMEOUT, ModelTimedOut, "timeout"),
-    (FaultKind.HANG, ModelTimedOut, "timeout"),
-    (FaultKind.TRICKLE, ModelTimedOut, "timeout"),
-    (FaultKind.DROP, ProviderUnreachable, "unreachable"),
-    (FaultKind.DIE, ProviderUnreachable, "unreachable"),
-    (FaultKind.EMPTY, EmptyResponse, "empty_response"),
-]
 
 
 @pytest.mark.parametrize(("kind", "failure", "reason"), FAILURES)
@@ -449,57 +395,3 @@ def test_failures_say_whom_they_concern_and_whether_to_ask_again() -> None:
         "unreachable": (Scope.PROVIDER, True),
         "empty_response": (Scope.QUESTION, True),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a server of one reply sends, and how slowly."""
-
-    status: str
-    body: str
-    headers: tuple[str, ...]
-    pause: float
-
-
-@contextmanager
-def replying(
-    status: str, body: str, *headers: str, pause: float = 0.0, certificate: Path | None = None
-) -> Iterator[str]:
-    """A server of one reply, byte for byte; a base URL to ask it at."""
-    reply = Reply(status, body, headers, pause)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=_reply_once, args=(listening, reply, certificate), daemon=True)
-        thread.start()
-        yield f"{'https' if certificate else 'http'}://127.0.0.1:{listening.getsockname()[1]}/api/v1"
-        thread.join(10)
-
-
-def _reply_once(listening: socket.socket, reply: Reply, certificate: Path | None) -> None:
-    with suppress(OSError):  # the client gives up, as it should
-        connection, _peer = listening.accept()
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            connection = context.wrap_socket(connection, server_side=True)
-        with connection:
-            _read_request(connection)
-            _send(connection, reply)
-
-
-def _send(connection: socket.socket, reply: Reply) -> None:
-    content = reply.body.encode()
-    length = f"Content-Length: {len(content)}"
-    for line in (f"HTTP/1.1 {reply.status}", "Content-Type: application/json", length, *reply.headers, ""):
-        connection.sendall(f"{line}\r\n".encode())
-        time.sleep(reply.pause)  # the server's slowness is what is tested
-    connection.sendall(content)
-
-
-def _read_request(connection: socket.socket) -> None:
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += connection.recv(65_536)
-    head, _, rest = received.partition(b"\r\n\r\n")
-    (length,) = (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-    while len(rest) < length:
-        rest += connection.recv(65_536)

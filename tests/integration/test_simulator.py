@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import copy
 import json
 import random
 import subprocess
@@ -11,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import cv2
@@ -21,60 +18,25 @@ import requests
 
 from assessment.configuration import RiskThresholds
 from assessment.parse import parse_answer
-from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_question
+from assessment.prompt import GroupFacts, build_question
 from assessment.risk import RiskLevel, RiskType
-from assessment.simulator import Latency, RunningSimulator, SimulatorOptions, running_simulator
+from assessment.simulator import Growth, Latency, RunningSimulator, SimulatorOptions, counts, running_simulator
+from assessment.simulator.__main__ import read_options
 from assessment.simulator.judgement import HIGH_EVERY, Judge
 from assessment.simulator.pictures import NotAPicture, picture_size, picture_tokens
+from tests.simulator_requests import BLANK, JPEG, NEAR_PEDESTRIAN, PATH, body, facts, post, uri
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
 pytestmark = pytest.mark.integration
-
-PATH = "services/aigc/multimodal-generation/generation"
-BLANK = np.zeros((360, 640, 3), np.uint8)
-JPEG = cv2.imencode(".jpg", BLANK)[1].tobytes()
 PNG = cv2.imencode(".png", BLANK)[1].tobytes()
-
-
-def uri(picture: bytes, kind: str = "jpeg") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-
-
-def facts(*objects: tuple[ObjectClass, Box], tracks: int = 0) -> GroupFacts:
-    found = tuple(ObjectFacts(at, kind, box, 0.9, tracks + at) for at, (kind, box) in enumerate(objects))
-    outline = GroupOutline(1, Box(0, 0, 640, 360), tuple(range(len(found))))
-    return GroupFacts(640, 360, datetime(2026, 11, 21, tzinfo=UTC), found, (outline,), asked=1)
-
-
-NEAR_PEDESTRIAN = ((ObjectClass.PERSON, Box(150, 100, 170, 160)), (ObjectClass.CAR, Box(110, 90, 220, 160)))
 FAR_APART = ((ObjectClass.CAR, Box(0, 0, 40, 40)), (ObjectClass.CAR, Box(400, 300, 460, 340)))
-
-
-def body(*, language: str = "en", **changes: Any) -> dict[str, Any]:
-    asked = build_question(facts(*NEAR_PEDESTRIAN), [], model="m", language=language, template="default-v2")
-    request: dict[str, Any] = {
-        "model": "qwen-vl-plus",
-        "input": {
-            "messages": [
-                {"role": "system", "content": [{"text": asked.system}]},
-                {"role": "user", "content": [{"image": uri(JPEG)}, {"text": asked.text}]},
-            ]
-        },
-        "parameters": {"response_format": {"type": "json_object"}},
-    }
-    return copy.deepcopy({**request, **changes})
 
 
 def with_image(image: str) -> dict[str, Any]:
     request = body()
     request["input"]["messages"][1]["content"][0]["image"] = image
     return request
-
-
-def post(simulator: RunningSimulator, request: object, *, key: str = "sk-1", **headers: str) -> requests.Response:
-    sent = {"Authorization": f"Bearer {key}", **headers}
-    return requests.post(f"{simulator.base_url}/{PATH}", json=request, headers=sent, timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -257,26 +219,48 @@ def test_spoiled_answer_is_still_read(simulator: RunningSimulator, kind: str) ->
     assert verdict() == sound
 
 
-def test_requests_over_the_limits_of_a_key_are_refused() -> None:
-    with running_simulator(latency=Latency(median_seconds=0), rps=3, rpm=4) as simulator:
-        started = time.monotonic()
-        codes = [post(simulator, body()).json().get("code", "ok") for _ in range(5)]
-        assert time.monotonic() - started < 1, "the machine is too slow for this test to mean anything"
-        assert codes == ["ok", "ok", "ok", "Throttling.RateQuota", "Throttling.RateQuota"]
-        assert post(simulator, body(), key="sk-2").status_code == 200
-
-
-def test_tokens_over_the_limit_are_refused_by_their_own_name(shared: RunningSimulator) -> None:
-    tokens = post(shared, body()).json()["usage"]["input_tokens"]
-    with running_simulator(latency=Latency(median_seconds=0), tpm=2 * tokens + 1) as simulator:
-        codes = [post(simulator, body()).json().get("code", "ok") for _ in range(3)]
-    assert codes == ["ok", "ok", "Throttling.AllocationQuota"]
-
-
 def test_fault_lasts_for_its_count_and_key(simulator: RunningSimulator) -> None:
     simulator.control(faults=[{"kind": "rate_limit", "count": 2, "key_ending": "-a"}])
     statuses = [post(simulator, body(), key=key).status_code for key in ("sk-b", "sk-a", "sk-a", "sk-a")]
     assert statuses == [200, 429, 429, 200]
+
+
+def test_fault_concerns_its_account_and_its_model() -> None:
+    keys = ("sk-1@acct-a", "sk-2@acct-a", "sk-3")
+    with running_simulator(latency=Latency(median_seconds=0), keys=keys) as simulator:
+        simulator.control(faults=[{"kind": "arrearage", "account": "acct-a", "model": "qwen-vl-plus"}])
+        statuses = [post(simulator, body(), key=key).status_code for key in ("sk-1", "sk-2", "sk-3")]
+        assert statuses == [400, 400, 200]
+        assert post(simulator, body(model="qwen-vl-max"), key="sk-1").status_code == 200
+        simulator.control(faults=[{"kind": "error", "account": "…sk-3"}])
+        assert post(simulator, body(), key="sk-3").status_code == 500
+
+
+def test_revoked_key_is_refused_until_it_is_restored(simulator: RunningSimulator) -> None:
+    simulator.control(revoke=["-a", "-b"])
+    assert [post(simulator, body(), key=key).status_code for key in ("sk-a", "sk-b", "sk-c")] == [401, 401, 200]
+    simulator.control(restore=["-a"])
+    assert [post(simulator, body(), key=key).status_code for key in ("sk-a", "sk-b")] == [200, 401]
+    simulator.control(restore=[""], revoke=["-c"])
+    assert [post(simulator, body(), key=key).status_code for key in ("sk-b", "sk-c")] == [200, 401]
+    simulator.control(reset=True)
+    assert post(simulator, body(), key="sk-c").status_code == 200
+    assert simulator.stats()["outcomes"] == {"ok": 4, "InvalidApiKey": 4}
+
+
+def test_body_that_comes_again_is_told_from_another(simulator: RunningSimulator) -> None:
+    for request in (body(), body(), body(model="qwen-vl-max")):
+        post(simulator, request)
+    told = simulator.stats()
+    assert (told["requests"], told["ended"], told["bodies"]) == (3, 3, 2)
+
+
+def test_bodies_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "REMEMBERED_BODIES", 2)
+    bodies = counts.Bodies()
+    for each in (b"a", b"b", b"b", b"c", b"c", b"a"):
+        bodies.note(each)
+    assert bodies.count == 4
 
 
 def test_fault_lasts_for_its_time(simulator: RunningSimulator) -> None:
@@ -367,4 +351,8 @@ def test_told_to_die_the_command_exits_at_once() -> None:
 
 
 def test_options_are_those_of_the_command() -> None:
-    assert SimulatorOptions().latency == Latency(median_seconds=0.8)
+    words = "--key a@b --key c --rps 1 --rpm 2 --tpm 3 --in-flight 4 --latency 0.8 --growth 1.5 --growth-free 9"
+    growth = Growth(factor=1.5, free=9)
+    options = SimulatorOptions(keys=("a@b", "c"), rps=1, rpm=2, tpm=3, in_flight=4, growth=growth)
+    assert read_options(words.split()) == options
+    assert read_options([]) == SimulatorOptions()
