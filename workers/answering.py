@@ -106,8 +106,9 @@ def _refuse_deadly(claim: Claim) -> None:
 def _kept_pictures(store: FrameStore, claim: Claim, frame: DetectedFrame) -> dict[str, bytes]:
     """The frame's pictures as long as the frame store keeps them, its own also from the kept evidence."""
     kept = store.get_all(picture_keys(frame))
-    if frame.frame_key not in kept and (evidence := kept_picture(claim.assessment_id)):
-        kept[frame.frame_key] = evidence
+    if kept.keys().isdisjoint({frame.frame_key, frame.evidence_key}):
+        evidence = kept_picture(claim.assessment_id)
+        return kept | ({frame.frame_key: evidence} if evidence else {})
     return kept
 
 
