@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from django.db import connections, models
 from django.db.models import Q
@@ -12,8 +12,6 @@ from django.utils.translation import gettext_lazy as _
 from assessment.models.choices import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES, known
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera
-
-Rows = TypeVar("Rows", bound="models.QuerySet[Any]")
 
 
 class FrameResultQuerySet(models.QuerySet["FrameResult"]):
@@ -28,7 +26,9 @@ class FrameResultQuerySet(models.QuerySet["FrameResult"]):
 
     def skipping_locked(self) -> Self:
         """Without the rows that another transaction is just closing, where the database can tell."""
-        return _skipping_locked(self)
+        if connections[self.db].features.has_select_for_update_skip_locked:
+            return self.select_for_update(skip_locked=True)
+        return self
 
 
 class FrameResult(models.Model):
@@ -100,23 +100,9 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those that nobody works on and whose deadline is too near for an answer."""
         return self.pending().filter(_held_by_nobody(now), deadline_at__lte=now + least)
 
-    def skipping_locked(self) -> Self:
-        """Without the rows that another transaction is just claiming, where the database can tell."""
-        return _skipping_locked(self)
-
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
         return self.order_by("-urgent", "turn_at", "pk")
-
-    def in_turn(self) -> Self:
-        """By turn alone, urgent or not."""
-        return self.order_by("turn_at", "pk")
-
-
-def _skipping_locked(rows: Rows) -> Rows:
-    if connections[rows.db].features.has_select_for_update_skip_locked:
-        return rows.select_for_update(skip_locked=True)
-    return rows
 
 
 def _held_by_nobody(now: datetime) -> Q:

@@ -78,7 +78,7 @@ def test_calls_of_different_kinds_are_kept_apart() -> None:
         replace(first, camera_id=there.pk),
         replace(first, account="acct-b"),
         replace(first, key="key-2"),
-        replace(first, prompt_version="default-v2"),
+        replace(first, prompt_version="default-v3"),
         replace(first, model="qwen-flash"),
     ]
     record_calls([first, *others, first], now=NOON)
