@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import functools
-import random
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 
-from assessment import alerts, results
+from assessment import results
 from assessment.cooldown import take_turn
 from assessment.gate import Gated, gate
 from assessment.models import Assessment, FrameResult
-from assessment.risk import AssessmentStatus, RiskLevel
+from assessment.risk import AssessmentStatus
 from assessment.service_level import current_ladder
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
@@ -205,33 +202,3 @@ def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
         level=current_ladder().level,
         take_turn=lambda: take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds),
     )
-
-
-def close_answered(*, at_once: int = 50) -> None:
-    """Close every frame whose answers have all come, however many there are by now."""
-    while ids := list(FrameResult.objects.answered().values_list("pk", flat=True)[:at_once]):
-        risky = results.risky_among(ids)
-        closed = close(sorted(set(ids) - risky))
-        # Each by itself and in any order: should one of them fail, the others are closed sooner or later.
-        closed += sum(close([each]) for each in random.sample(sorted(risky), len(risky)))
-        if not closed or len(ids) < at_once:
-            return
-
-
-def close(frame_result_ids: Sequence[int]) -> int:
-    """Join the answers of frames once all have ended, raise their alerts, and tell the browsers; how many it closed."""
-    with transaction.atomic():
-        frames = results.close_frames(frame_result_ids, now=utc_now())
-        changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
-    for frame in frames:
-        publish.publish_verdict(frame)
-    for camera_id, changed in changes:
-        _tell_alerts(camera_id, changed)
-    return len(frames)
-
-
-def _tell_alerts(camera_id: int, changes: Sequence[alerts.AlertChange]) -> None:
-    for change in changes:
-        publish.publish_alert(change.alert_id, change.change)
-    if any(change.level == RiskLevel.HIGH for change in changes):
-        frame_store().pause(camera_id, seconds=settings.ENVIRONMENT.alert_pause_seconds)

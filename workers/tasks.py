@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from cameras.frames import WAKE_SECONDS
-from workers import answering, pipeline
+from workers import answering, closing, pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
 from workers.upkeep import measure_waiting, sweep_unfinished
@@ -22,13 +22,14 @@ def detect_frame(*, camera_id: int) -> None:
 def assess_group(*, assessment_id: int) -> None:  # noqa: ARG001  # names who woke it; the claim decides which row
     """Answer the most pressing questions, until none is left or it is time for another message."""
     for closable in answering.answer_waiting(pipeline.frame_store()):
-        send(close_frame, Queue.RESULTS, frame_result_id=closable)
+        if not closing.is_somebody_closing():
+            send(close_frame, Queue.RESULTS, frame_result_id=closable)
 
 
 @shared_task(name="close_frame", send_events=False)
 def close_frame(*, frame_result_id: int) -> None:  # noqa: ARG001  # names who woke it; all that can be is closed
-    """Join the answers of every frame that has them all."""
-    pipeline.close_answered()
+    """Join the answers of every frame that has them all, and of those that follow."""
+    closing.close_answered()
 
 
 @shared_task(name="sweep")

@@ -34,7 +34,7 @@ from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import publish
 from trafficmon.live.snapshot import last_verdict
-from workers import answering, pipeline, upkeep
+from workers import answering, closing, pipeline, upkeep
 from workers.pipeline import WakeUp
 from workers.queues import Queue
 
@@ -101,7 +101,7 @@ def test_frame_goes_from_capture_to_an_alert_with_evidence(
     assert json.loads(redis_client.get(f"camera:{camera.pk}:latest") or b"{}")["assessmentStatus"] == "pending"
 
     [frame] = answer_everything()
-    pipeline.close([frame])
+    closing.close([frame])
     question.refresh_from_db()
     assert (question.status, question.risk_type) == ("done", "pedestrian_conflict")
     assert FrameResult.objects.get().max_risk_level == question.risk_level
@@ -120,7 +120,7 @@ def test_second_delivery_of_anything_changes_nothing(
     [frame] = answer_everything()
     assert list(answering.answer_waiting(pipeline.frame_store())) == []
     for _delivery in range(2):
-        pipeline.close([frame])
+        closing.close([frame])
     assert (FrameResult.objects.count(), Assessment.objects.count(), Alert.objects.get().times_seen) == (1, 1, 1)
     assert simulator.stats()["requests"] == 1
 
@@ -249,7 +249,7 @@ def test_rubbish_is_a_failed_assessment_and_never_safe(
         ended += answering.answer_waiting(pipeline.frame_store())
     row = FrameResult.objects.get()
     assert (ended, Assessment.objects.get().attempts) == ([row.pk], 3)
-    pipeline.close([row.pk])
+    closing.close([row.pk])
     assert Assessment.objects.get().status == "failed"
     assert FrameResult.objects.get().status == "failed"
     assert Alert.objects.count() == 0
@@ -280,7 +280,7 @@ def test_sweep_wakes_what_was_forgotten_and_gives_up_what_is_overdue(
     assert upkeep.sweep_unfinished() == [WakeUp(Queue.ASSESS_URGENT, question.pk)]
     Assessment.objects.update(deadline_at=utc_now())
     assert upkeep.sweep_unfinished() == [WakeUp(Queue.RESULTS, question.frame_result_id)]
-    pipeline.close([question.frame_result_id])
+    closing.close([question.frame_result_id])
     assert FrameResult.objects.get().status == "expired"
 
 
@@ -301,7 +301,7 @@ def test_high_risk_makes_the_camera_pause(
     pipeline.detect_newest(camera.pk)
     [frame] = answer_everything()
     Assessment.objects.update(risk_level="high")
-    pipeline.close([frame])
+    closing.close([frame])
     assert 2 < store.pause_left(camera.pk) <= 3
 
 
@@ -338,12 +338,12 @@ def test_dead_letter_is_answered_from_the_evidence_and_labelled_late(
     offer(store, camera, "frame-a")
     pipeline.detect_newest(camera.pk)
     [frame] = answer_everything()
-    pipeline.close([frame])
+    closing.close([frame])
     assert FrameResult.objects.get().status == "failed"
     redis_client.delete("frame:frame-a")
     assert len(send_again(Chosen(), now=utc_now(), patience=timedelta(seconds=60))) == 1
     [again] = answer_everything()
-    pipeline.close([again])
+    closing.close([again])
     question = Assessment.objects.get()
     assert (again, question.status, question.late) == (frame, "done", True)
     assert Alert.objects.count() == 0

@@ -1,0 +1,77 @@
+"""Frames whose answers have come: closed together, as many as there are, by one worker that stays awake for them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from assessment import alerts, results
+from assessment.models import FrameResult
+from assessment.risk import RiskLevel
+from cameras.frames import connect_redis
+from trafficmon.core.clock import utc_now
+from trafficmon.live import publish
+from workers.pipeline import frame_store
+
+AWAKE_KEY, AWAKE_MS = "results:awake", 2000
+AWAKE_SECONDS = 60.0
+REST_SECONDS = 0.03
+"""Between two looks. A message for each answer would cost more than closing its frame."""
+AT_ONCE = 50
+
+
+def is_somebody_closing() -> bool:
+    """Whether a worker looks for answered frames anyway, so that none need be woken."""
+    try:
+        return bool(connect_redis().exists(AWAKE_KEY))
+    except redis.RedisError:
+        return False
+
+
+def close_answered() -> None:
+    """Close every frame whose answers have all come, and go on while more of them come."""
+    until, client = time.monotonic() + AWAKE_SECONDS, connect_redis()
+    while time.monotonic() < until:
+        client.set(AWAKE_KEY, 1, px=AWAKE_MS)
+        if not _close_some():
+            break
+        time.sleep(REST_SECONDS)
+    client.delete(AWAKE_KEY)
+    # Whoever answered just before this has woken nobody.
+    while _close_some():
+        pass
+
+
+def _close_some() -> int:
+    """Close up to AT_ONCE frames; how many."""
+    ids = list(FrameResult.objects.answered().values_list("pk", flat=True)[:AT_ONCE])
+    risky = results.risky_among(ids) if ids else set()
+    closed = close(sorted(set(ids) - risky))
+    # Each by itself and in any order: should one of them fail, the others are closed sooner or later.
+    return closed + sum(close([each]) for each in random.sample(sorted(risky), len(risky)))
+
+
+def close(frame_result_ids: Sequence[int]) -> int:
+    """Join the answers of frames once all have ended, raise their alerts, and tell the browsers; how many it closed."""
+    if not frame_result_ids:
+        return 0
+    with transaction.atomic():
+        frames = results.close_frames(frame_result_ids, now=utc_now())
+        changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
+    for frame in frames:
+        publish.publish_verdict(frame)
+    for camera_id, changed in changes:
+        _tell_alerts(camera_id, changed)
+    return len(frames)
+
+
+def _tell_alerts(camera_id: int, changes: Sequence[alerts.AlertChange]) -> None:
+    for change in changes:
+        publish.publish_alert(change.alert_id, change.change)
+    if any(change.level == RiskLevel.HIGH for change in changes):
+        frame_store().pause(camera_id, seconds=settings.ENVIRONMENT.alert_pause_seconds)
