@@ -42,7 +42,12 @@ def test_all_answered_frames_are_closed_at_once(redis_client: redis.Redis, monke
 
 def test_nobody_need_be_woken_while_somebody_closes(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(closing, "_close_some", lambda: seen.append(closing.is_somebody_closing()) or 0)
+
+    def find_none() -> int:
+        seen.append(closing.is_somebody_closing())
+        return 0
+
+    monkeypatch.setattr(closing, "_close_some", find_none)
     closing.close_answered()
     # The last look is for what was answered while the worker fell asleep.
     assert seen == [True, False]
