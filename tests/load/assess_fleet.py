@@ -35,6 +35,8 @@ class Terms:
     processes: int = 2
     threads: int = 160
     patience_seconds: float = 60
+    call_seconds: float = 30
+    """How long a call may take."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ def _tell_environment(folder: Path, database: str, redis_url: str, port: int, te
         "ALGO_LANGUAGE": "en",
         "ALGO_LOG_LEVEL": "WARNING",
         "ALGO_LLM_BASE_URL": f"http://127.0.0.1:{port}/api/v1",
+        "ALGO_LLM_TIMEOUT": str(terms.call_seconds),
         "ALGO_ASSESSMENT_DEADLINE_SECONDS": str(terms.patience_seconds),
         "DATABASE_URL": database,
         "REDIS_URL": redis_url,
