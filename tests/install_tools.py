@@ -1,7 +1,7 @@
 """Install the tools that tests need and pip cannot give: Chromium, GStreamer's RTSP server and PostgreSQL's. On Debian,
 as root.
 
-Elsewhere it says what is missing; the tests that need it then skip, saying so. Those of both servers fail where CI=true.
+Elsewhere it says what is missing; the tests that need it then skip, saying so. Those of servers fail where CI=true.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ FAULTS = {
     "key revoked": Fault(functools.partial(_misbehave, "revoked", secret_of(0)), seconds=0),
     "account throttled": _provider("rate_limit", key_ending=secret_of(0), throttles=True),
     "all accounts cooling": _provider("rate_limit", throttles=True),
-    "model unreachable": _provider("drop", seconds=10),
+    "model unreachable": _provider("drop", seconds=6),
     "model overloaded": _provider("overloaded"),
     "rubbish answered": _provider("rubbish"),
 }

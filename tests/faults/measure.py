@@ -14,8 +14,8 @@ from tests.faults.outcomes import Outcomes, first_answer_after, is_open, last_en
 from tests.faults.stage import PER_SECOND, Stage, wait_for
 from trafficmon.core.clock import utc_now
 
-WARM_SECONDS, SETTLING_SECONDS, AFTER_SECONDS = 3.0, 2.0, 3.0
-LONGEST_SECONDS = 40.0
+WARM_SECONDS, SETTLING_SECONDS, AFTER_SECONDS = 2.0, 1.0, 2.0
+LONGEST_SECONDS = 100.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 from cameras.models import Camera
 from tests.load.questions import ask
 
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.5
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from tests.load.assess_fleet import Surroundings, Terms, start_workers
 from tests.load.questions import keep_pictures
 from trafficmon.core.redis_server import start_redis
 
-PER_SECOND = 10.0
-"""Questions asked: half of what the accounts permit, so that what has piled up can be made up for."""
+PER_SECOND = 6.0
+"""Questions asked: a third of what the accounts permit, so that what has piled up can be made up for."""
 CAMERAS = 4
 PICTURES_SECONDS = 3600.0
 

@@ -37,6 +37,8 @@ class Terms:
     patience_seconds: float = 60
     call_seconds: float = 30
     """How long a call may take."""
+    tolerated: int = 0
+    """Calls a second by which the simulator lets more through than the accounts permit."""
 
 
 @dataclass(slots=True)
@@ -112,8 +114,10 @@ def _tell_environment(folder: Path, database: str, redis_url: str, port: int, te
 def _simulator(port: int, terms: Terms) -> list[str]:
     keys = [word for number in range(terms.accounts) for word in ("--key", secret_of(number))]
     latency = ["--latency", str(terms.latency_seconds), "--latency-sigma", str(terms.latency_sigma)]
+    limit = ["--rps", str(terms.per_second + terms.tolerated)]
     return [
-        *(sys.executable, "-m", "assessment.simulator", "--port", str(port), "--rps", str(terms.per_second)),
+        *(sys.executable, "-m", "assessment.simulator", "--port", str(port)),
+        *limit,
         *latency,
         *keys,
     ]
