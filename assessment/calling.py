@@ -15,6 +15,7 @@ from assessment.clients import (
     Answer,
     KeyRevoked,
     ModelForbidden,
+    ProviderUnreachable,
     Question,
     Scope,
     Throttled,
@@ -24,7 +25,7 @@ from assessment.clients import (
 from assessment.key_record import fails_too_often, note_answered
 from assessment.keys import Access
 from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
-from assessment.limits import Pool, Slot, Wish
+from assessment.limits import BASE_COOLDOWN_SECONDS, Pool, Slot, Wish
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 
@@ -149,7 +150,9 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
     elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
         _cool(limiter, pool, error.scope, slot, error)
     elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
-        _cool(limiter, pool, Scope.KEY, slot, error)
+        # A key that fails rests as the policy says; a provider that cannot be reached may be back at any moment.
+        seconds = BASE_COOLDOWN_SECONDS if isinstance(error, ProviderUnreachable) else None
+        _cool(limiter, pool, Scope.KEY, slot, error, seconds=seconds)
 
 
 def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> bool:
@@ -162,9 +165,12 @@ def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> bool:
     return keys.take_out_key(slot.key_id, reason, now=utc_now())
 
 
-def _cool(limiter: Limiter, pool: Pool, scope: Scope, slot: Slot, error: UnableToAssess) -> None:
+def _cool(
+    limiter: Limiter, pool: Pool, scope: Scope, slot: Slot, error: UnableToAssess, *, seconds: float | None = None
+) -> None:
+    after = error.retry_after_seconds
     try:
-        limiter.cool(pool, scope, slot, reason=error.reason, retry_after_seconds=error.retry_after_seconds)
+        limiter.cool(pool, scope, slot, reason=error.reason, seconds=seconds, retry_after_seconds=after)
     except LimiterUnreachable as unreachable:
         # Nothing is sent without Redis, so nobody need be left alone either.
         log.warning("limiter.not_cooled", key_id=slot.key_id, error=str(unreachable))

@@ -1,7 +1,8 @@
-"""A PostgreSQL server of a bench's own; Redis is started in the product's own way."""
+"""A PostgreSQL server of a bench's or a test's own; Redis is started in the product's own way."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -80,13 +81,28 @@ class Postgres:
     def stop(self) -> None:
         """End it at once but in order."""
         if self.process and self.process.poll() is None:
-            main = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
-            os.kill(main, signal.SIGINT)
+            os.kill(self._main_pid(), signal.SIGINT)
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def kill(self) -> None:
+        """End it as a power cut would; `start` brings it back with the same port and rows."""
+        main = self._main_pid()
+        # Those that survive for a moment hold the memory that the next server of this folder must have.
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for pid in (main, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+        while any(Path(f"/proc/{pid}/exe").exists() for pid in children):
+            time.sleep(0.01)
+
+    def _main_pid(self) -> int:
+        return int((self.folder / "postmaster.pid").read_text().splitlines()[0])
 
 
 def _unprivileged(command: list[str]) -> list[str]:

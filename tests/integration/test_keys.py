@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from assessment import keys, ledger
 from assessment.calling import Caller, OutOfTime
-from assessment.clients import ContentBlocked, NoKey, ProviderFailed, Question
+from assessment.clients import ContentBlocked, NoKey, ProviderFailed, ProviderUnreachable, Question
 from assessment.limiter import Limiter, NoSlot
 from assessment.limits import KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
@@ -158,13 +158,18 @@ def test_overloaded_model_pauses_everywhere(simulator: RunningSimulator) -> None
     assert simulator.stats()["requests"] == 1
 
 
-def test_key_that_fails_again_and_again_cools(simulator: RunningSimulator) -> None:
+@pytest.mark.parametrize(("fault", "seconds"), [(FaultKind.ERROR, 60.0), (FaultKind.DROP, 10.0)])
+def test_key_that_fails_again_and_again_cools_but_briefly_while_nobody_is_reached(
+    simulator: RunningSimulator, fault: FaultKind, seconds: float
+) -> None:
     make_key("k")
-    simulator.control(kind="error", count=3)
+    simulator.control(kind=fault.value, count=3)
     for _ in range(3):
-        with pytest.raises(ProviderFailed):
+        with pytest.raises(ProviderFailed if fault == FaultKind.ERROR else ProviderUnreachable):
             ask(caller())
-    assert [each.state for each in keys.standings(MODEL)] == [KeyState.COOLING]
+    [standing] = keys.standings(MODEL)
+    assert standing.state == KeyState.COOLING
+    assert standing.until_seconds == pytest.approx(seconds, rel=0.15)
 
 
 def test_change_holds_from_the_next_call_on(simulator: RunningSimulator) -> None:

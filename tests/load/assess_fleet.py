@@ -35,6 +35,10 @@ class Terms:
     processes: int = 2
     threads: int = 160
     patience_seconds: float = 60
+    call_seconds: float = 30
+    """How long a call may take."""
+    tolerated: int = 0
+    """Calls a second by which the simulator lets more through than the accounts permit."""
 
 
 @dataclass(slots=True)
@@ -97,6 +101,7 @@ def _tell_environment(folder: Path, database: str, redis_url: str, port: int, te
         "ALGO_LANGUAGE": "en",
         "ALGO_LOG_LEVEL": "WARNING",
         "ALGO_LLM_BASE_URL": f"http://127.0.0.1:{port}/api/v1",
+        "ALGO_LLM_TIMEOUT": str(terms.call_seconds),
         "ALGO_ASSESSMENT_DEADLINE_SECONDS": str(terms.patience_seconds),
         "DATABASE_URL": database,
         "REDIS_URL": redis_url,
@@ -109,8 +114,10 @@ def _tell_environment(folder: Path, database: str, redis_url: str, port: int, te
 def _simulator(port: int, terms: Terms) -> list[str]:
     keys = [word for number in range(terms.accounts) for word in ("--key", secret_of(number))]
     latency = ["--latency", str(terms.latency_seconds), "--latency-sigma", str(terms.latency_sigma)]
+    limit = ["--rps", str(terms.per_second + terms.tolerated)]
     return [
-        *(sys.executable, "-m", "assessment.simulator", "--port", str(port), "--rps", str(terms.per_second)),
+        *(sys.executable, "-m", "assessment.simulator", "--port", str(port)),
+        *limit,
         *latency,
         *keys,
     ]

@@ -45,6 +45,12 @@ class Fleet:
             started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         self.processes.setdefault(kind, []).append(started)
 
+    def kill(self, kind: str) -> None:
+        """End the oldest process of a kind as kill -9 does."""
+        victim = self.processes[kind].pop(0)
+        victim.kill()
+        victim.wait()
+
     def stop(self) -> None:
         """End all, first kindly."""
         started = [each for kind in self.processes.values() for each in kind]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import cv2
 import numpy as np
 from django.conf import settings
+from django.db import transaction
 
 from assessment.assess import TURN
 from assessment.models import Assessment, FrameResult
@@ -43,20 +44,21 @@ def ask(cameras: list[Camera], count: int) -> list[int]:
     """Store `count` frames with a question each, and send a wake-up for each; the questions."""
     now = utc_now()
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
-    rows = FrameResult.objects.bulk_create(_row(random.choice(cameras), now, patience) for _ in range(count))
-    questions = Assessment.objects.bulk_create(
-        Assessment(
-            frame_result=row,
-            camera_id=row.camera_id,
-            group_index=1,
-            urgent=random.random() < URGENT_SHARE,
-            created_at=now,
-            turn_at=now + number * TURN / len(cameras),
-            next_at=now,
-            deadline_at=row.deadline_at,
+    with transaction.atomic():
+        rows = FrameResult.objects.bulk_create(_row(random.choice(cameras), now, patience) for _ in range(count))
+        questions = Assessment.objects.bulk_create(
+            Assessment(
+                frame_result=row,
+                camera_id=row.camera_id,
+                group_index=1,
+                urgent=random.random() < URGENT_SHARE,
+                created_at=now,
+                turn_at=now + number * TURN / len(cameras),
+                next_at=now,
+                deadline_at=row.deadline_at,
+            )
+            for number, row in enumerate(rows)
         )
-        for number, row in enumerate(rows)
-    )
     for each in questions:
         send_wake_up(WakeUp(Queue.ASSESS_URGENT if each.urgent else Queue.ASSESS, each.pk))
     return [each.pk for each in questions]

@@ -1,0 +1,51 @@
+"""The faults: how each begins and ends, and for how long it lasts in between."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.faults.stage import Stage
+from tests.load.assess_fleet import secret_of
+
+
+def _nothing(_stage: Stage) -> None:
+    """What ends by itself, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong; `throttles` where the simulator refuses by order what otherwise only we can cause."""
+
+    begin: Callable[[Stage], None]
+    end: Callable[[Stage], None] = _nothing
+    seconds: float = 3.0
+    throttles: bool = False
+
+
+def _misbehave(kind: str, key_ending: str, stage: Stage) -> None:
+    stage.tell_simulator(kind=kind, key_ending=key_ending)
+
+
+def _behave(stage: Stage) -> None:
+    stage.tell_simulator(reset=True)
+
+
+def _provider(kind: str, *, key_ending: str = "", seconds: float = 3.0, throttles: bool = False) -> Fault:
+    """A fault of the provider, for all keys or that of one account."""
+    begin = functools.partial(_misbehave, kind, key_ending)
+    return Fault(begin, _behave, seconds, throttles)
+
+
+FAULTS = {
+    "workers killed": Fault(Stage.kill_workers, Stage.restart_workers, seconds=1),
+    "Redis killed and empty": Fault(Stage.kill_redis, Stage.restart_redis),
+    "database killed": Fault(Stage.kill_database, Stage.restart_database),
+    "key revoked": Fault(functools.partial(_misbehave, "revoked", secret_of(0)), seconds=0),
+    "account throttled": _provider("rate_limit", key_ending=secret_of(0), throttles=True),
+    "all accounts cooling": _provider("rate_limit", throttles=True),
+    "model unreachable": _provider("drop", seconds=6),
+    "model overloaded": _provider("overloaded"),
+    "rubbish answered": _provider("rubbish"),
+}

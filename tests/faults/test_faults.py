@@ -1,0 +1,24 @@
+"""A fleet under load loses a server, a key or its provider: no question is lost or answered twice, and it recovers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.conftest import Play
+from tests.faults.kinds import FAULTS
+
+BACK_SECONDS = 45
+"""Within which all that was asked before the fault's end has its outcome, on a busy machine, too."""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", FAULTS)
+def test_fleet_recovers(name: str, play: Play) -> None:
+    figures = play(name)
+    outcomes, fault = figures["outcomes"], FAULTS[name]
+    assert set(outcomes["by_status"]) <= {"done", "failed", "expired"}
+    assert (outcomes["not_ended_once"], outcomes["frames_open"], outcomes["not_closed_once"]) == (0, 0, 0)
+    assert figures["unanswered_after"] == 0
+    assert figures["refused_after"] == 0
+    assert figures["refused"] == 0 or fault.throttles
+    assert figures["backlog_gone_seconds"] < BACK_SECONDS
