@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
+from assessment.alert_policy import ALERTING
 from assessment.clients import UnableToAssess
 from assessment.judge import Judgement
 from assessment.models import Assessment, AssessmentQuerySet, DeadLetter
@@ -49,6 +50,8 @@ class Claim:
     calls: int
     last_account: str
     late: bool = False
+    sampled_from: str = ""
+    """Why it would have been left out, where it is asked to know what the gate misses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def _take(row: Assessment, now: datetime, seconds: float) -> Claim | None:
         attempts=row.attempts + lost,
         calls=row.calls + lost,
         last_account=row.account,
+        sampled_from=row.sampled_from,
     )
 
 
@@ -150,6 +154,9 @@ def store_verdict(claim: Claim, judgement: Judgement, asked: Asked, *, now: date
     if stored:
         metrics.assessments.labels(AssessmentStatus.DONE, "").inc()
         metrics.risk_types_detected.labels(verdict.type).inc(verdict.level.severity > 0)
+        if claim.sampled_from:
+            outcome = "missed" if verdict.level in ALERTING else "right"
+            metrics.gate_samples.labels(claim.sampled_from, outcome).inc()
     return bool(stored)
 
 

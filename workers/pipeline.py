@@ -12,14 +12,13 @@ from django.conf import settings
 from django.db import transaction
 
 from assessment import alerts, results
-from assessment.cooldown import take_turn
-from assessment.gate import Gated, gate
+from assessment.alert_policy import ALERTING
+from assessment.evidence import PictureGone, keep_evidence, pictures_of
+from assessment.gate import Gated
 from assessment.models import Assessment, FrameResult
-from assessment.risk import AssessmentStatus, RiskLevel
-from assessment.service_level import current_ladder
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
-from cameras.models import Camera
 from detection.backends import load_detector
 from detection.detect import (
     FramePipeline,
@@ -34,6 +33,7 @@ from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_by
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from workers.gating import gate_frame
 from workers.queues import Queue
 from workers.rules import known_camera
 
@@ -92,8 +92,13 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
     if row.status == AssessmentStatus.SKIPPED:
         frame_store().forget_all(ref.picture_keys - {ref.frame_key})
         return []
-    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
-    return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+    rows = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent", "judged_by")
+    asked = [(pk, urgent) for pk, urgent, judged_by in rows if judged_by == JudgedBy.MODEL]
+    if all(judged_by == JudgedBy.REUSE for _pk, _urgent, judged_by in rows):
+        frame_store().forget_all(ref.picture_keys - {ref.frame_key})
+    # Where every group has its verdict already, nothing but closing is left.
+    wake_ups = [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+    return wake_ups or [WakeUp(Queue.RESULTS, row.pk)]
 
 
 def _detect_and_record(ref: FrameRef) -> FrameResult | None:
@@ -110,7 +115,7 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
         log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))
         return None
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
-    return _record(frame, _gate(known.camera, frame))
+    return _record(frame, gate_frame(known.camera, frame))
 
 
 def _tracks_of(camera_id: int) -> TrackerState | None:
@@ -195,25 +200,31 @@ def _count(frame: DetectedFrame, now: datetime) -> None:
         metrics.line_crossings.labels(*line).inc()
 
 
-def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
-    configuration = settings.MODEL_FILE.llm
-    return gate(
-        frame,
-        enabled=configuration.enabled and camera.assessment_enabled,
-        level=current_ladder().level,
-        take_turn=lambda: take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds),
-    )
-
-
 def close(frame_result_id: int) -> None:
     """Join the answers of a frame once all have ended, raise its alerts, and tell the browsers."""
     with transaction.atomic():
         if not results.close_frame(frame_result_id, now=utc_now()):
             return
         changes = alerts.apply_verdicts(frame_result_id)
+    if changes:
+        _keep_guessed(frame_result_id)
     publish.publish_verdict(frame_result_id)
     for change in changes:
         publish.publish_alert(change.alert_id, change.change)
     if any(change.level == RiskLevel.HIGH for change in changes):
         camera_id = FrameResult.objects.values_list("camera_id", flat=True).get(pk=frame_result_id)
         frame_store().pause(camera_id, seconds=settings.ENVIRONMENT.alert_pause_seconds)
+
+
+def _keep_guessed(frame_result_id: int) -> None:
+    """Keep the evidence of what geometry alone alarms of; that of models' verdicts was kept with them."""
+    guessed = Assessment.objects.filter(
+        frame_result=frame_result_id, judged_by=JudgedBy.GEOMETRY, risk_level__in=sorted(ALERTING)
+    )
+    for each in guessed.select_related("frame_result"):
+        frame = results.detected_frame(each.frame_result)
+        try:
+            keep_evidence(each.pk, pictures_of(frame, each.group_index, frame_store().get))
+        except (PictureGone, PictureUnreadableError, OSError) as error:
+            metrics.pipeline_errors.labels("evidence").inc()
+            log.warning("evidence.not_kept", error=str(error))
