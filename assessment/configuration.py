@@ -32,7 +32,7 @@ class RiskThresholds(Strict):
 class PriorThresholds(Strict):
     """How dangerous a group must look to be asked about, and to be called medium by geometry and motion alone."""
 
-    ask: float = Field(default=0.2, ge=0, lt=1)
+    ask: float = Field(default=0.1, ge=0, lt=1)
     medium: Confidence = 0.6
 
     @model_validator(mode="after")

@@ -146,16 +146,23 @@ def gate(frame: DetectedFrame, rules: GateRules, circumstances: Circumstances) -
 
 
 def candidates_of(frame: DetectedFrame) -> tuple[Candidate, ...]:
-    """Each group, and the whole frame where there is no group but two road users, or somebody by itself stands out.
+    """Those of `places_of`, with how dangerous they look."""
+    closing = {group.index: _closing_of(group) for group in frame.groups}
+    return tuple(_candidate(frame, index, places, closing.get(index)) for index, places in places_of(frame).items())
+
+
+def places_of(frame: DetectedFrame) -> dict[int, tuple[int, ...]]:
+    """The members of each group by its index, and of the whole frame where there is no group but two road users, or
+    where somebody by itself stands out.
 
     What is parked counts for nothing there: a person beside a parked car is not yet a pair.
     """
-    groups = tuple(_of_group(frame, each) for each in frame.groups)
-    grouped = {place for group in frame.groups for place in group.members}
-    alone = [place for place in _moving_users(frame) if place not in grouped]
+    groups = {group.index: group.members for group in frame.groups}
+    grouped = {place for members in groups.values() for place in members}
+    alone = tuple(place for place in _moving_users(frame) if place not in grouped)
     if groups or len(alone) < 2:
-        alone = [place for place in alone if stands_out(frame.detections[place]).score > 0]
-    return (_candidate(frame, WHOLE_FRAME, alone), *groups) if alone else groups
+        alone = tuple(place for place in alone if stands_out(frame.detections[place]).score > 0)
+    return {WHOLE_FRAME: alone, **groups} if alone else groups
 
 
 def is_urgent(members: Sequence[Detection]) -> bool:
@@ -177,19 +184,16 @@ def _moving_users(frame: DetectedFrame) -> list[int]:
     return [place for place, each in users if each.object_class in ROAD_USERS and not each.parked]
 
 
-def _of_group(frame: DetectedFrame, group: TrafficGroup) -> Candidate:
+def _closing_of(group: TrafficGroup) -> Closing | None:
     kmh, deviation = group.closing_speed_kmh, group.closing_speed_deviation_kmh
-    closing = None if kmh is None or deviation is None else Closing(kmh, deviation)
-    return _candidate(frame, group.index, group.members, closing)
+    return None if kmh is None or deviation is None else Closing(kmh, deviation)
 
 
-def _candidate(
-    frame: DetectedFrame, group_index: int, places: Sequence[int], closing: Closing | None = None
-) -> Candidate:
+def _candidate(frame: DetectedFrame, group_index: int, places: tuple[int, ...], closing: Closing | None) -> Candidate:
     members = [frame.detections[place] for place in places]
     prior = prior_of(members, closing)
     prior = replace(prior, places=tuple(places[each] for each in prior.places))
-    return Candidate(group_index, tuple(places), is_urgent(members), prior)
+    return Candidate(group_index, places, is_urgent(members), prior)
 
 
 def _admit(frame: DetectedFrame, likely: Sequence[Candidate], rules: GateRules, circumstances: Circumstances) -> Gated:

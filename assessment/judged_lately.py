@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from assessment.gate import candidates_of
+from assessment.gate import places_of
 from assessment.models import Assessment
 from assessment.repeats import JudgedGroup
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType, RiskVerdict
-from detection.detections import DetectedFrame
+from detection.detections import DetectedFrame, Detection
 
-MOST_JUDGED_LATELY = 12
+MOST_JUDGED_LATELY = 8
 """Verdicts to compare a frame with."""
 
 
@@ -20,22 +20,20 @@ def judged_lately(camera_id: int, *, since: datetime) -> tuple[JudgedGroup, ...]
     rows = (
         Assessment.objects.put_to_models()
         .filter(camera=camera_id, created_at__gt=since, status=AssessmentStatus.DONE, late=False)
+        .exclude(prior=None)
         .order_by("-created_at", "-pk")
         .select_related("frame_result")[:MOST_JUDGED_LATELY]
     )
-    frames: dict[int, DetectedFrame] = {}
-    found = (_judged_group(row, frames) for row in rows if row.frame_result.captured_at > since)
-    return tuple(each for each in found if each)
+    chosen = [row for row in rows if row.frame_result.captured_at > since]
+    frames = {row.frame_result_id: row.frame_result for row in chosen}
+    groups = {pk: _groups_of(detected_frame(frame)) for pk, frame in frames.items()}
+    judged = ((row, groups[row.frame_result_id].get(row.group_index)) for row in chosen)
+    return tuple(JudgedGroup(row.pk, members, row.prior or 0.0, _verdict_of(row)) for row, members in judged if members)
 
 
-def _judged_group(row: Assessment, frames: dict[int, DetectedFrame]) -> JudgedGroup | None:
-    """The group as the gate saw it; None where the gate's rules have changed so that it is none any more."""
-    frame = frames.setdefault(row.frame_result_id, detected_frame(row.frame_result))
-    one = next((each for each in candidates_of(frame) if each.group_index == row.group_index), None)
-    if one is None:
-        return None
-    members = {place: frame.detections[place] for place in one.members}
-    return JudgedGroup(row.pk, members, one.prior.score, _verdict_of(row))
+def _groups_of(frame: DetectedFrame) -> dict[int, dict[int, Detection]]:
+    """The members of each group by their places, as the gate saw them."""
+    return {index: {each: frame.detections[each] for each in places} for index, places in places_of(frame).items()}
 
 
 def _verdict_of(row: Assessment) -> RiskVerdict:

@@ -77,7 +77,7 @@ NEAR_PERSON, NEAR_RIDER, NEAR_VEHICLE = 0.85, 0.5, 0.3
 """When they touch; at REACH_METRES a good third of it is left."""
 REACH_METRES = 2.0
 QUEUE_WEIGHT = 0.1
-"""Of a vehicle that stands in a lane among others that all stand: at a light, or in a jam."""
+"""Of a vehicle that stands in a lane where it is not the only one: at a light, or in a jam."""
 CRITICAL_SECONDS, CALM_SECONDS = 1.5, 4.0
 CLOSING = 0.9
 MOST_UNREMARKABLE, MANY_EACH, MANY_MOST = 3, 0.03, 0.2
@@ -149,7 +149,7 @@ def _strongest(found: Iterable[Evidence]) -> Evidence | None:
 
 def _alone(members: Sequence[Detection]) -> Iterable[Evidence]:
     """What each does that would be dangerous also if nobody else were there."""
-    is_queue = len(members) > 1 and all(stands(each) for each in members if each.object_class in VEHICLES)
+    is_queue = sum(stands(each) for each in members if each.object_class in VEHICLES) > 1
     for place, each in enumerate(members):
         reason, weight = _conduct(each, is_queue=is_queue)
         yield Evidence(reason, weight, (place,))

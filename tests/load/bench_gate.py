@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,19 +22,23 @@ from assessment.gate import Candidate, Circumstances, GateRules, candidates_of, 
 from assessment.repeats import JudgedGroup
 from assessment.risk import RiskLevel, RiskType, RiskVerdict
 from cameras.frames import FrameRef
-from cameras.street import SCENES, Incident, Street
+from cameras.street import SCENES, Incident, ScriptedIncident, Street
 from detection.backends import load_detector
 from detection.configuration import DetectionConfiguration
 from detection.detect import NOTHING_DRAWN, FramePipeline, Shot, detect_frame
 from detection.detections import DetectedFrame
 from detection.observing import CameraRules
+from detection.tracks import TrackerState
 from tests.load.bench_street import COOLDOWN_SECONDS, INTERVAL_SECONDS, match
 from tests.load.street_lanes import draw_lanes
 from tests.load.street_moments import START, counts
 from tests.load.true_speeds import calibrate
 
 UNSEEN_SEEDS = (9001, 9002, 9003)
-THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+WAYS = {"nothing drawn, 1 of a burst": (False, 1), "lanes drawn and calibrated, 3 of a burst": (True, 3)}
+"""Whether something is drawn, and how many pictures of each burst are detected: motion needs more than one."""
+BURST_STEP_SECONDS = 0.16
 LLM = LlmConfiguration()
 Happening = tuple[str, int, Incident, float]
 """Scene, seed, kind and beginning of one incident."""
@@ -88,15 +92,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=180.0, help="of street time for each scene and seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=UNSEEN_SEEDS)
-    parser.add_argument("--burst", type=int, default=1, choices=(1, 3), help="pictures of each burst detected")
     options = parser.parse_args()
     told = {}
-    for name, drawn in (("nothing drawn", False), ("lanes drawn and calibrated", True)):
-        streets = list(_watch_all(options, drawn=drawn))
+    for name, (drawn, burst) in WAYS.items():
+        streets = list(_watch_all(options, drawn=drawn, burst=burst))
         told[name] = {
             "by_threshold": _by_threshold(streets),
             "reuse": _with_reuse(streets),
             "by_incident": _by_incident(streets),
+            "by_scene": _by_scene(streets, len(options.seeds)),
         }
         for kind, rows in told[name].items():
             for row, figures in rows.items():
@@ -104,7 +108,7 @@ def main() -> None:
     print(json.dumps({"bench": "gate", "seconds": options.seconds, "seeds": list(options.seeds), "rows": told}))
 
 
-def _watch_all(options: argparse.Namespace, *, drawn: bool) -> Iterator[list[Watched]]:
+def _watch_all(options: argparse.Namespace, *, drawn: bool, burst: int) -> Iterator[list[Watched]]:
     configuration = DetectionConfiguration()
     pipeline = FramePipeline(load_detector(configuration, weights_dir=Path("weights")), configuration)
     for scene in SCENES:
@@ -112,32 +116,56 @@ def _watch_all(options: argparse.Namespace, *, drawn: bool) -> Iterator[list[Wat
             street = Street(scene, seed=seed)
             calibration = calibrate(street, seed) if drawn else None
             rules = CameraRules(zones=draw_lanes(street, scene), calibration=calibration) if drawn else NOTHING_DRAWN
-            yield _watch(street, (scene, seed), options, pipeline, rules)
+            yield _watch(street, (scene, seed), options.seconds, _looking(pipeline, rules, burst))
+
+
+def _looking(pipeline: FramePipeline, rules: CameraRules, burst: int) -> Callable[[Street, float], DetectedFrame]:
+    """What the fleet's detection makes of a street at one moment after the other."""
+    tracks: TrackerState | None = None
+
+    def look(street: Street, now: float) -> DetectedFrame:
+        nonlocal tracks
+        shots = []
+        for before in range(burst - 1, -1, -1):
+            at = now - before * BURST_STEP_SECONDS
+            street.advance_to(at)
+            shots.append(Shot(street.render(), START + timedelta(seconds=at)))
+        ref = FrameRef(1, f"{now:.1f}", shots[-1].captured_at)
+        frame, tracks = detect_frame(shots, ref, pipeline=pipeline, rules=rules, tracks=tracks)
+        return frame
+
+    return look
 
 
 def _watch(
-    street: Street, name: tuple[str, int], options: argparse.Namespace, pipeline: FramePipeline, rules: CameraRules
+    street: Street, name: tuple[str, int], seconds: float, look: Callable[[Street, float], DetectedFrame]
 ) -> list[Watched]:
-    """The street's frames as the fleet's detection has them."""
-    script, tracks, watched = street.incidents(options.seconds), None, []
-    for number in range(1, int(options.seconds / INTERVAL_SECONDS)):
-        now = number * INTERVAL_SECONDS
-        shots = []
-        for before in range(options.burst - 1, -1, -1):
-            street.advance_to(now - 0.16 * before)
-            shots.append(Shot(street.render(), START + timedelta(seconds=now - 0.16 * before)))
-        ref = FrameRef(1, f"{name}-{number}", shots[-1].captured_at)
-        frame, tracks = detect_frame(shots, ref, pipeline=pipeline, rules=rules, tracks=tracks)
-        truth = [each for each in street.truth() if each.incident and counts(each)]
-        going_on = {each.kind: each.starts_at for each in script if each.starts_at <= now <= each.ends_at}
-        partners = match(truth, frame.detections)
-        parts = {
-            partner if partner is not None else -1 - place: (*name, each.incident, going_on[each.incident])
-            for place, (each, partner) in enumerate(zip(truth, partners, strict=True))
-            if each.incident in going_on
-        }
-        watched.append(Watched(now, frame, parts))
-    return watched
+    """The street's frames, and who in them takes part in an incident."""
+    script = street.incidents(seconds)
+    return [
+        _watched(street, name, number * INTERVAL_SECONDS, look, script)
+        for number in range(1, int(seconds / INTERVAL_SECONDS))
+    ]
+
+
+def _watched(
+    street: Street,
+    name: tuple[str, int],
+    now: float,
+    look: Callable[[Street, float], DetectedFrame],
+    script: Sequence[ScriptedIncident],
+) -> Watched:
+    """Whom the detector missed has a place below 0."""
+    frame = look(street, now)
+    going_on = {each.kind: each.starts_at for each in script if each.starts_at <= now <= each.ends_at}
+    truth = [each for each in street.truth() if each.incident in going_on and counts(each)]
+    places = enumerate(match(truth, frame.detections), start=1)
+    parts = {
+        -number if partner is None else partner: (*name, each.incident, going_on[each.incident])
+        for each, (number, partner) in zip(truth, places, strict=True)
+        if each.incident
+    }
+    return Watched(now, frame, parts)
 
 
 def _by_threshold(streets: Sequence[list[Watched]]) -> dict[str, dict[str, float]]:
@@ -168,6 +196,18 @@ def _by_incident(streets: Sequence[list[Watched]]) -> dict[str, dict[str, float]
             "likely": _share(len(tally.likely_to_show & seen), len(seen)),
             "asked": _share(len(tally.found & seen), len(seen)),
         }
+    return told
+
+
+def _by_scene(streets: Sequence[list[Watched]], seeds: int) -> dict[str, dict[str, float]]:
+    """With the configured threshold and reuse: how crowded the groups are, and what is gained, for each scene."""
+    rules = GateRules(ask_from=LLM.prior_threshold.ask, reuse_overlap=LLM.reuse_overlap)
+    told = {}
+    for number, scene in enumerate(SCENES):
+        own = streets[number * seeds : (number + 1) * seeds]
+        row = _gate_all(own, rules, reuse_seconds=LLM.reuse_seconds).row(_gate_all(own, GateRules()))
+        members = [len(one.members) for watched in own for each in watched for one in candidates_of(each.frame)]
+        told[scene] = {"members": round(sum(members) / max(1, len(members)), 1), **row}
     return told
 
 

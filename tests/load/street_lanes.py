@@ -1,4 +1,4 @@
-"""The lanes of a synthetic street as an operator would draw them on its picture."""
+"""The lanes and crossings of a synthetic street as an operator would draw them on its picture."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cameras.street import SCENES, Street
+from detection.detections import ZoneKind
 from detection.zones import ZoneRule
 from tests.load.true_speeds import HEIGHT, MARKED, WIDTH
 from trafficmon.core.geometry import Point, distance
 
 HALF_LANE_METRES = 1.6
+HALF_CROSSING_METRES = 2.5
 PIECE_METRES = 15.0
 """Lanes are drawn in pieces, each with its direction in the picture."""
 LEAST_PIECE_PX = 12.0
@@ -44,14 +46,20 @@ def _projection(street: Street) -> Projection:
 
 
 def draw_lanes(street: Street, scene: str) -> tuple[ZoneRule, ...]:
-    """A zone for each piece of a lane that is in the picture, with the direction in which it is driven."""
+    """A zone for each piece of a lane in the picture, with the direction in which it is driven, and each crossing."""
     projection = _projection(street)
     lanes = (lane for lane in SCENES[scene].lanes if not any(part in lane.name for part in NOT_DRAWN))
     pieces = (
         (f"{lane.name} {number}", piece) for lane in lanes for number, piece in enumerate(_pieces(lane.points), 1)
     )
-    zones = (_zone(name, *piece, projection) for name, piece in pieces)
-    return tuple(zone for zone in zones if zone)
+    zones = (_zone(name, "lane", piece, projection, HALF_LANE_METRES) for name, piece in pieces)
+    crossings = (
+        _zone(f"crossing {number}", "crossing", piece, projection, HALF_CROSSING_METRES)
+        for number, footway in enumerate(SCENES[scene].footways)
+        if footway.crossing is not None
+        for piece in _pieces(footway.points[footway.crossing : footway.crossing + 2])
+    )
+    return tuple(zone for zone in (*zones, *crossings) if zone)
 
 
 def _pieces(points: tuple[Point, ...]) -> Iterator[tuple[Point, Point]]:
@@ -61,9 +69,12 @@ def _pieces(points: tuple[Point, ...]) -> Iterator[tuple[Point, Point]]:
         yield from pairwise(ends)
 
 
-def _zone(name: str, start: Point, end: Point, projection: Projection) -> ZoneRule | None:
+def _zone(
+    name: str, kind: ZoneKind, piece: tuple[Point, Point], projection: Projection, half_metres: float
+) -> ZoneRule | None:
     """None where the piece is not in the picture, or too far away to be drawn."""
-    scale = HALF_LANE_METRES / max(distance(start, end), 0.1)
+    start, end = piece
+    scale = half_metres / max(distance(start, end), 0.1)
     right = ((end[1] - start[1]) * scale, -(end[0] - start[0]) * scale)
     corners = [(x + side * right[0], y + side * right[1]) for x, y, side in _around(start, end)]
     seen = [place for place in map(projection, corners) if place]
@@ -73,7 +84,8 @@ def _zone(name: str, start: Point, end: Point, projection: Projection) -> ZoneRu
     step = ((finish[0] - begin[0]) * WIDTH, (finish[1] - begin[1]) * HEIGHT)
     if math.hypot(*step) < LEAST_PIECE_PX:
         return None
-    return ZoneRule(name, "lane", tuple(seen), direction_degrees=math.degrees(math.atan2(step[1], step[0])))
+    degrees = math.degrees(math.atan2(step[1], step[0])) if kind == "lane" else None
+    return ZoneRule(name, kind, tuple(seen), direction_degrees=degrees)
 
 
 def _around(start: Point, end: Point) -> list[tuple[float, float, int]]:

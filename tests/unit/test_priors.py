@@ -95,7 +95,8 @@ def test_closing_speed_counts_by_the_time_that_is_left(closing: Closing, reason:
 
 def test_queue_is_less_remarkable_than_one_who_stands_in_the_way_of_others() -> None:
     standing = [replace(see(x, 300), zones=(LANE,), stopped=True) for x in (100, 200)]
-    queue, way = prior_of(standing), prior_of([standing[0], replace(see(200, 300), zones=(LANE,))])
+    driving = replace(see(300, 300), zones=(LANE,))
+    queue, way = prior_of([*standing, driving]), prior_of([standing[0], driving])
     assert queue.score < 0.25
     assert (way.reason, way.places) == (PriorReason.STOPPED_IN_LANE, (0,))
 
