@@ -36,6 +36,7 @@ from detection.detect import FramePipeline
 from detection.detections import Detection
 from tests.factories import NOON, PATIENCE, detect, make_camera, make_frame
 from tests.fakes import FakeDetector
+from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from workers import answering, gating, pipeline
@@ -295,3 +296,35 @@ def test_lone_vehicle_against_its_lane_raises_a_question(
     frame = replace(make_frame(camera.pk, groups=0), detections=(replace(detect(600, 400), against_lane=True),))
     gated = gating.gate_frame(camera, frame)
     assert [(each.group_index, each.urgent) for each in gated.questions] == [(0, True)]
+
+
+def test_share_that_the_gate_misses_is_told_with_its_interval(
+    look: Any, configure: Any, simulator: RunningSimulator, admin_client: Client
+) -> None:
+    configure(sample_share=1.0)
+    for number, level in enumerate(("none", "none", "none", "medium")):
+        look(f"frame-{number}", *CALM)
+        judge(risk_level=level)
+    Assessment.objects.filter(risk_level="none").order_by("pk").first().delete()  # type: ignore[union-attr]  # one is
+    told = admin_client.get("/api/assessment/load").json()["data"]["gate"]
+    assert told == {
+        "low_prior": {"sampled": 3, "missed": 1, "missRate": 0.3333, "missRateInterval": [0.0615, 0.7923]},
+        "duplicate_of_recent": {"sampled": 0, "missed": 0, "missRate": None, "missRateInterval": [0.0, 1.0]},
+    }
+    Assessment.objects.update(created_at=utc_now() - timedelta(hours=25))
+    again = admin_client.get("/api/assessment/load").json()["data"]["gate"]
+    assert again["low_prior"]["sampled"] == 0
+
+
+def test_answers_to_samples_are_counted_by_what_was_missed(
+    look: Any, configure: Any, simulator: RunningSimulator
+) -> None:
+    def counted() -> float:
+        samples = [each for metric in metrics.gate_samples.collect() for each in metric.samples]
+        return sum(each.value for each in samples if each.name == "gate_samples_total")
+
+    configure(sample_share=1.0)
+    before = counted()
+    look("frame-a", *CALM)
+    assert len(list(answering.answer_waiting(pipeline.frame_store()))) == 1
+    assert counted() == before + 1

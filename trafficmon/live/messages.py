@@ -101,7 +101,7 @@ class GroupImage(Part):
 
 class DangerousDrivingResult(Part):
     group_index: int
-    judged_by: JudgedBy
+    judged_by: JudgedBy = JudgedBy.MODEL
     type: RiskType
     description: str
     risk_level: RiskLevel
