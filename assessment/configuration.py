@@ -33,7 +33,7 @@ class PriorThresholds(Strict):
     """How dangerous a group must look to be asked about, and to be called medium by geometry and motion alone."""
 
     ask: float = Field(default=0.1, ge=0, lt=1)
-    medium: Confidence = 0.6
+    medium: Confidence = 0.8
 
     @model_validator(mode="after")
     def in_order(self) -> Self:
