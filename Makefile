@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-tracking bench-counting bench-assess
+.PHONY: help demo test lint unit setup-test browser lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -76,6 +76,9 @@ bench-assess: .venv/test.stamp ## the key pool against a provider that refuses: 
 
 bench-street: .venv/base.stamp ## what is found of the synthetic street, against its ground truth
 	$(RUN) -m tests.load.bench_street $(ARGS)
+
+bench-gate: .venv/base.stamp ## what the gate lets through, and what it misses, by threshold
+	$(RUN) -m tests.load.bench_gate $(ARGS)
 
 bench-tracking: .venv/test.stamp ## how well identities hold and how right speeds are, at which rate
 	$(RUN) -m tests.load.bench_tracking $(ARGS)

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection
 
+from assessment.alert_policy import ALERTING
 from assessment.clients import UnableToAssess
 from assessment.judge import Judgement
 from assessment.models import Assessment, AssessmentQuerySet, DeadLetter
@@ -50,6 +51,8 @@ class Claim:
     calls: int
     last_account: str
     late: bool = False
+    sampled_from: str = ""
+    """Why it would have been left out, where it is asked to know what the gate misses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ WHERE id = (
     WHERE status = 'pending' AND (lease_token = '' OR lease_until <= %s) AND next_at <= %s AND deadline_at > %s
     ORDER BY {order} LIMIT 1 {skipping_locked}
 )
-RETURNING id, frame_result_id, camera_id, group_index, lease_token, deadline_at, attempts, calls, account
+RETURNING id, frame_result_id, camera_id, group_index, lease_token, deadline_at,
+    attempts, calls, account, sampled_from
 """
 _URGENT_FIRST, _IN_TURN = "urgent DESC, turn_at, id", "turn_at, id"
 _TAKEN_OVER = "!"
@@ -128,7 +132,8 @@ def claim_next(*, now: datetime, seconds: float, urgent_first: bool = True, leas
 
 
 def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
-    assessment_id, frame_result_id, camera_id, group_index, token, deadline, attempts, calls, account = row
+    assessment_id, frame_result_id, camera_id, group_index, token, deadline, *others = row
+    attempts, calls, account, sampled_from = others
     deadline = deadline.replace(tzinfo=deadline.tzinfo or UTC)  # SQLite knows no time zones
     metrics.assessments_taken_over.inc(token.startswith(_TAKEN_OVER))
     return Claim(
@@ -141,6 +146,7 @@ def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
         attempts=attempts,
         calls=calls,
         last_account=account,
+        sampled_from=sampled_from,
     )
 
 
@@ -173,6 +179,9 @@ def store_verdict(claim: Claim, judgement: Judgement, asked: Asked, *, now: date
     if stored:
         metrics.assessments.labels(AssessmentStatus.DONE, "").inc()
         metrics.risk_types_detected.labels(verdict.type).inc(verdict.level.severity > 0)
+        if claim.sampled_from:
+            outcome = "missed" if verdict.level in ALERTING else "right"
+            metrics.gate_samples.labels(claim.sampled_from, outcome).inc()
     return bool(stored)
 
 

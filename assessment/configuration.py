@@ -29,6 +29,19 @@ class RiskThresholds(Strict):
         return self
 
 
+class PriorThresholds(Strict):
+    """How dangerous a group must look to be asked about, and to be called medium by geometry and motion alone."""
+
+    ask: float = Field(default=0.1, ge=0, lt=1)
+    medium: Confidence = 0.8
+
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        if not self.ask < self.medium:
+            raise ValueError("prior_threshold must rise: ask < medium")
+        return self
+
+
 class LlmConfiguration(Strict):
     """Whether, how often and with which prompt groups are judged."""
 
@@ -38,3 +51,10 @@ class LlmConfiguration(Strict):
     prompt_template: str = "default-v2"
     """A folder of assessment/prompts, or the path of one with `zh-hans.txt` and `en.txt`."""
     risk_threshold: RiskThresholds = RiskThresholds()
+    prior_threshold: PriorThresholds = PriorThresholds()
+    sample_share: float = Field(default=0.02, ge=0, le=1)
+    """Of the groups that the gate leaves out, asked about all the same, to know what it misses."""
+    reuse_seconds: float = Field(default=10.0, ge=0, le=600)
+    """For which a calm verdict holds for a group that looks the same; 0 for none."""
+    reuse_overlap: Confidence = 0.8
+    """Of each road user's box then and now, from which it looks the same."""

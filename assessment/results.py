@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -15,6 +15,7 @@ from assessment.counts import add_crossings
 from assessment.gate import Gated, Question
 from assessment.models import Alert, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel, highest
+from assessment.unasked import count_gated, pack_skipped, packed_prior, verdicts_without_a_model
 from detection.detections import DetectedFrame
 from detection.packing import pack_detections, pack_groups, unpack_detections, unpack_groups
 from trafficmon.core import metrics
@@ -30,15 +31,18 @@ class Outcome:
 
 
 def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience: timedelta) -> FrameResult | None:
-    """Store the frame, its pending questions and its crossings in one transaction; None when it was stored before."""
-    pending = bool(gated.questions)
+    """Store the frame, its questions and verdicts and its crossings in one transaction; None when it was stored before.
+
+    A frame whose groups all have their verdicts already is still to be closed.
+    """
+    judged = gated.is_judged
     row = FrameResult(
         camera_id=frame.camera_id,
         frame_key=frame.frame_key,
         captured_at=frame.captured_at,
         detected_at=now,
         deadline_at=frame.captured_at + patience,
-        closed_at=None if pending else now,
+        closed_at=None if judged else now,
         width=frame.width,
         height=frame.height,
         detections=pack_detections(frame.detections),
@@ -46,20 +50,24 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
         process_seconds=frame.process_seconds,
         model=frame.model,
         tracking_enabled=frame.tracking_enabled,
-        burst=list(frame.burst) if pending else [],
-        evidence_key=frame.evidence_key if pending else "",
-        status=AssessmentStatus.PENDING if pending else AssessmentStatus.SKIPPED,
+        burst=list(frame.burst) if judged else [],
+        evidence_key=frame.evidence_key if judged else "",
+        status=AssessmentStatus.PENDING if judged else AssessmentStatus.SKIPPED,
         reason=gated.reason,
+        partial=gated.is_partial,
+        skipped_groups=pack_skipped(gated.skipped),
     )
     try:
         with transaction.atomic():
             row.save(force_insert=True)
             _ask(row, gated, now)
+            Assessment.objects.bulk_create(verdicts_without_a_model(row, gated, now))
             add_crossings(frame.crossings, at=frame.captured_at)
     except IntegrityError:
         if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
             return None
         raise
+    count_gated(gated)
     return row
 
 
@@ -77,6 +85,8 @@ def _question(row: FrameResult, asked: Question, now: datetime, turn_at: datetim
         camera_id=row.camera_id,
         group_index=asked.group_index,
         urgent=asked.urgent,
+        sampled_from=asked.sampled_from or "",
+        **packed_prior(asked.prior),
         created_at=now,
         turn_at=turn_at,
         next_at=now,
@@ -161,12 +171,13 @@ def risky_among(frame_result_ids: Sequence[int]) -> set[int]:
 
 
 def _outcome_of(row: FrameResult) -> Outcome:
-    return join(
-        [
-            (AssessmentStatus(each.status), RiskLevel(each.risk_level) if each.risk_level else None)
-            for each in row.assessments.all()
-        ]
-    )
+    """What its questions come to. It may be partial from the start, for want of a question."""
+    answers = [
+        (AssessmentStatus(each.status), RiskLevel(each.risk_level) if each.risk_level else None)
+        for each in row.assessments.all()
+    ]
+    outcome = join(answers)
+    return replace(outcome, partial=outcome.partial or row.partial)
 
 
 def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 1000) -> int:
@@ -178,6 +189,7 @@ def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 
     with transaction.atomic():
         Alert.objects.filter(assessment__in=questions).update(assessment=None)
         Evidence.objects.filter(assessment__in=questions).delete()
+        Assessment.objects.filter(reused_from__in=questions).update(reused_from=None)
         DeadLetter.objects.filter(assessment__in=questions).delete()
         # What hangs on these rows is gone by now; delete() would load each of them to look.
         questions._raw_delete(questions.db)

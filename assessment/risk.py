@@ -47,6 +47,29 @@ class AssessmentStatus(StrEnum):
     SKIPPED = "skipped"
 
 
+class JudgedBy(StrEnum):
+    """Whose word a verdict is."""
+
+    MODEL = "model"
+    REUSE = "reuse"
+    """A model's, about a group that looked the same seconds ago."""
+    GEOMETRY = "geometry"
+    """Nobody's: how it looks by geometry and motion, where no model may be asked."""
+
+
+class SkipReason(StrEnum):
+    """Why a model is not asked about a traffic group."""
+
+    SWITCHED_OFF = "switched_off"
+    TOO_FEW = "too_few_road_users"
+    LOW_PRIOR = "low_prior"
+    COOLDOWN = "cooldown"
+    DUPLICATE = "duplicate_of_recent"
+    URGENT_ONLY = "urgent_only"
+    NO_MODEL = "no_model"
+    """The ladder stands where none is asked."""
+
+
 TERMINAL = frozenset(
     {AssessmentStatus.DONE, AssessmentStatus.FAILED, AssessmentStatus.EXPIRED, AssessmentStatus.SKIPPED}
 )

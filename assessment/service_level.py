@@ -65,7 +65,7 @@ class Workload:
 
 def measure_workload(now: datetime, *, since: datetime | None = None, urgent_only: bool = False) -> Workload:
     """The questions put to a model: all of them, or those asked `since` a moment, or the urgent alone."""
-    asked = Assessment.objects.filter(urgent=True) if urgent_only else Assessment.objects.all()
+    asked = Assessment.objects.put_to_models().filter(**({"urgent": True} if urgent_only else {}))
     if since:
         asked = asked.filter(created_at__gte=since)
     free = Q(lease_token="") | Q(lease_until__lte=now)

@@ -35,6 +35,8 @@ class Detection:
     """Where it stands, once it has stood there as long as the zone asks for."""
     parked: bool = False
     """A vehicle that has stood still for so long that it forms no traffic groups."""
+    stopped: bool = False
+    """A vehicle that has stood for some seconds where it is never taken for parked, such as in a lane."""
     against_lane: bool = False
     """It surely moves against the direction of the lane it stands in: what geometry says, not yet a verdict."""
     speed_kmh: float | None = None

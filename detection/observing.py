@@ -11,7 +11,7 @@ from detection.counting import CLEAR_SHARE, LineRule, Passage, pass_line
 from detection.detections import Crossing, Detection, ZoneRef
 from detection.history import History, ParkedPlace
 from detection.motion import Motion
-from detection.standing import PLACE_SECONDS, Stand, filled_place, goes_against, is_parked, stand_after
+from detection.standing import PLACE_SECONDS, Stand, filled_place, goes_against, is_parked, is_stopped, stand_after
 from detection.tracks import TrackerState
 from detection.zones import MASKS, ZoneRule, entries_after, zones_under
 from trafficmon.core.geometry import Box, Point
@@ -162,6 +162,7 @@ def _describe(seen: Detection, history: History, motion: Motion, scene: Scene) -
         seen,
         zones=_refs(stood_in),
         parked=_is_parked(history.stand, seen, under, scene),
+        stopped=is_stopped(history.stand, seen.object_class, [rule.kind for rule in stood_in], at=scene.at),
         against_lane=any(
             rule.direction_degrees is not None and goes_against(motion, rule.direction_degrees)
             for rule in stood_in

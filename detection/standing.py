@@ -20,6 +20,8 @@ PARKING_SECONDS = 10.0
 """In a parking zone nobody need wait for longer to know that a vehicle is parked."""
 WATCHED_STOPS: frozenset[ZoneKind] = frozenset({"lane", "crossing", "emergency_lane"})
 """Where a vehicle that stands is what operators want to know of: there none is ever taken for parked."""
+STOPPED_SECONDS = 5.0
+"""So long a vehicle that has stopped is taken for one that gives way or turns."""
 PLACE_SECONDS = 30.0
 """So long after a parked vehicle was last seen, one that is seen in its place is parked too, whichever it is."""
 PLACE_OVERLAP = 0.7
@@ -65,6 +67,12 @@ def is_parked(
         return False
     needed = min(PARKING_SECONDS, after_seconds) if "parking" in among else after_seconds
     return (at - stand.since).total_seconds() >= needed
+
+
+def is_stopped(stand: Stand, object_class: ObjectClass, kinds: Iterable[ZoneKind], *, at: datetime) -> bool:
+    """Whether a vehicle in zones of `kinds` has stopped where operators want to know of it."""
+    watched = object_class in VEHICLES and not WATCHED_STOPS.isdisjoint(kinds)
+    return watched and (at - stand.since).total_seconds() >= STOPPED_SECONDS
 
 
 def goes_against(motion: Motion, direction_degrees: float) -> bool:

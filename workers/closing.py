@@ -7,16 +7,23 @@ import time
 from collections.abc import Sequence
 
 import redis
+import structlog
 from django.conf import settings
 from django.db import transaction
 
 from assessment import alerts, results
+from assessment.alert_policy import ALERTING
+from assessment.evidence import PictureGone, keep_evidence, picture_keys, pictures_of
 from assessment.models import FrameResult
-from assessment.risk import RiskLevel
+from assessment.risk import JudgedBy, RiskLevel
 from cameras.frames import connect_redis
+from detection.detect import PictureUnreadableError
+from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers.pipeline import frame_store
+
+log = structlog.get_logger()
 
 AWAKE_KEY, AWAKE_MS = "results:awake", 2000
 AWAKE_SECONDS = 60.0
@@ -64,10 +71,23 @@ def close(frame_result_ids: Sequence[int]) -> int:
         frames = results.close_frames(frame_result_ids, now=utc_now())
         changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
     for frame in frames:
+        _keep_guessed(frame)
         publish.publish_verdict(frame)
     for camera_id, changed in changes:
         _tell_alerts(camera_id, changed)
     return len(frames)
+
+
+def _keep_guessed(row: FrameResult) -> None:
+    """Keep the evidence of what geometry alone alarms of; that of models' verdicts was kept with them."""
+    for each in row.assessments.all():
+        if each.judged_by == JudgedBy.GEOMETRY and each.risk_level in ALERTING:
+            frame, store = results.detected_frame(row), frame_store()
+            try:
+                keep_evidence(each.pk, pictures_of(frame, each.group_index, store.get_all(picture_keys(frame))))
+            except (PictureGone, PictureUnreadableError, OSError) as error:
+                metrics.pipeline_errors.labels("evidence").inc()
+                log.warning("evidence.not_kept", error=str(error))
 
 
 def _tell_alerts(camera_id: int, changes: Sequence[alerts.AlertChange]) -> None:

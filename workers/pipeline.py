@@ -11,14 +11,11 @@ import structlog
 from django.conf import settings
 
 from assessment import results
-from assessment.cooldown import take_turn
-from assessment.gate import Gated, gate
+from assessment.gate import Gated
 from assessment.models import Assessment, FrameResult
-from assessment.risk import AssessmentStatus
-from assessment.service_level import current_ladder
+from assessment.risk import AssessmentStatus, JudgedBy
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
-from cameras.models import Camera
 from detection.backends import load_detector
 from detection.detect import (
     FramePipeline,
@@ -33,6 +30,7 @@ from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_by
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from workers.gating import gate_frame
 from workers.queues import Queue
 from workers.rules import known_camera
 
@@ -91,8 +89,13 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
     if row.status == AssessmentStatus.SKIPPED:
         frame_store().forget_all(ref.picture_keys - {ref.frame_key})
         return []
-    asked = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent")
-    return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+    rows = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent", "judged_by")
+    asked = [(pk, urgent) for pk, urgent, judged_by in rows if judged_by == JudgedBy.MODEL]
+    if all(judged_by == JudgedBy.REUSE for _pk, _urgent, judged_by in rows):
+        frame_store().forget_all(ref.picture_keys - {ref.frame_key})
+    # Where every group has its verdict already, nothing but closing is left.
+    wake_ups = [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
+    return wake_ups or [WakeUp(Queue.RESULTS, row.pk)]
 
 
 def _detect_and_record(ref: FrameRef) -> FrameResult | None:
@@ -109,7 +112,7 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
         log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))
         return None
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
-    return _record(frame, _gate(known.camera, frame))
+    return _record(frame, gate_frame(known.camera, frame))
 
 
 def _tracks_of(camera_id: int) -> TrackerState | None:
@@ -192,13 +195,3 @@ def _count(frame: DetectedFrame, now: datetime) -> None:
     for crossing in frame.crossings:
         line = (str(frame.camera_id), crossing.line, crossing.object_class, crossing.direction)
         metrics.line_crossings.labels(*line).inc()
-
-
-def _gate(camera: Camera, frame: DetectedFrame) -> Gated:
-    configuration = settings.MODEL_FILE.llm
-    return gate(
-        frame,
-        enabled=configuration.enabled and camera.assessment_enabled,
-        level=current_ladder().level,
-        take_turn=lambda: take_turn(connect_redis(), camera.pk, cooldown_seconds=configuration.cooldown_seconds),
-    )

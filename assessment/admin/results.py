@@ -11,9 +11,12 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
-from assessment.models import Alert, Assessment, LineCount
+from assessment.group_outcomes import outcomes_of
+from assessment.models import Alert, Assessment, FrameResult, LineCount
 from cameras.models import Camera
 from trafficmon.core.clock import spell
 from trafficmon.core.spreadsheet import csv_line
@@ -41,10 +44,33 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 class AssessmentAdmin(ReadOnlyAdmin):
     """Every question put to the model."""
 
-    list_display = ("created_at", "camera", "group_index", "status", "reason", "risk_level", "risk_type", "llm_seconds")
-    list_filter = ("status", "risk_level", "risk_type", "urgent", "llm_model")
+    list_display = (
+        *("created_at", "camera", "group_index", "status", "reason", "risk_level", "risk_type", "judged_by"),
+        *("prior", "llm_seconds"),
+    )
+    list_filter = ("status", "risk_level", "risk_type", "judged_by", "sampled_from", "urgent", "llm_model")
     list_select_related = ("camera",)
     date_hierarchy = "created_at"
+
+
+@admin.register(FrameResult)
+class FrameResultAdmin(ReadOnlyAdmin):
+    """Every analysed frame, and what became of each of its traffic groups."""
+
+    list_display = ("captured_at", "camera", "status", "reason", "max_risk_level", "partial")
+    list_filter = ("status", "max_risk_level", "partial", "camera")
+    list_select_related = ("camera",)
+    date_hierarchy = "captured_at"
+    fields = (
+        *("camera", "captured_at", "detected_at", "deadline_at", "closed_at", "status", "reason", "max_risk_level"),
+        *("partial", "outcomes", "width", "height", "process_seconds", "model", "tracking_enabled", "frame_key"),
+    )
+    readonly_fields = ("outcomes",)
+
+    @admin.display(description=_("traffic groups"))
+    def outcomes(self, row: FrameResult) -> str:
+        lines = ((each.name, each.outcome, each.by_geometry) for each in outcomes_of(row))
+        return format_html_join(mark_safe("<br>"), "{}: {} ({})", lines) or "–"
 
 
 @admin.register(Alert)

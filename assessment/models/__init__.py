@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from assessment.models.alerts import Alert, AlertKind, AlertState
-from assessment.models.choices import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES
+from assessment.models.choices import (
+    JUDGED_BY_CHOICES,
+    LEVEL_CHOICES,
+    PRIOR_CHOICES,
+    SKIP_CHOICES,
+    STATUS_CHOICES,
+    TYPE_CHOICES,
+)
 from assessment.models.counts import LineCount
 from assessment.models.dead_letters import DeadLetter, DeadLetterState
 from assessment.models.frames import Assessment, AssessmentQuerySet, Evidence, EvidenceKind, FrameResult
@@ -11,7 +18,10 @@ from assessment.models.ledger import ModelPrice, Spending
 from assessment.models.pool import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
 
 __all__ = [
+    "JUDGED_BY_CHOICES",
     "LEVEL_CHOICES",
+    "PRIOR_CHOICES",
+    "SKIP_CHOICES",
     "STATUS_CHOICES",
     "TYPE_CHOICES",
     "Account",

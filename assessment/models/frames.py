@@ -9,8 +9,16 @@ from django.db import connections, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from assessment.models.choices import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES, known
-from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from assessment.models.choices import (
+    JUDGED_BY_CHOICES,
+    LEVEL_CHOICES,
+    PRIOR_CHOICES,
+    SKIP_CHOICES,
+    STATUS_CHOICES,
+    TYPE_CHOICES,
+    known,
+)
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
 from cameras.models import Camera
 
 
@@ -63,6 +71,9 @@ class FrameResult(models.Model):
     partial = models.BooleanField(
         _("partial"), default=False, help_text=_("Some questions of this frame have no answer.")
     )
+    skipped_groups = models.JSONField(
+        _("not asked about"), default=list, help_text=_("Group, reason, and how dangerous it looks by geometry.")
+    )
 
     objects = FrameResultQuerySet.as_manager()
 
@@ -91,6 +102,10 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def pending(self) -> Self:
         """Those without an outcome yet, leased or not, overdue or not."""
         return self.filter(status=AssessmentStatus.PENDING)
+
+    def put_to_models(self) -> Self:
+        """Those that a model answered, or was or is to answer."""
+        return self.filter(judged_by=JudgedBy.MODEL)
 
     def claimable(self, now: datetime, *, least: timedelta = timedelta(0)) -> Self:
         """Those a worker may take now: due, at least so far from their deadline, and leased to nobody alive."""
@@ -142,6 +157,28 @@ class Assessment(models.Model):
     late = models.BooleanField(
         _("late"), default=False, help_text=_("Answered after its deadline: it raises no live alert.")
     )
+    judged_by = models.CharField(_("judged by"), max_length=16, choices=JUDGED_BY_CHOICES, default=JudgedBy.MODEL.value)
+    reused_from = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="reused_by",
+        verbose_name=_("verdict of"),
+        help_text=_("The assessment of a moment before whose verdict this is."),
+    )
+    sampled_from = models.CharField(
+        _("sampled from"),
+        max_length=32,
+        choices=SKIP_CHOICES,
+        blank=True,
+        help_text=_("Why it would not have been asked about, had it not been drawn to know what the gate misses."),
+    )
+    prior = models.FloatField(
+        _("prior"), null=True, help_text=_("How dangerous it looked by geometry and motion, 0 to 1.")
+    )
+    prior_reason = models.CharField(_("because"), max_length=32, choices=PRIOR_CHOICES, blank=True)
     account = models.CharField(_("account"), max_length=64, blank=True)
     key = models.CharField(_("API key"), max_length=64, blank=True)
 
@@ -174,10 +211,30 @@ class Assessment(models.Model):
             ),
             models.Index(fields=("camera", "-created_at"), name="assessment_by_camera_and_time"),
             models.Index(fields=("-created_at",), name="assessment_by_time"),
+            models.Index(fields=("created_at",), condition=~Q(sampled_from=""), name="assessment_sampled_by_time"),
+            models.Index(
+                fields=("reused_from",), condition=Q(reused_from__isnull=False), name="assessment_reused_by_original"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=("frame_result", "group_index"), name="one_assessment_per_group"),
             known("status", STATUS_CHOICES, "assessment_status_known"),
+            known("judged_by", JUDGED_BY_CHOICES, "assessment_judge_known"),
+            models.CheckConstraint(
+                condition=Q(sampled_from__in=["", *(value for value, _label in SKIP_CHOICES)]),
+                name="assessment_sample_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(prior_reason__in=["", *(value for value, _label in PRIOR_CHOICES)]),
+                name="assessment_prior_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(judged_by="model") | Q(status="done", calls=0, sampled_from=""),
+                name="assessment_without_a_model_is_done",
+            ),
+            models.CheckConstraint(
+                condition=Q(judged_by="reuse") | Q(reused_from__isnull=True), name="assessment_reused_is_named"
+            ),
             models.CheckConstraint(
                 condition=(Q(status="done") & ~Q(risk_level="")) | (~Q(status="done") & Q(risk_level="")),
                 name="assessment_has_level_only_when_done",

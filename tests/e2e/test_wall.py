@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from playwright.sync_api import Page, expect
 
 from assessment.alerts import apply_verdicts
-from assessment.gate import Gated, gate
+from assessment.gate import Circumstances, Gated, GateRules, gate
 from assessment.models import Alert, AlertState, FrameResult
 from assessment.results import close_frames, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
@@ -179,7 +179,7 @@ def test_frame_that_nothing_is_asked_of_says_why(
     groups: int, said: str, page: Page, operator: User, camera: Camera, sign_in: SignIn
 ) -> None:
     frame = make_frame(camera.pk, groups=groups, captured_at=utc_now())
-    show_unasked(frame, gate(frame, enabled=True, take_turn=lambda: False))
+    show_unasked(frame, gate(frame, GateRules(), Circumstances(lambda: False, lambda: False)))
     sign_in(operator)
     connected(page)
     expect(page.locator(".tile .risk")).to_have_text(said)
@@ -187,7 +187,7 @@ def test_frame_that_nothing_is_asked_of_says_why(
 
 def test_assessment_that_is_switched_off_says_so(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
     frame = make_frame(camera.pk, captured_at=utc_now())
-    show_unasked(frame, gate(frame, enabled=False, take_turn=lambda: True))
+    show_unasked(frame, gate(frame, GateRules(enabled=False), Circumstances(lambda: True, lambda: True)))
     sign_in(operator)
     connected(page)
     expect(page.locator(".tile .risk")).to_have_text("Not asked: assessment is switched off")

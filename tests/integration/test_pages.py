@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from assessment.ledger import day_of
-from assessment.models import Alert, AlertKind, AlertState, Assessment, PoolPolicy, Spending
+from assessment.models import Alert, AlertKind, AlertState, Assessment, FrameResult, PoolPolicy, Spending
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from assessment.service_level import LADDER_KEY
 from cameras.models import Camera, CameraGroup
@@ -120,12 +120,23 @@ def test_alert_list_takes_six_queries(alerts: int, django_assert_num_queries: An
         client.get("/alerts/")
 
 
-def test_alert_page_takes_four_queries(django_assert_num_queries: Any) -> None:
+def test_alert_page_takes_five_queries(django_assert_num_queries: Any) -> None:
     user = make_user()
     alert = raise_alert(camera_of(user))
     client = browser(user)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         client.get(f"/alerts/{alert.pk}/")
+
+
+def test_alert_page_tells_what_became_of_the_other_groups() -> None:
+    user = make_user()
+    alert = raise_alert(camera_of(user))
+    assert alert.assessment
+    FrameResult.objects.update(skipped_groups=[[2, "low_prior", 0.05, "near_vehicle"]])
+    said = browser(user).get(f"/alerts/{alert.pk}/").content.decode()
+    assert "1 other traffic group" in said
+    assert "not asked: it does not look dangerous enough" in said
+    assert "0.05, vehicles are close to each other" in said
 
 
 def lose(camera: Camera, **fields: Any) -> Alert:
@@ -342,6 +353,10 @@ def test_api_acknowledges_once_and_says_by_whom() -> None:
     assert said[0]["acknowledgedAt"] == said[1]["acknowledgedAt"]
 
 
+UNKNOWN = {"sampled": 0, "missed": 0, "missRate": None, "missRateInterval": [0.0, 1.0]}
+NOTHING_SAMPLED = {"low_prior": UNKNOWN, "duplicate_of_recent": UNKNOWN}
+
+
 def test_api_says_how_well_questions_are_answered(redis_client: redis.Redis, django_assert_num_queries: Any) -> None:
     now = utc_now()
     waiting, done, missed = (record(make_camera(), captured_at=now - timedelta(seconds=30)) for _ in range(3))
@@ -352,7 +367,7 @@ def test_api_says_how_well_questions_are_answered(redis_client: redis.Redis, dja
     PoolPolicy.objects.create(pk=1, daily_budget=Decimal(2))
     redis_client.set(LADDER_KEY, json.dumps({"level": "urgent_only", "reason": "too_late", "since": NOON.isoformat()}))
     client = browser(make_user(Role.VIEWER))
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         said = client.get("/api/assessment/load").json()
     assert 30 <= said["data"].pop("oldestSeconds") < 40
     assert said == {
@@ -367,6 +382,7 @@ def test_api_says_how_well_questions_are_answered(redis_client: redis.Redis, dja
             "spentToday": 0.5,
             "dailyBudget": 2.0,
             "budgetShare": 0.25,
+            "gate": NOTHING_SAMPLED,
         },
     }
 
@@ -383,6 +399,7 @@ def test_api_says_of_an_idle_service_that_nothing_ended() -> None:
         "spentToday": 0.0,
         "dailyBudget": None,
         "budgetShare": 0.0,
+        "gate": NOTHING_SAMPLED,
     }
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from assessment.gate import Gated, gate
+from assessment.configuration import LlmConfiguration
+from assessment.gate import Circumstances, Gated, GateRules, gate
 from assessment.risk import WHOLE_FRAME
 from cameras.frames import FrameRef
 from cameras.street import SCENES, Incident, Street, TrueObject
@@ -31,6 +32,7 @@ from trafficmon.core.objects import ROAD_USERS
 UNSEEN_SEEDS = (9001, 9002, 9003)
 INTERVAL_SECONDS = 1.8
 COOLDOWN_SECONDS = 3.0
+RULES = GateRules(ask_from=LlmConfiguration().prior_threshold.ask)
 SAME_OBJECT = 0.5
 """Overlap from which a detection is the object; of groups, the share of members two must have in common."""
 
@@ -71,6 +73,9 @@ class Cooldown:
 
     next_at: float = 0.0
 
+    def circumstances(self, now: float) -> Circumstances:
+        return Circumstances(lambda: now >= self.next_at, lambda: self.take(now))
+
     def take(self, now: float) -> bool:
         if now < self.next_at:
             return False
@@ -107,7 +112,7 @@ def _watch(scene: str, seed: int, seconds: float, pipeline: FramePipeline, score
         pairs = match(truth, frame.detections)
         _score_objects(truth, frame, pairs, score)
         _score_groups(truth, frame, pairs, pipeline.configuration, score)
-        asked = gate(frame, enabled=True, take_turn=lambda now=now: cooldown.take(now))  # type: ignore[misc]  # bound now
+        asked = gate(frame, RULES, cooldown.circumstances(now))
         going_on = {each.kind: each.starts_at for each in script if each.starts_at <= now <= each.ends_at}
         shown = _members_asked_about(frame, asked)
         for each, partner in zip(truth, pairs, strict=True):

@@ -32,7 +32,7 @@ def test_conduct_is_packed_only_where_there_is_some() -> None:
 
 
 def test_packed_detections_are_read_back_as_they_were() -> None:
-    detections = (PLAIN, TOLD, AGAINST, FAST)
+    detections = (PLAIN, TOLD, AGAINST, FAST, replace(PLAIN, stopped=True))
     assert unpack_detections(json.loads(json.dumps(pack_detections(detections)))) == detections
 
 

@@ -20,6 +20,7 @@ from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose
 from trafficmon.live.messages import (
     AlertList,
+    AssessmentResult,
     CameraList,
     CameraStatus,
     CheckCamera,
@@ -105,6 +106,7 @@ PENDING_GROUP = {
 }
 RISK = {
     "assessmentStatus": "done",
+    "judgedBy": "model",
     "riskLevel": "high",
     "riskTypes": ["following too closely"],
     "alertDescription": "Too close.",
@@ -112,6 +114,7 @@ RISK = {
 }
 RESULT = {
     "groupIndex": 1,
+    "judgedBy": "model",
     "type": "tailgating",
     "description": "Too close.",
     "riskLevel": "high",
@@ -354,3 +357,29 @@ def test_refusal_never_repeats_a_password() -> None:
     with pytest.raises(UnreadableMessageError) as refusal:
         read_incoming(json.dumps({"type": "start_stream", "data": secret}))
     assert str(refusal.value) == "data.rtspUrl: Input should be a valid string"
+
+
+def test_group_that_is_left_out_says_why_and_how_dangerous_it_looks() -> None:
+    row = frame_row(status=AssessmentStatus.SKIPPED)
+    row.skipped_groups = [[1, "low_prior", 0.05, "near_vehicle"]]
+    left_out = {"assessmentStatus": "skipped", "skipReason": "low_prior", "prior": 0.05}
+    assert shown(row).as_dict()["trafficGroups"] == [PENDING_GROUP | left_out]
+
+
+def test_verdict_without_a_model_says_whose_it_is() -> None:
+    row = frame_row(status=AssessmentStatus.DONE, level=RiskLevel.HIGH)
+    guess = judged(row)
+    guess.judged_by, guess.prior, guess.llm_model, guess.llm_seconds = "geometry", 0.8, "", None
+    told = compose.assessment_result(row, [guess]).as_dict()
+    assert told["trafficGroups"] == [{"groupIndex": 1, **RISK, "judgedBy": "geometry", "prior": 0.8}]
+    assert told["dangerousDrivingResults"] == [RESULT | {"judgedBy": "geometry"}]
+    assert (told["llmModel"], told["llmLatency"]) == ("", 0.0)
+
+
+def test_verdict_kept_before_there_was_a_gate_is_a_models() -> None:
+    row = frame_row(status=AssessmentStatus.DONE, level=RiskLevel.HIGH)
+    kept = json.loads(compose.assessment_result(row, [judged(row)]).as_json())
+    for each in (*kept["dangerousDrivingResults"], *kept["trafficGroups"]):
+        del each["judgedBy"]
+    [result] = AssessmentResult.model_validate(kept).dangerous_driving_results
+    assert result.judged_by == "model"

@@ -274,6 +274,20 @@ DRAWN = CameraRules(
 def test_observing_changes_nothing_but_what_is_known_of_conduct(frames: list[Frame]) -> None:
     bare, _ = watch(frames)
     drawn, crossings = watch(frames, DRAWN)
-    plain = [[replace(each, zones=(), parked=False, against_lane=False) for each in found] for found in drawn]
+    plain = [
+        [replace(each, zones=(), parked=False, stopped=False, against_lane=False) for each in found] for found in drawn
+    ]
     assert plain == [[replace(each, parked=False) for each in found] for found in bare]
     assert len(crossings) % 2 == 0
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [(None, None), ("parking", None), ("lane", 5.4), ("emergency_lane", 5.4)])
+def test_vehicle_has_stopped_where_it_stands_some_seconds_and_is_never_parked(
+    kind: str | None, seconds: float | None
+) -> None:
+    frames = standing(20)
+    seen, _ = watch(frames, zone(kind) if kind else None)
+    assert first(seen, frames, "stopped") == (pytest.approx(seconds) if seconds else None)
+    on_foot = [(at, [replace(each, object_class=ObjectClass.PERSON) for each in found]) for at, found in frames]
+    seen, _ = watch(on_foot, zone(kind) if kind else None)
+    assert first(seen, on_foot, "stopped") is None

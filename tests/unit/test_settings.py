@@ -113,6 +113,9 @@ def test_shipped_model_file_spells_out_the_defaults() -> None:
         ("model: {batch_size: 0, batch_wait_ms: -1}", ["model.batch_size", "model.batch_wait_ms"]),
         ("llm: {risk_threshold: {low: 0.9}}", ["llm.risk_threshold"]),
         ("llm: {prompt_template: nope}", ["llm.prompt_template"]),
+        ("llm: {prior_threshold: {ask: 0.8, medium: 0.5}}", ["llm.prior_threshold"]),
+        ("llm: {sample_share: 2, reuse_overlap: 1.0}", ["llm.sample_share", "llm.reuse_overlap"]),
+        ("llm: {reuse_seconds: -1}", ["llm.reuse_seconds"]),
         ("classes: {include: [car, tractor]}", ["classes.include.1"]),
         (
             "tracking: {tracker: sort}\npost_processing: {min_group_size: 1}",

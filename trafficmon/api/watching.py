@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from assessment.alerts import acknowledge
 from assessment.ledger import todays_ledger
+from assessment.miss_rate import MissRate, measure_miss_rates
 from assessment.models import Alert
 from assessment.service_level import current_ladder, measure_workload
 from cameras.models import Camera
@@ -80,7 +81,7 @@ def acknowledge_alert(_request: HttpRequest, user: User, alert_id: int) -> JsonR
 
 @endpoint("GET")
 def assessment_load(_request: HttpRequest, _user: User) -> JsonResponse:
-    """How well questions are answered, how far assessment is reduced, and what it has cost today."""
+    """How well questions are answered, how far assessment is reduced, what it has cost today, what the gate misses."""
     workload, ledger = measure_workload(utc_now()), todays_ledger()
     share = workload.in_time_share
     return envelope(
@@ -94,5 +95,17 @@ def assessment_load(_request: HttpRequest, _user: User) -> JsonResponse:
             "spentToday": round(float(ledger.pool.spent), 6),
             "dailyBudget": float(ledger.pool.budget) or None,
             "budgetShare": round(ledger.budget_share, 4),
+            "gate": {reason: _miss_rate(each) for reason, each in measure_miss_rates(utc_now()).items()},
         }
     )
+
+
+def _miss_rate(rate: MissRate) -> dict[str, object]:
+    """Of the groups left out for one reason and asked about all the same; the interval is that of 95 %."""
+    low, high = rate.interval
+    return {
+        "sampled": rate.sampled,
+        "missed": rate.missed,
+        "missRate": None if rate.share is None else round(rate.share, 4),
+        "missRateInterval": [round(low, 4), round(high, 4)],
+    }

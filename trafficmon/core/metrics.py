@@ -84,6 +84,16 @@ frame_interval_stretch = Gauge(
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
 pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
 
+# Gate
+gate_groups = Counter(
+    "gate_groups_total",
+    "Traffic groups by what became of them: asked, sampled, reuse, geometry, or why not",
+    ["outcome"],
+)
+gate_samples = Counter(
+    "gate_samples_total", "Sampled questions answered: missed (medium or high) or right", ["sampled_from", "outcome"]
+)
+
 # Risk
 assessments = Counter("assessments_total", "Assessments by their final state", ["status", "reason"])
 assessments_taken_over = Counter(

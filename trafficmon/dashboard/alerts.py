@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 from assessment.alert_policy import is_stale
 from assessment.alerts import acknowledge, policy_of
 from assessment.camera_lost import spell_duration
+from assessment.group_outcomes import GroupOutcome, outcomes_of
 from assessment.models import LEVEL_CHOICES, Alert, AlertKind, AlertState, Assessment, Evidence, EvidenceKind
 from assessment.results import detected_frame
 from assessment.risk import RiskLevel
@@ -106,6 +107,7 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
         "assessment": assessment,
         "frame": frame,
         "judged": _judged_box(assessment, frame) if assessment and frame else None,
+        "others": _others(assessment) if assessment else [],
         "triggers": assessment.trigger_object_ids if assessment else [],
         "crop": pictures.get(EvidenceKind.CROP),
         "whole": pictures.get(EvidenceKind.FRAME),
@@ -113,6 +115,11 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
         "may_operate": user.may(Role.OPERATOR),
     }
     return render(request, "dashboard/alert.html", context)
+
+
+def _others(assessment: Assessment) -> list[GroupOutcome]:
+    """What became of the other groups of the frame."""
+    return [each for each in outcomes_of(assessment.frame_result) if each.group_index != assessment.group_index]
 
 
 def _loss(alert: Alert, user: User) -> dict[str, object]:

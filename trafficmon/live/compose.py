@@ -13,7 +13,8 @@ from assessment.alerts import policy_of
 from assessment.ladder import LadderState
 from assessment.models import Alert, AlertKind, Assessment, FrameResult
 from assessment.results import detected_frame
-from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
+from assessment.unasked import Unasked, unasked_of
 from cameras.models import Camera, StreamState
 from detection.detections import DetectedFrame, Detection, TrafficGroup
 from trafficmon.core.clock import spell
@@ -42,6 +43,7 @@ def detection_result(
     """What the frame shows, not yet with a verdict (see `DetectionResult.with_verdict`) and without its picture."""
     frame = detected_frame(row)
     asked = {each.group_index: each for each in assessments}
+    unasked = {each.group_index: each for each in unasked_of(row)}
     return DetectionResult(
         camera_id=frame.camera_id,
         timestamp=spell(frame.captured_at),
@@ -49,7 +51,9 @@ def detection_result(
         image_width=frame.width,
         image_height=frame.height,
         detected_objects=tuple(_object(number, each) for number, each in enumerate(frame.detections, 1)),
-        traffic_groups=tuple(_group(each, frame, asked.get(each.index)) for each in frame.groups),
+        traffic_groups=tuple(
+            _group(each, frame, asked.get(each.index) or unasked.get(each.index)) for each in frame.groups
+        ),
         assessment_status=AssessmentStatus(row.status),
         partial=row.partial,
         assessment_reason=row.reason,
@@ -75,7 +79,7 @@ def _object(number: int, detection: Detection) -> DetectedObject:
     )
 
 
-def _group(group: TrafficGroup, frame: DetectedFrame, assessment: Assessment | None) -> ShownGroup:
+def _group(group: TrafficGroup, frame: DetectedFrame, assessment: Assessment | Unasked | None) -> ShownGroup:
     return ShownGroup(
         **dict(_group_verdict(group.index, assessment)),
         object_count=len(group.members),
@@ -88,14 +92,20 @@ def _group(group: TrafficGroup, frame: DetectedFrame, assessment: Assessment | N
     )
 
 
-def _group_verdict(group_index: int, assessment: Assessment | None) -> GroupVerdict:
+def _group_verdict(group_index: int, assessment: Assessment | Unasked | None) -> GroupVerdict:
     if assessment is None:
         return GroupVerdict(group_index=group_index, assessment_status=AssessmentStatus.SKIPPED)
-    if assessment.status != AssessmentStatus.DONE:
-        return GroupVerdict(group_index=group_index, assessment_status=AssessmentStatus(assessment.status))
+    if isinstance(assessment, Unasked):
+        told = {"skip_reason": assessment.reason, "prior": assessment.prior}
+        return GroupVerdict(group_index=group_index, assessment_status=AssessmentStatus.SKIPPED, **told)
+    status = AssessmentStatus(assessment.status)
+    if status is not AssessmentStatus.DONE:
+        return GroupVerdict(group_index=group_index, assessment_status=status, prior=assessment.prior)
     return GroupVerdict(
         group_index=group_index,
-        assessment_status=AssessmentStatus.DONE,
+        assessment_status=status,
+        judged_by=JudgedBy(assessment.judged_by),
+        prior=assessment.prior,
         risk_level=RiskLevel(assessment.risk_level),
         risk_types=tuple(assessment.risk_types),
         alert_description=assessment.description,
@@ -126,13 +136,14 @@ def _model_part(done: Sequence[Assessment]) -> dict[str, Any]:
     return {
         "llm_latency": round(max((each.llm_seconds or 0.0 for each in done), default=0.0), 3),
         "llm_model": next((each.llm_model for each in done if each.llm_model), ""),
-        "llm_raw_text": "\n".join(each.raw_text for each in done)[:LONGEST_RAW_TEXT],
+        "llm_raw_text": "\n".join(each.raw_text for each in done if each.raw_text)[:LONGEST_RAW_TEXT],
     }
 
 
 def _result(assessment: Assessment) -> DangerousDrivingResult:
     return DangerousDrivingResult(
         group_index=assessment.group_index,
+        judged_by=JudgedBy(assessment.judged_by),
         type=RiskType(assessment.risk_type or RiskType.OTHER),
         description=assessment.description,
         risk_level=RiskLevel(assessment.risk_level),

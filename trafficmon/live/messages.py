@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from assessment.ladder import LadderLevel, LadderReason
-from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType, SkipReason
 from trafficmon.core.objects import ObjectClass
 
 LARGEST_INCOMING = 16_384
@@ -66,10 +66,15 @@ class DetectedObject(Part):
 
 
 class GroupVerdict(Part):
-    """Where the judging of one traffic group stands; the risk is there only once it is assessed."""
+    """Where the judging of one traffic group stands; the risk, and whose word it is, only once it is assessed."""
 
     group_index: int
     assessment_status: AssessmentStatus
+    judged_by: JudgedBy | None = None
+    skip_reason: SkipReason | None = None
+    """Why no model is asked about it, where none is."""
+    prior: float | None = None
+    """How dangerous it looks by geometry and motion alone, where that was looked at."""
     risk_level: RiskLevel | None = None
     risk_types: tuple[str, ...] | None = None
     alert_description: str | None = None
@@ -96,6 +101,7 @@ class GroupImage(Part):
 
 class DangerousDrivingResult(Part):
     group_index: int
+    judged_by: JudgedBy = JudgedBy.MODEL
     type: RiskType
     description: str
     risk_level: RiskLevel

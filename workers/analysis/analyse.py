@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from assessment.assess import RetryPolicy
 from assessment.evidence import pictures_of
-from assessment.gate import Question, gate
+from assessment.gate import Circumstances, GateRules, Question, gate
 from assessment.risk import AssessmentStatus
 from cameras.frames import FrameRef
 from cameras.sources import UnableToOpen, UnableToRead, encode_jpeg
@@ -66,9 +66,16 @@ class Cooldown:
     seconds: float
     asked_at: float = float("-inf")
 
+    def circumstances(self, at: float) -> Circumstances:
+        """Those of the frame at `at` seconds: no verdict is reused and nothing sampled, so that two analyses agree."""
+        return Circumstances(lambda: self.is_due(at), lambda: self.take_turn(at))
+
+    def is_due(self, at: float) -> bool:
+        return at - self.asked_at >= self.seconds
+
     def take_turn(self, at: float) -> bool:
         """Whether the frame at `at` seconds may be asked about; if so, those within `seconds` after it may not."""
-        if at - self.asked_at < self.seconds:
+        if not self.is_due(at):
             return False
         self.asked_at = at
         return True
@@ -93,7 +100,7 @@ class Analyst:
         ref = FrameRef(NO_CAMERA, f"{number:06d}", self._plan.recording.moment(seconds))
         shot = Shot(picture, ref.captured_at)
         frame, self._tracks = detect_frame([shot], ref, pipeline=self._plan.pipeline, tracks=self._tracks)
-        gated = gate(frame, enabled=self._asker is not None, take_turn=lambda: self._cooldown.take_turn(seconds))
+        gated = gate(frame, self._rules(), self._cooldown.circumstances(seconds))
         jpeg = encode_jpeg(picture)
         assessed = tuple(self._put(each, seconds) for each in gated.questions)
         self._frames.append(AnalysedFrame(number, seconds, frame, gated.reason, assessed))
@@ -101,6 +108,9 @@ class Analyst:
         self._submit(assessed, frame, jpeg)
         if number % THIN_EVERY == 0:
             self._album.thin(self._rank)
+
+    def _rules(self) -> GateRules:
+        return GateRules(enabled=self._asker is not None, ask_from=self._plan.conditions.ask_from)
 
     def _put(self, question: Question, seconds: float) -> Assessed:
         self._questions += 1

@@ -42,6 +42,8 @@ class Conditions:
     asks: bool
     """Whether groups are assessed at all."""
     simulated: bool
+    ask_from: float = 0.0
+    """How dangerous a group must look by geometry and motion to be asked about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ def _conditions(
         llm_model=settings.ENVIRONMENT.llm_model,
         asks=asks,
         simulated=asks and (wishes.simulate or settings.LLM_IS_SIMULATED),
+        ask_from=configuration.llm.prior_threshold.ask,
     )
 
 

@@ -6,7 +6,7 @@ pixels of the recording; `seconds` is the place in the recording; a level is nul
     schema, complete (bool), stopped (why, when not complete), simulated (bool), analysedAt, tookSeconds
     recording    file, width, height, codec, fps, durationSeconds, startedAt
     conditions   everySeconds, detector, confidenceThreshold, iouThreshold, distanceThresholdPx, cooldownSeconds,
-                 llmModel, assessed (bool)
+                 askFromPrior, llmModel, assessed (bool)
     frames[]     frame (number from 1), seconds, timestamp, processTime, assessmentStatus, reason, maxRiskLevel,
                  detectedObjects[] (class, confidence, bbox, trackId or null),
                  trafficGroups[] (groupIndex, bbox, memberIndices, classes, averageConfidence, riskLevel)
@@ -76,6 +76,7 @@ def describe(analysis: Analysis) -> dict[str, Any]:
             "iouThreshold": conditions.iou_threshold,
             "distanceThresholdPx": conditions.distance_threshold_px,
             "cooldownSeconds": conditions.cooldown_seconds,
+            "askFromPrior": conditions.ask_from,
             "llmModel": conditions.llm_model,
             "assessed": conditions.asks,
         },

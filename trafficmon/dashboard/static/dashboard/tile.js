@@ -16,6 +16,9 @@ const NOT_SAFE = gettext("Not judged; this does not mean safe.");
 const NOT_ASKED = {
   "the camera's cooldown has not passed": gettext("Not asked: cooldown"),
   "assessment is switched off": gettext("Not asked: assessment is switched off"),
+  "nothing looks dangerous enough to ask": gettext("Not asked: nothing looks dangerous"),
+  "assessment is reduced: only urgent groups are asked about": gettext("Not asked: assessment is reduced"),
+  "assessment is reduced: no model is asked": gettext("Not asked: assessment is reduced"),
 };
 
 export class Tile {

@@ -16,6 +16,12 @@ const STATUS_WORDS = {
   expired: gettext("not assessed: too late"),
 };
 
+// What a model said of the group itself needs no word.
+const WHOSE_WORDS = {
+  geometry: gettext("judged by geometry"),
+  reuse: gettext("judged a moment ago"),
+};
+
 /** The last frames' groups of one camera, and the dangers found in them. */
 export class Verdicts {
   #frames = new Map();
@@ -74,7 +80,7 @@ function isSame(danger, bbox, members) {
 }
 
 function label(group) {
-  return [LEVEL_NAMES[group.riskLevel], group.riskTypes?.[0]].filter(Boolean).join(" · ");
+  return [LEVEL_NAMES[group.riskLevel], group.riskTypes?.[0], WHOSE_WORDS[group.judgedBy]].filter(Boolean).join(" · ");
 }
 
 function trackIds(frame, group) {
