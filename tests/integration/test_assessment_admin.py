@@ -24,7 +24,7 @@ def raise_alerts(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("model", ["assessment", "alert"])
+@pytest.mark.parametrize("model", ["assessment", "alert", "frameresult"])
 def test_list_takes_the_same_queries_however_long(
     admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries, model: str, count: int
 ) -> None:
