@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 from tests.load.assess_fleet import Surroundings, Terms, start_workers, surroundings
 from tests.load.litellm.comparison import Ground, compare, is_installed
-from tests.load.litellm.trials import table
+from tests.load.litellm.trials import spread, table, table_of_trials
 from tests.load.machine import Record
 
 BACKLOG_SECONDS = 4.0
@@ -65,7 +64,7 @@ def _print_tables(figures: dict[str, Any]) -> None:
     ours = {**figures, "errors_to_caller": figures["outcomes"].get("failed", 0)}
     print(table({"key pool": ours, f"LiteLLM {found['version']}: {found['configuration']}": found}), end="\n\n")
     print("Trials of LiteLLM's configurations:\n")
-    print(table({each["configuration"]: each for each in found["trials"]}), end="\n\n", flush=True)
+    print(table_of_trials(found["trials"]), end="\n\n", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,8 +166,7 @@ def _waits(began_at: Any, ended_at: Any) -> dict[str, float]:
         for created, ended, took in rows.values_list("created_at", "ended_at", "llm_seconds")
         if ended and took
     ]
-    cuts = statistics.quantiles(waits, n=100)
-    return {"p50": round(cuts[49], 3), "p95": round(cuts[94], 3), "p99": round(cuts[98], 3)}
+    return spread(waits)
 
 
 def _accounts_of_outcomes(around: Surroundings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.load.litellm.peer import Ended
-from tests.load.litellm.trials import CONFIGURATIONS, Window, best, figures, spread, table
+from tests.load.litellm.trials import CONFIGURATIONS, Window, best, figures, spread, table, table_of_trials
 
 
 def trial(*, accepted: int, refused: int = 0, errors: int = 0) -> dict[str, Any]:
@@ -74,4 +74,14 @@ def test_table_has_a_column_for_each() -> None:
     assert lines[0] == "|  | key pool | LiteLLM |"
     assert "| accepted | 1,234 | 7 |" in lines
     assert "| wait, p50 / p95 / p99, s | 1.5 / 2.0 / 3.25 | - |" in lines
-    assert "| questions lost | - | - |" in lines
+    assert "| questions lost, warming up included | - | - |" in lines
+
+
+def test_trials_have_a_row_each() -> None:
+    trials = [{"configuration": name, "accepted": 5, "utilisation": 0.5} for name in ("shuffled", "idlest first")]
+    head, _line, *rows = table_of_trials(trials).splitlines()
+    assert head.startswith("| configuration | calls permitted | accepted | utilisation |")
+    assert [row.split(" | ")[:4] for row in rows] == [
+        ["| shuffled", "-", "5", "0.5"],
+        ["| idlest first", "-", "5", "0.5"],
+    ]

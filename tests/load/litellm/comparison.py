@@ -159,6 +159,7 @@ def _plans(ground: Ground, stage: Stage, configuration: Configuration, seconds: 
             settings=configuration.settings,
             number=number,
             in_flight=max(1, round(busy * configuration.load / terms.processes)),
+            spread_seconds=mean_latency,
             backlog=round(ground.backlog / terms.processes),
             seconds=seconds,
             timeout_seconds=terms.patience_seconds,

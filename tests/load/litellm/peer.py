@@ -18,9 +18,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-PAUSE_SECONDS = 0.5
-"""After an error, before the caller asks the next question: without it, a Router that has no key left is asked in
-a tight loop, which costs it the processor time that it needs for its answers."""
+PAUSE_SECONDS = 1.0
+"""After an error, before the caller asks the next question: as long as the limit that was met. Without it, a Router
+that has no key left is asked in a tight loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Plan:
     settings: Mapping[str, object]
     number: int
     in_flight: int
+    spread_seconds: float
+    """Over which its callers begin; all at once they would be refused all at once, again and again."""
     backlog: int
     seconds: float
     timeout_seconds: float
@@ -78,9 +80,9 @@ async def _run(plan: Plan) -> list[Ended]:
     requests: list[dict[str, Any]] = json.loads(Path(plan.requests).read_text())
     plan.path("ready").touch()
     begin = await _begin(plan)
-    await asyncio.sleep(max(0.0, begin - time.monotonic()))
     asking = _Asking(router, requests, plan)
-    await asyncio.gather(*(asking.keep_asking(begin + plan.seconds) for _ in range(plan.in_flight)))
+    begins = [begin + plan.spread_seconds * caller / plan.in_flight for caller in range(plan.in_flight)]
+    await asyncio.gather(*(asking.keep_asking(each, begin + plan.seconds) for each in begins))
     return asking.outcomes
 
 
@@ -124,8 +126,9 @@ class _Asking:
         self._bodies = _different(requests, plan.number)
         self._backlog = deque([time.monotonic()] * plan.backlog)
 
-    async def keep_asking(self, until: float) -> None:
-        """Answer one question after the other until then."""
+    async def keep_asking(self, since: float, until: float) -> None:
+        """Answer one question after the other between these moments."""
+        await asyncio.sleep(max(0.0, since - time.monotonic()))
         while time.monotonic() < until:
             self._backlog.append(time.monotonic())
             ended = await self._ask(self._backlog.popleft(), next(self._bodies))

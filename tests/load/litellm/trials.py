@@ -106,16 +106,33 @@ _ROWS = {
     "wait_seconds": "wait, p50 / p95 / p99, s",
     "key_spread": "busiest key to idlest",
     "cpu_ms_per_call": "CPU, ms a call",
-    "lost": "questions lost",
+    "lost": "questions lost, warming up included",
     "duplicate": "answers to nobody",
 }
 
 
 def table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """The figures of all columns side by side, in Markdown."""
-    lines = [("", *columns), ("---",) * (len(columns) + 1)]
-    lines += [(title, *(_spelled(each.get(name)) for each in columns.values())) for name, title in _ROWS.items()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return _markdown([("", *columns), *((_ROWS[name], *cells) for name, cells in _cells(columns).items())])
+
+
+def table_of_trials(trials: Sequence[Mapping[str, Any]]) -> str:
+    """The same with a row for each trial."""
+    rows = {trial["configuration"]: trial for trial in trials}
+    columns = _cells(rows)
+    return _markdown(
+        [("configuration", *(_ROWS[name] for name in columns)), *zip(rows, *columns.values(), strict=True)]
+    )
+
+
+def _cells(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """By the name of the figure."""
+    return {name: [_spelled(each.get(name)) for each in columns.values()] for name in _ROWS}
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *body = lines
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))
 
 
 def _spelled(value: object) -> str:
