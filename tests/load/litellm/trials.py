@@ -31,6 +31,7 @@ CONFIGURATIONS = (
     Configuration("least-busy, no cooldowns", _LEAST_BUSY),
     Configuration("least-busy, no cooldowns, no retries", {**_LEAST_BUSY, "num_retries": 0}),
     Configuration("least-busy, no cooldowns, 85 % in flight", _LEAST_BUSY, load=0.85),
+    Configuration("least-busy, no cooldowns, 125 % in flight", _LEAST_BUSY, load=1.25),
     Configuration(
         "least-busy, cooldowns of 1 s, queued while all cool down",
         {"routing_strategy": "least-busy", "cooldown_time": 1, "default_priority": 0},
