@@ -32,6 +32,13 @@ help: ## say what there is
 	@$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -r requirements/dev.txt -r requirements/detection.txt
 	@touch $@
 
+# What the key pool is compared with; never a part of the product's environment.
+var/litellm/stamp: tests/load/litellm/requirements.txt | .venv/bin/pip
+	@echo "Installing LiteLLM into var/litellm (once, for the comparison) ..."
+	@$(PYTHON) -m venv var/litellm
+	@var/litellm/bin/pip install --disable-pip-version-check -q --progress-bar on -r tests/load/litellm/requirements.txt
+	@touch $@
+
 demo: .venv/base.stamp ## run everything on this machine: http://127.0.0.1:5000
 	@ALGO_DEMO=1 exec $(RUN) manage.py demo
 
@@ -54,8 +61,8 @@ unit: .venv/test.stamp
 
 lock: .venv/test.stamp ## lock the requirements anew
 	$(BIN)/pip install -q uv
-	for set in base dev detection; do \
-	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements/$$set.in -o requirements/$$set.txt || exit 1; \
+	for set in requirements/base requirements/dev requirements/detection tests/load/litellm/requirements; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate $$set.in -o $$set.txt || exit 1; \
 	done
 
 sample-model: .venv/test.stamp ## train the demo's small detector (resumable, about an hour on two cores)
@@ -71,7 +78,7 @@ bench-pipeline: .venv/test.stamp ## 50 cameras through the whole pipeline: ARGS=
 	@$(RUN) tests/install_tools.py
 	$(RUN) -m tests.load.bench_pipeline $(ARGS)
 
-bench-assess: .venv/test.stamp ## the key pool against a provider that refuses: ARGS="--accounts 10 --rps 10 --seconds 120"
+bench-assess: .venv/test.stamp $(if $(findstring --no-litellm,$(ARGS)),,var/litellm/stamp) ## the key pool, and LiteLLM, against a provider that refuses: ARGS="--accounts 10 --rps 10 --seconds 120"
 	$(RUN) -m tests.load.bench_assess $(ARGS)
 
 bench-street: .venv/base.stamp ## what is found of the synthetic street, against its ground truth

@@ -52,9 +52,7 @@ class Surroundings:
 
     def stats(self) -> dict[str, Any]:
         """What the simulator has counted."""
-        with urllib.request.urlopen(f"{self.simulator}/_stats", timeout=10) as answer:  # noqa: S310  # our own
-            found: dict[str, Any] = json.load(answer)
-        return found
+        return stats_of(self.simulator)
 
     def control(self, **order: object) -> None:
         """Give the simulator an order."""
@@ -68,6 +66,13 @@ def secret_of(number: int) -> str:
     return f"sk-bench-{number:02}"
 
 
+def stats_of(simulator: str) -> dict[str, Any]:
+    """What the simulator at this address has counted."""
+    with urllib.request.urlopen(f"{simulator}/_stats", timeout=10) as answer:  # noqa: S310  # our own
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
 @contextmanager
 def surroundings(folder: Path, terms: Terms) -> Iterator[Surroundings]:
     """Everything but the workers, with the database migrated and the keys in it; Django is set up for it."""
@@ -79,14 +84,14 @@ def surroundings(folder: Path, terms: Terms) -> Iterator[Surroundings]:
         _tell_environment(folder, postgres.url, server.url, port, terms)
         fleet = Fleet("")
         pool.callback(fleet.stop)
-        fleet.start("simulator", _simulator(port, terms), folder / "simulator.log")
+        simulator = start_simulator(fleet, folder, port, terms)
         django.setup()
         call_command("migrate", verbosity=0)
         _store_keys(terms)
-        around = Surroundings(fleet, postgres, server, f"http://127.0.0.1:{port}")
+        around = Surroundings(fleet, postgres, server, simulator)
         fleet.servers["redis"] = [server.process.pid]
         fleet.servers["postgres"] = [postgres.process.pid] if postgres.process else []
-        _wait_for_simulator(around)
+        wait_for_simulator(simulator)
         yield around
 
 
@@ -111,16 +116,14 @@ def _tell_environment(folder: Path, database: str, redis_url: str, port: int, te
     }
 
 
-def _simulator(port: int, terms: Terms) -> list[str]:
+def start_simulator(fleet: Fleet, folder: Path, port: int, terms: Terms) -> str:
+    """Start a provider of these terms that has seen nothing yet; its address."""
     keys = [word for number in range(terms.accounts) for word in ("--key", secret_of(number))]
     latency = ["--latency", str(terms.latency_seconds), "--latency-sigma", str(terms.latency_sigma)]
     limit = ["--rps", str(terms.per_second + terms.tolerated)]
-    return [
-        *(sys.executable, "-m", "assessment.simulator", "--port", str(port)),
-        *limit,
-        *latency,
-        *keys,
-    ]
+    simulator = (sys.executable, "-m", "assessment.simulator", "--port", str(port), *limit)
+    fleet.start("simulator", [*simulator, *latency, *keys], folder / "simulator.log")
+    return f"http://127.0.0.1:{port}"
 
 
 def _store_keys(terms: Terms) -> None:
@@ -135,11 +138,12 @@ def _store_keys(terms: Terms) -> None:
         ApiKey.objects.create(slug=f"key-{number:02}", account=account, secret_encrypted=secret)
 
 
-def _wait_for_simulator(around: Surroundings) -> None:
+def wait_for_simulator(simulator: str) -> None:
+    """Until it answers; raises OSError where it does not in time."""
     until = time.monotonic() + 20
     while True:
         try:
-            around.stats()
+            stats_of(simulator)
         except OSError:
             if time.monotonic() > until:
                 raise

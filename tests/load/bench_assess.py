@@ -1,11 +1,10 @@
 """`make bench-assess`: real workers against a provider that refuses what is over its limits, with a backlog that is
-always full. Prints one JSON line last."""
+always full; then LiteLLM's Router under the same terms. Prints a table, and one JSON line last."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -13,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.load.assess_fleet import Surroundings, Terms, start_workers, surroundings
+from tests.load.litellm.comparison import Ground, compare, is_installed
+from tests.load.litellm.trials import spread, table, table_of_trials
 from tests.load.machine import Record
 
 BACKLOG_SECONDS = 4.0
 """Of calls that always wait."""
 LOOK_SECONDS = 5.0
+DIFFERENT_REQUESTS = 20
+"""That LiteLLM is given to ask in turn, each made another by a line of its own."""
 
 
 def main() -> None:
     arguments = _parser().parse_args()
+    if arguments.compare and not is_installed():
+        sys.exit("LiteLLM is not installed: `make bench-assess` installs it; --no-litellm leaves it out.")
     terms = Terms(
         accounts=arguments.accounts,
         per_second=arguments.rps,
@@ -36,9 +41,30 @@ def main() -> None:
             start_workers(around, folder, terms)
             try:
                 figures = _measure(around, terms, arguments.warm_up, arguments.seconds)
+                requests = _write_requests(folder)
             finally:
                 sys.stderr.write("".join(each.read_text()[-2000:] for each in folder.glob("*.log")))
+        if arguments.compare:
+            ground = Ground(folder, terms, requests, _backlog(terms))
+            figures["litellm"] = compare(ground, arguments.warm_up, arguments.seconds, arguments.trial_seconds)
+            _print_tables(figures)
     print(json.dumps({"bench": "assess", **vars(arguments), **figures}))
+
+
+def _write_requests(folder: Path) -> Path:
+    from tests.load.questions import write_requests
+
+    path = folder / "requests.json"
+    write_requests(path, DIFFERENT_REQUESTS)
+    return path
+
+
+def _print_tables(figures: dict[str, Any]) -> None:
+    found = figures["litellm"]
+    ours = {**figures, "errors_to_caller": figures["outcomes"].get("failed", 0)}
+    print(table({"key pool": ours, f"LiteLLM {found['version']}: {found['configuration']}": found}), end="\n\n")
+    print("Trials of LiteLLM's configurations:\n")
+    print(table_of_trials(found["trials"]), end="\n\n", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--warm-up", type=float, default=40)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=160)
+    parser.add_argument("--no-litellm", dest="compare", action="store_false", help="leave the comparison out")
+    parser.add_argument("--trial-seconds", type=float, default=10, help="of each of LiteLLM's configurations")
     return parser
 
 
@@ -92,7 +120,7 @@ def _feed(around: Surroundings, terms: Terms, cameras: list[Any], seconds: float
     from tests.load.questions import ask
     from trafficmon.core.clock import utc_now
 
-    wanted = round(terms.accounts * terms.per_second * BACKLOG_SECONDS)
+    wanted = _backlog(terms)
     until, look_at = time.monotonic() + seconds, 0.0
     while (now := time.monotonic()) < until:
         around.fleet.check()
@@ -105,6 +133,10 @@ def _feed(around: Surroundings, terms: Terms, cameras: list[Any], seconds: float
         time.sleep(0.2)
     if record:
         record.look(time.monotonic())
+
+
+def _backlog(terms: Terms) -> int:
+    return round(terms.accounts * terms.per_second * BACKLOG_SECONDS)
 
 
 def _drain(terms: Terms) -> None:
@@ -134,8 +166,7 @@ def _waits(began_at: Any, ended_at: Any) -> dict[str, float]:
         for created, ended, took in rows.values_list("created_at", "ended_at", "llm_seconds")
         if ended and took
     ]
-    cuts = statistics.quantiles(waits, n=100)
-    return {"p50": round(cuts[49], 3), "p95": round(cuts[94], 3), "p99": round(cuts[98], 3)}
+    return spread(waits)
 
 
 def _accounts_of_outcomes(around: Surroundings) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +15,13 @@ from django.conf import settings
 from django.db import transaction
 
 from assessment.assess import TURN
+from assessment.clients.openai_compatible import messages_of
+from assessment.clients.parts import MAX_OUTPUT_TOKENS, TEMPERATURE
+from assessment.evidence import picture_keys, pictures_of
+from assessment.judge import facts_of
 from assessment.models import Assessment, FrameResult
+from assessment.prompt import build_question
+from assessment.showing import show
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera
 from cameras.sources import encode_jpeg
@@ -62,6 +72,29 @@ def ask(cameras: list[Camera], count: int) -> list[int]:
     for each in questions:
         send_wake_up(WakeUp(Queue.ASSESS_URGENT if each.urgent else Queue.ASSESS, each.pk))
     return [each.pk for each in questions]
+
+
+def write_requests(path: Path, count: int) -> None:
+    """Write what the model is sent for such questions, as the OpenAI-compatible protocol has it: a list in JSON."""
+    path.write_text(json.dumps([_request(number) for number in range(count)]))
+
+
+def _request(number: int) -> dict[str, Any]:
+    captured_at = utc_now() + timedelta(milliseconds=number)
+    frame = replace(make_frame(1, captured_at=captured_at), burst=PICTURES[:2], evidence_key=PICTURES[-1])
+    kept = FrameStore(connect_redis()).get_all(picture_keys(frame))
+    shown = show(frame, 1, pictures_of(frame, 1, kept))
+    model, language = settings.ENVIRONMENT.llm_model, settings.ENVIRONMENT.language
+    template = settings.MODEL_FILE.llm.prompt_template
+    question = build_question(
+        facts_of(frame, 1, shown), shown.pictures, model=model, language=language, template=template
+    )
+    return {
+        "messages": messages_of(question),
+        "temperature": TEMPERATURE,
+        "max_tokens": MAX_OUTPUT_TOKENS,
+        "response_format": {"type": "json_object"},
+    }
 
 
 def _row(camera: Camera, now: datetime, patience: timedelta) -> FrameResult:
