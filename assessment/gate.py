@@ -158,11 +158,16 @@ def places_of(frame: DetectedFrame) -> dict[int, tuple[int, ...]]:
     What is parked counts for nothing there: a person beside a parked car is not yet a pair.
     """
     groups = {group.index: group.members for group in frame.groups}
-    grouped = {place for members in groups.values() for place in members}
-    alone = tuple(place for place in _moving_users(frame) if place not in grouped)
+    alone = _alone(frame)
     if groups or len(alone) < 2:
         alone = tuple(place for place in alone if stands_out(frame.detections[place]).score > 0)
     return {WHOLE_FRAME: alone, **groups} if alone else groups
+
+
+def _alone(frame: DetectedFrame) -> tuple[int, ...]:
+    """Those who move and are in no group."""
+    grouped = {place for group in frame.groups for place in group.members}
+    return tuple(place for place in _moving_users(frame) if place not in grouped)
 
 
 def is_urgent(members: Sequence[Detection]) -> bool:
@@ -224,13 +229,18 @@ def _repeated(
 def _ask(fresh: Sequence[Candidate], rules: GateRules, circumstances: Circumstances) -> Gated:
     """The questions and guesses about those of which nothing is known yet, and the others as the ladder says."""
     if rules.level is LadderLevel.GEOMETRY_ONLY:
-        guesses = tuple(_guess(each, rules) for each in fresh)
-        return Gated(guesses=guesses) if not fresh or circumstances.take_turn() else _skip(fresh, SkipReason.COOLDOWN)
+        return _guess_all(fresh, rules, circumstances)
     wanted = [each for each in fresh if each.urgent or rules.level is LadderLevel.ALL]
     left = _skip((each for each in fresh if each not in wanted), SkipReason.URGENT_ONLY)
     if not wanted or circumstances.take_turn():
         return replace(left, questions=tuple(each.question() for each in wanted))
     return replace(left, skipped=left.skipped + _skip(wanted, SkipReason.COOLDOWN).skipped)
+
+
+def _guess_all(fresh: Sequence[Candidate], rules: GateRules, circumstances: Circumstances) -> Gated:
+    if fresh and not circumstances.take_turn():
+        return _skip(fresh, SkipReason.COOLDOWN)
+    return Gated(guesses=tuple(_guess(each, rules) for each in fresh))
 
 
 def _guess(candidate: Candidate, rules: GateRules) -> Guess:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from assessment.priors import Prior
 from assessment.risk import RiskLevel, RiskVerdict
-from detection.detections import DetectedFrame, Detection
+from detection.detections import DetectedFrame, Detection, ZoneKind
 from trafficmon.core.geometry import intersection_over_union, union_box
+from trafficmon.core.objects import ObjectClass
 
 CALM = frozenset({RiskLevel.NONE, RiskLevel.LOW})
 PRIOR_RISE = 0.05
@@ -53,17 +55,13 @@ def find_repeat(
     seen = {place: frame.detections[place] for place in members}
     place_now = union_box(each.box for each in seen.values())
     for each in judged:
-        place_then = union_box(member.box for member in each.members.values())
-        if each.verdict.level not in CALM:
-            if intersection_over_union(place_now, place_then) > 0:
-                return None
-            continue
-        partners = _partners(each.members, seen, overlap)
-        if partners is not None:
-            is_calm = prior.score <= each.prior + PRIOR_RISE
-            return (
-                Repeat(group_index, prior, each.assessment_id, _told(each, group_index, partners)) if is_calm else None
-            )
+        if each.verdict.level in CALM:
+            partners = _partners(each.members, seen, overlap)
+            if partners is not None:
+                told = Repeat(group_index, prior, each.assessment_id, _told(each, group_index, partners))
+                return told if prior.score <= each.prior + PRIOR_RISE else None
+        elif intersection_over_union(place_now, union_box(member.box for member in each.members.values())) > 0:
+            return None
     return None
 
 
@@ -71,30 +69,27 @@ def _partners(before: Mapping[int, Detection], now: Mapping[int, Detection], ove
     """Which place each of `before` has now, where all of them are still there and nobody else is."""
     if len(before) != len(now):
         return None
-    pairs = sorted(
-        (
-            (intersection_over_union(one.box, other.box), place, other_place)
-            for place, one in before.items()
-            for other_place, other in now.items()
-            if _is_alike(one, other)
-        ),
-        reverse=True,
-    )
+    pairs = product(before.items(), now.items())
+    alike = ((one, place, other, there) for (place, one), (there, other) in pairs if _is_alike(one, other))
+    shares = ((intersection_over_union(one.box, other.box), place, there) for one, place, other, there in alike)
     partners: dict[int, int] = {}
-    for share, place, other_place in pairs:
-        if share >= overlap and place not in partners and other_place not in partners.values():
-            partners[place] = other_place
+    for _share, place, there in sorted((each for each in shares if each[0] >= overlap), reverse=True):
+        if place not in partners and there not in partners.values():
+            partners[place] = there
     return partners if len(partners) == len(before) else None
 
 
 def _is_alike(before: Detection, now: Detection) -> bool:
     """Of one class, not known to be another one, and doing the same."""
-    if before.object_class is not now.object_class or before.against_lane != now.against_lane:
-        return False
-    if None not in (before.track_id, now.track_id) and before.track_id != now.track_id:
-        return False
-    if {zone.kind for zone in before.zones} != {zone.kind for zone in now.zones}:
-        return False
+    is_another = None not in (before.track_id, now.track_id) and before.track_id != now.track_id
+    return not is_another and _conduct(before) == _conduct(now) and _is_as_fast(before, now)
+
+
+def _conduct(one: Detection) -> tuple[ObjectClass, bool, frozenset[ZoneKind]]:
+    return one.object_class, one.against_lane, frozenset(zone.kind for zone in one.zones)
+
+
+def _is_as_fast(before: Detection, now: Detection) -> bool:
     return abs((before.speed_kmh or 0.0) - (now.speed_kmh or 0.0)) <= SAME_SPEED_KMH
 
 

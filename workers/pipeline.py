@@ -89,11 +89,15 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
     if row.status == AssessmentStatus.SKIPPED:
         frame_store().forget_all(ref.picture_keys - {ref.frame_key})
         return []
+    return _wake_ups_after(row, ref)
+
+
+def _wake_ups_after(row: FrameResult, ref: FrameRef) -> list[WakeUp]:
+    """Whom to wake for the stored frame's questions; where every group has its verdict already, who closes it."""
     rows = Assessment.objects.filter(frame_result=row).values_list("pk", "urgent", "judged_by")
-    asked = [(pk, urgent) for pk, urgent, judged_by in rows if judged_by == JudgedBy.MODEL]
     if all(judged_by == JudgedBy.REUSE for _pk, _urgent, judged_by in rows):
         frame_store().forget_all(ref.picture_keys - {ref.frame_key})
-    # Where every group has its verdict already, nothing but closing is left.
+    asked = [(pk, urgent) for pk, urgent, judged_by in rows if judged_by == JudgedBy.MODEL]
     wake_ups = [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in asked]
     return wake_ups or [WakeUp(Queue.RESULTS, row.pk)]
 

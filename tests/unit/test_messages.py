@@ -18,12 +18,21 @@ from detection.packing import pack_detections, pack_groups
 from tests.factories import NOON, make_frame
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose
+from trafficmon.live.incoming import (
+    CheckCamera,
+    Ping,
+    SourceRequest,
+    StartStream,
+    StopStream,
+    Subscribe,
+    UnreadableMessageError,
+    read_incoming,
+)
 from trafficmon.live.messages import (
     AlertList,
     AssessmentResult,
     CameraList,
     CameraStatus,
-    CheckCamera,
     ConnectionAck,
     DetectionResult,
     ErrorMessage,
@@ -32,16 +41,9 @@ from trafficmon.live.messages import (
     ListedCamera,
     LoadMessage,
     Outgoing,
-    Ping,
     Pong,
-    SourceRequest,
-    StartStream,
-    StopStream,
     StreamStopped,
-    Subscribe,
-    UnreadableMessageError,
     pack_picture,
-    read_incoming,
 )
 
 SUPPORTED = (ObjectClass.CAR, ObjectClass.PERSON)

@@ -99,22 +99,30 @@ def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
     alert = get_object_or_404(_shown(user), pk=alert_id)
     if alert.kind == AlertKind.CAMERA_LOST:
         return render(request, "dashboard/camera_lost.html", _loss(alert, user))
-    assessment = alert.assessment
-    pictures = {each.kind: each for each in assessment.evidence.all()} if assessment else {}
-    frame = detected_frame(assessment.frame_result) if assessment else None
     context = {
         "alert": alert,
-        "assessment": assessment,
-        "frame": frame,
-        "judged": _judged_box(assessment, frame) if assessment and frame else None,
-        "others": _others(assessment) if assessment else [],
-        "triggers": assessment.trigger_object_ids if assessment else [],
-        "crop": pictures.get(EvidenceKind.CROP),
-        "whole": pictures.get(EvidenceKind.FRAME),
+        "assessment": alert.assessment,
+        "others": [],
+        "triggers": [],
         "stale": is_stale(alert.last_seen_at, utc_now(), policy_of(alert.camera)),
         "may_operate": user.may(Role.OPERATOR),
+        **(_explanation(alert.assessment) if alert.assessment else {}),
     }
     return render(request, "dashboard/alert.html", context)
+
+
+def _explanation(assessment: Assessment) -> dict[str, object]:
+    """What the verdict was about: the frame, what was judged in it, and the pictures that were kept."""
+    pictures = {each.kind: each for each in assessment.evidence.all()}
+    frame = detected_frame(assessment.frame_result)
+    return {
+        "frame": frame,
+        "judged": _judged_box(assessment, frame),
+        "others": _others(assessment),
+        "triggers": assessment.trigger_object_ids,
+        "crop": pictures.get(EvidenceKind.CROP),
+        "whole": pictures.get(EvidenceKind.FRAME),
+    }
 
 
 def _others(assessment: Assessment) -> list[GroupOutcome]:

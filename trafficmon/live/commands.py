@@ -14,7 +14,8 @@ from cameras.models import Camera
 from cameras.sources import UnableToOpen, UnableToRead, probe
 from trafficmon.live import compose
 from trafficmon.live.access import Access
-from trafficmon.live.messages import CameraStatus, CheckCamera, StartStream, StopStream
+from trafficmon.live.incoming import CheckCamera, StartStream, StopStream
+from trafficmon.live.messages import CameraStatus
 from trafficmon.live.reader import FrameReader
 
 Command = StartStream | StopStream | CheckCamera

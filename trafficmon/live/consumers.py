@@ -25,20 +25,17 @@ from trafficmon.live.access import Access, look_up_access, look_up_alerts, look_
 from trafficmon.live.commands import Command, RefusedError, carry_out
 from trafficmon.live.feed import ClientFeed
 from trafficmon.live.flow import flow_of
-from trafficmon.live.language import language_of
-from trafficmon.live.mailbox import TooSlowError
-from trafficmon.live.messages import (
-    ConnectionAck,
-    ErrorMessage,
-    Heartbeat,
+from trafficmon.live.incoming import (
     Ping,
-    Pong,
     PongAnswer,
     Subscribe,
     SubscribeRequest,
     UnreadableMessageError,
     read_incoming,
 )
+from trafficmon.live.language import language_of
+from trafficmon.live.mailbox import TooSlowError
+from trafficmon.live.messages import ConnectionAck, ErrorMessage, Heartbeat, Pong
 from trafficmon.live.reader import shared_reader
 from trafficmon.live.topics import EVERYBODY, FrameReady, LoadReady, MessageReady, camera_topic
 

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from django.utils.translation import gettext as _
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from assessment.ladder import LadderLevel, LadderReason
 from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType, SkipReason
 from trafficmon.core.objects import ObjectClass
 
-LARGEST_INCOMING = 16_384
-"""Characters; no request of the contract comes near it."""
-
 Corners = tuple[float, float, float, float]
 """[x1, y1, x2, y2] in pixels of the source frame."""
-
-
-class UnreadableMessageError(ValueError):
-    """What a client sent is no message of ours; the text says what to send instead."""
 
 
 class Part(BaseModel):
@@ -320,85 +312,6 @@ class ErrorMessage(Outgoing):
     message: str
     request: str | None = None
     camera_id: int | None = None
-
-
-class Request(Part):
-    """The `data` of a message from a client."""
-
-
-class PingRequest(Request):
-    echo: float | Annotated[str, Field(max_length=100)] | None = None
-
-
-class CameraRequest(Request):
-    camera_id: int = Field(ge=1)
-
-
-class SourceRequest(CameraRequest):
-    rtsp_url: str | None = Field(default=None, max_length=2000)
-
-
-class SubscribeRequest(Request):
-    camera_ids: tuple[int, ...] | None = Field(default=None, max_length=1000)
-    """None: every camera this client may see."""
-    pictures: Literal["inline", "url", "binary", "none"] = "inline"
-
-
-class Ping(Part):
-    type: Literal["ping"]
-    data: PingRequest = PingRequest()
-
-
-class PongAnswer(Part):
-    type: Literal["pong"]
-
-
-class StartStream(Part):
-    type: Literal["start_stream"]
-    data: SourceRequest
-
-
-class StopStream(Part):
-    type: Literal["stop_stream"]
-    data: CameraRequest
-
-
-class CheckCamera(Part):
-    type: Literal["check_camera"]
-    data: SourceRequest
-
-
-class Subscribe(Part):
-    type: Literal["subscribe"]
-    data: SubscribeRequest = SubscribeRequest()
-
-
-Incoming = Annotated[
-    Ping | PongAnswer | StartStream | StopStream | CheckCamera | Subscribe, Field(discriminator="type")
-]
-_INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)
-_KNOWN = "ping, pong, start_stream, stop_stream, check_camera, subscribe"
-
-
-def read_incoming(text: str) -> Incoming:
-    """The message that a client sent; raises UnreadableMessageError with a reason it can act on."""
-    if len(text) > LARGEST_INCOMING:
-        raise UnreadableMessageError(_("The message is too long; send at most %d characters.") % LARGEST_INCOMING)
-    try:
-        return _INCOMING.validate_json(text)
-    except ValidationError as error:
-        raise UnreadableMessageError(_explain(error)) from None
-
-
-def _explain(error: ValidationError) -> str:
-    """What is wrong in the first place that is; the value itself is not repeated, as it may hold a password."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return _('That is not JSON; send {"type": ..., "data": {...}}.')
-    if first["type"].startswith("union_tag") or not first["loc"]:
-        return _("Unknown type of message; send one of: %s.") % _KNOWN
-    path = ".".join(str(part) for part in first["loc"][1:]) or "message"
-    return f"{path}: {first['msg']}"
 
 
 def pack_picture(message: DetectionResult, jpeg: bytes) -> bytes:
