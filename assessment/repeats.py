@@ -6,14 +6,14 @@ by a verdict that nobody gave. Nor is anything reused where a danger was seen at
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from assessment.priors import Prior
 from assessment.risk import RiskLevel, RiskVerdict
 from detection.detections import DetectedFrame, Detection, ZoneKind
-from trafficmon.core.geometry import intersection_over_union, union_box
+from trafficmon.core.geometry import Box, intersection_over_union, union_box
 from trafficmon.core.objects import ObjectClass
 
 CALM = frozenset({RiskLevel.NONE, RiskLevel.LOW})
@@ -60,23 +60,34 @@ def find_repeat(
             if partners is not None:
                 told = Repeat(group_index, prior, each.assessment_id, _told(each, group_index, partners))
                 return told if prior.score <= each.prior + PRIOR_RISE else None
-        elif intersection_over_union(place_now, union_box(member.box for member in each.members.values())) > 0:
+        elif intersection_over_union(place_now, _place_of(each)) > 0:
             return None
     return None
+
+
+def _place_of(judged: JudgedGroup) -> Box:
+    return union_box(member.box for member in judged.members.values())
 
 
 def _partners(before: Mapping[int, Detection], now: Mapping[int, Detection], overlap: float) -> dict[int, int] | None:
     """Which place each of `before` has now, where all of them are still there and nobody else is."""
     if len(before) != len(now):
         return None
-    pairs = product(before.items(), now.items())
-    alike = ((one, place, other, there) for (place, one), (there, other) in pairs if _is_alike(one, other))
-    shares = ((intersection_over_union(one.box, other.box), place, there) for one, place, other, there in alike)
     partners: dict[int, int] = {}
-    for _share, place, there in sorted((each for each in shares if each[0] >= overlap), reverse=True):
+    for _share, place, there in sorted(_matches(before, now, overlap), reverse=True):
         if place not in partners and there not in partners.values():
             partners[place] = there
     return partners if len(partners) == len(before) else None
+
+
+def _matches(
+    before: Mapping[int, Detection], now: Mapping[int, Detection], overlap: float
+) -> Iterator[tuple[float, int, int]]:
+    """How much two overlap that may be the same, and their places then and now."""
+    for (place, one), (there, other) in product(before.items(), now.items()):
+        share = intersection_over_union(one.box, other.box)
+        if share >= overlap and _is_alike(one, other):
+            yield share, place, there
 
 
 def _is_alike(before: Detection, now: Detection) -> bool:

@@ -1,4 +1,4 @@
-"""Every WebSocket message, in and out: the only place where the outside contract's camelCase is translated."""
+"""Every WebSocket message to a client. Only here and in `incoming` is the outside contract's camelCase translated."""
 
 from __future__ import annotations
 
