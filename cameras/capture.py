@@ -218,7 +218,11 @@ class Capture:
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""
         camera_id = thread.camera_id
-        if not thread.detecting or thread.stop.is_set() or not self._ownership.is_held():
+        if not thread.detecting or thread.stop.is_set():
+            return
+        if not self._ownership.is_held():
+            # Another process has the camera by now, or this one cannot reach Redis.
+            metrics.frames_dropped.labels("unowned").inc()
             return
         try:
             pause_seconds = self._store.pause_left(camera_id)
@@ -246,8 +250,8 @@ class Capture:
         offer = self._store.offer(ref)
         with suppress(redis.RedisError):  # the frame waits already: that it is not counted must not hide that
             note_offered(self._store.client, camera_id, replaced=offer.replaced is not None)
-        if offer.replaced:
-            self._store.forget(offer.replaced)
+            if offer.replaced:
+                self._store.forget(offer.replaced)
         return ref, offer
 
 

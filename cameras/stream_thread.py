@@ -163,8 +163,9 @@ class StreamThread:
         before, now = self._figures, stream.figures()
         self._figures, self._samples = now, self._samples + 1
         camera = str(self.camera_id)
-        metrics.frames_decoded.labels(camera).inc(now.decoded - before.decoded)
-        metrics.decode_seconds.labels(camera).inc(now.decode_seconds - before.decode_seconds)
+        # Never less than nothing: where one of two streams is just ending, its part is missing for a moment.
+        metrics.frames_decoded.labels(camera).inc(max(now.decoded - before.decoded, 0))
+        metrics.decode_seconds.labels(camera).inc(max(now.decode_seconds - before.decode_seconds, 0.0))
         error = _("No evidence: %(reason)s") % {"reason": now.evidence_error} if now.evidence_error else ""
         if error != self.report.error:
             self.report = Report(StreamState.ONLINE, error)

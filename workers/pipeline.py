@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import redis
 import structlog
 from django.conf import settings
 
@@ -72,7 +73,8 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
     with ExitStack() as on_failure:
         # The next frame must not wait for the wake-up that this failure keeps from being sent.
         on_failure.callback(store.finish, ref, waking=False)
-        note_taken(store.client, camera_id)
+        with suppress(redis.RedisError):  # that it is not counted must not lose the frame
+            note_taken(store.client, camera_id)
         wake_ups = _detect(ref)
         on_failure.pop_all()
     return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(ref) else wake_ups

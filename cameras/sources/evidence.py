@@ -62,12 +62,15 @@ class EvidenceStream:
         self._terms = Terms(_NEVER_SECONDS, Sampling.KEY_FRAME, terms.open_seconds, terms.read_seconds)
         self._stop = threading.Event()
         self._stream: _MainStream | None = None
+        self._earlier = Figures()
+        """Of the connections before this one."""
         self._shown_at = time.monotonic()
         threading.Thread(target=self._run, name="evidence", daemon=True).start()
 
     def newest(self) -> Picture | None:
         """The newest picture of the main stream; None where there is none of the present."""
-        burst = self._stream.newest() if self._stream else None
+        stream = self._stream
+        burst = stream.newest() if stream else None
         now = time.monotonic()
         if burst is None or (utc_now() - burst.captured_at).total_seconds() > _LONGEST_AGE_SECONDS:
             if now - self._shown_at > _PATIENCE_WITHOUT_PICTURE * self._terms.read_seconds and not self.error:
@@ -78,7 +81,9 @@ class EvidenceStream:
 
     def figures(self) -> Figures:
         """What reading it has come to."""
-        return replace(self._stream.figures() if self._stream else Figures(), evidence_error=self.error)
+        stream = self._stream
+        found = _added(self._earlier, stream.figures()) if stream else self._earlier
+        return replace(found, evidence_error=self.error)
 
     def close(self) -> None:
         """Let the thread end in its own time."""
@@ -107,7 +112,21 @@ class EvidenceStream:
             log.exception("evidence.broke")
             metrics.pipeline_errors.labels("capture").inc()
             return _("Capture failed unexpectedly; its log tells more.")
+        finally:
+            ended, self._stream = self._stream, None
+            if ended:
+                self._earlier = _added(self._earlier, ended.figures())
         return ""
+
+
+def _added(one: Figures, other: Figures) -> Figures:
+    """What both have come to together."""
+    return replace(
+        one,
+        corrupt=one.corrupt + other.corrupt,
+        decoded=one.decoded + other.decoded,
+        decode_seconds=one.decode_seconds + other.decode_seconds,
+    )
 
 
 class PairedStream:
@@ -130,13 +149,7 @@ class PairedStream:
 
     def figures(self) -> Figures:
         small, main = self._detection.figures(), self._main.figures()
-        return replace(
-            small,
-            corrupt=small.corrupt + main.corrupt,
-            decoded=small.decoded + main.decoded,
-            decode_seconds=small.decode_seconds + main.decode_seconds,
-            evidence_error=main.evidence_error,
-        )
+        return replace(_added(small, main), evidence_error=main.evidence_error)
 
     def close(self) -> None:
         self._main.close()

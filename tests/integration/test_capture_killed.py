@@ -17,7 +17,7 @@ from assessment.models import FrameResult
 from tests.capturing import running
 from tests.clips import write_clip
 from tests.processes import Running, database_url, wait_until
-from tests.rtsp_camera import NOT_INSTALLED, RtspCamera, served, server_is_installed
+from tests.rtsp_camera import RtspCamera, needs_rtsp_server, served
 from trafficmon.core.clock import utc_now
 from workers.queues import Queue
 from workers.runtime import celery_worker
@@ -25,7 +25,7 @@ from workers.runtime import celery_worker
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not server_is_installed(), reason=NOT_INSTALLED),
+    needs_rtsp_server,
 ]
 
 CAMERAS = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice, pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from pytest_django.fixtures import Settings
 from cameras.addresses import AllowedSource
 from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
-from cameras.sources import Terms, UnableToOpen, evidence, open_stream
+from cameras.sources import Burst, Terms, UnableToOpen, evidence, open_stream
 from cameras.sources.devices import _is_there
 from detection.detect import read_picture
 from tests.capturing import capturing, running, wait_until
@@ -66,6 +67,20 @@ def test_main_stream_that_breaks_unexpectedly_is_said_and_tried_again(monkeypatc
         next(stream.bursts(threading.Event()))
         wait_until(lambda: len(opened) == 2)
         assert stream.figures().evidence_error == "Capture failed unexpectedly; its log tells more."
+
+
+def test_what_reading_has_cost_never_falls_when_the_main_stream_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ending(evidence._MainStream):
+        def bursts(self, stop: threading.Event) -> Iterator[Burst]:
+            yield next(super().bursts(stop))
+
+    monkeypatch.setattr(evidence, "_MainStream", Ending)
+    monkeypatch.setattr(evidence, "back_off_seconds", lambda _failures, **_jitter: 0.05)
+    with closing(open_stream("main.mp4", Terms(0.3), detection_source="small.mp4")) as stream:
+        seen = [stream.figures().decoded for _burst in islice(stream.bursts(threading.Event()), 12)]
+        assert seen == sorted(seen)
+        main = stream._main.figures()  # type: ignore[attr-defined]  # the pair's own
+        assert main.decoded >= 2
 
 
 def test_main_stream_is_checked_before_anything_is_opened() -> None:
