@@ -1,6 +1,7 @@
 """Calling through the pool of keys: one request for one reserved slot, and what a refusal means for whom.
 
-A request is sent only in `_call`, which is given a slot that has just begun. Nothing below sends again by itself.
+A request is made ready first and leaves only once its slot has begun (`Departure`). Nothing below sends again by
+itself.
 """
 
 from __future__ import annotations
@@ -46,6 +47,39 @@ class OutOfTime(UnableToAssess):
 
 
 @dataclass(slots=True)
+class Departure:
+    """A request's way to the wire: it is made ready first, and leaves at its slot's time, `at` by the monotonic clock.
+
+    So nothing lies between the slot's beginning and the request but the network.
+    """
+
+    limiter: Limiter
+    slot: Slot
+    at: float
+    cancelled: bool = False
+    """The slot was lost, or the limiter could not be asked: nothing was sent."""
+    _begun: bool = False
+
+    def await_slot(self) -> None:
+        """Sleep to the slot's time, and on while the limiter says that it is too early after all."""
+        time.sleep(max(0.0, self.at - time.monotonic()))
+        try:
+            while wait := self.limiter.begin(self.slot):
+                time.sleep(wait)
+        except UnableToAssess:
+            self.cancelled = True
+            raise
+        self._begun = True
+        metrics.api_key_calls.labels(self.slot.key_id).inc()
+        metrics.llm_concurrent.inc()
+
+    def end(self) -> None:
+        """The call is over, whatever became of it."""
+        if self._begun:
+            metrics.llm_concurrent.dec()
+
+
+@dataclass(slots=True)
 class Caller:
     """Makes the calls of one claim until a moment (of the monotonic clock), and remembers them."""
 
@@ -68,7 +102,7 @@ class Caller:
         while True:
             pool, slot = self._reserve(question.model, tokens)
             try:
-                return self._call(question, pool, slot, self._await(slot))
+                return self._call(question, pool, slot)
             except SlotLost as error:
                 log.info("call.slot_lost", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
             except (Throttled, Unpaid, KeyRevoked) as error:
@@ -91,25 +125,20 @@ class Caller:
             except PoolOutdated:
                 keys.forget_pool()
 
-    def _await(self, slot: Slot) -> Access:
-        """Sleep to the slot's time, and on while the limiter says that it is too early after all."""
-        began = time.monotonic()
+    def _access(self, slot: Slot) -> Access:
         try:
-            access = keys.access_of(slot.key_id)
+            return keys.access_of(slot.key_id)
         except UnableToAssess:
             self.limiter.give_back(slot)
             raise
-        time.sleep(max(0.0, began + slot.wait_seconds - time.monotonic()))
-        while wait := self.limiter.begin(slot):
-            time.sleep(wait)
-        return access
 
-    def _call(self, question: Question, pool: Pool, slot: Slot, access: Access) -> Answer:
-        metrics.api_key_calls.labels(slot.key_id).inc()
+    def _call(self, question: Question, pool: Pool, slot: Slot) -> Answer:
+        access, departure = self._access(slot), Departure(self.limiter, slot, time.monotonic() + slot.wait_seconds)
         try:
-            with metrics.llm_concurrent.track_inprogress():
-                answer = self._send(question, access)
+            answer = self._send(question, access, departure)
         except UnableToAssess as error:
+            if departure.cancelled:
+                raise
             self._note(question, slot, failed=True)
             metrics.llm_requests.labels(question.model, slot.key_id, error.reason).inc()
             _draw_consequence(error, pool, slot, self.limiter)
@@ -120,9 +149,14 @@ class Caller:
         _count(question, slot, answer)
         return answer
 
-    def _send(self, question: Question, access: Access) -> Answer:
-        seconds = min(self.call_seconds, max(self.until - time.monotonic(), LEAST_CALL_SECONDS))
-        return access.client.ask(question, api_key=access.secret, timeout_seconds=seconds)
+    def _send(self, question: Question, access: Access, departure: Departure) -> Answer:
+        seconds = min(self.call_seconds, max(self.until - departure.at, LEAST_CALL_SECONDS))
+        try:
+            return access.client.ask(
+                question, api_key=access.secret, timeout_seconds=seconds, before_sending=departure.await_slot
+            )
+        finally:
+            departure.end()
 
     def _note(self, question: Question, slot: Slot, answer: Answer | None = None, *, failed: bool = False) -> None:
         tokens = (answer.input_tokens, answer.output_tokens) if answer else (0, 0)

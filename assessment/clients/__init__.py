@@ -5,6 +5,7 @@ Vendors are one module each behind `ModelClient`. No Django here: what to load i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -80,12 +81,20 @@ class Answer:
     seconds: float
 
 
+BeforeSending = Callable[[], None]
+
+
 class ModelClient(Protocol):
     """Whoever can be asked. One `ask` is exactly one HTTP request, whatever happens to it; safe to use from many
     threads."""
 
-    def ask(self, question: Question, *, api_key: str, timeout_seconds: float) -> Answer:
-        """The answer within `timeout_seconds` in all, or a subclass of UnableToAssess."""
+    def ask(
+        self, question: Question, *, api_key: str, timeout_seconds: float, before_sending: BeforeSending | None = None
+    ) -> Answer:
+        """The answer within `timeout_seconds` of sending, or a subclass of UnableToAssess.
+
+        `before_sending` is called once the request lies ready; what it raises comes from here, and nothing is sent.
+        """
         ...
 
 

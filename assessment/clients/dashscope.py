@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from assessment.clients import Answer, Question
+from assessment.clients import Answer, BeforeSending, Question
 from assessment.clients.failures import EmptyResponse, ProviderFailed, UnableToAssess
 from assessment.clients.parts import (
     MAX_ANSWER_CHARACTERS,
@@ -36,9 +36,11 @@ class DashScopeClient:
         self._json_mode = json_mode
         self._session = OneRequestSession(self._base_url, connections=connections, is_answer=_is_answer)
 
-    def ask(self, question: Question, *, api_key: str, timeout_seconds: float) -> Answer:
+    def ask(
+        self, question: Question, *, api_key: str, timeout_seconds: float, before_sending: BeforeSending | None = None
+    ) -> Answer:
         """One request, one answer; raises the UnableToAssess that fits. Never logs or repeats the key."""
-        started = time.monotonic()
+        self._session.before_sending = before_sending
         try:
             reply = self._conversation.call(
                 model=question.model,
@@ -55,7 +57,7 @@ class DashScopeClient:
             raise ProviderFailed(message) from None
         if reply.status_code != requests.codes.ok:
             raise _refusal(reply, api_key)
-        return _answer(reply, question.model, time.monotonic() - started)
+        return _answer(reply, question.model, time.monotonic() - self._session.sent_at)
 
     def close(self) -> None:
         """Give its pooled connections back."""

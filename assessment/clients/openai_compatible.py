@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import BaseModel, ValidationError
 
-from assessment.clients import Answer, Question
+from assessment.clients import Answer, BeforeSending, Question
 from assessment.clients.failures import (
     ContentBlocked,
     EmptyResponse,
@@ -66,9 +66,11 @@ class OpenAICompatibleClient:
         self._json_mode = json_mode
         self._session = OneRequestSession(self._base_url, connections=connections, is_answer=_is_answer)
 
-    def ask(self, question: Question, *, api_key: str, timeout_seconds: float) -> Answer:
+    def ask(
+        self, question: Question, *, api_key: str, timeout_seconds: float, before_sending: BeforeSending | None = None
+    ) -> Answer:
         """One request, one answer; raises the UnableToAssess that fits. Never logs or repeats the key."""
-        started = time.monotonic()
+        self._session.before_sending = before_sending
         response = self._session.post(
             f"{self._base_url}/chat/completions",
             data=json.dumps(self._request(question)).encode("utf-8"),
@@ -81,7 +83,7 @@ class OpenAICompatibleClient:
         )
         if response.status_code != requests.codes.ok:
             raise self._refusal(response, api_key)
-        return _answer(response, question.model, time.monotonic() - started)
+        return _answer(response, question.model, time.monotonic() - self._session.sent_at)
 
     def close(self) -> None:
         """Give its pooled connections back."""

@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from assessment.clients import BeforeSending
 from assessment.clients.failures import (
     KeyRevoked,
     ModelTimedOut,
@@ -137,6 +139,7 @@ class OneRequestSession(requests.Session):
     def __init__(self, base_url: str, *, connections: int, is_answer: Callable[[dict[str, Any]], bool]) -> None:
         super().__init__()
         self._is_answer = is_answer
+        self._of_thread = threading.local()
         # The environment's proxies and certificates are read once here, not at every call; its netrc, which would
         # replace the key of a call, never.
         found = self.merge_environment_settings(base_url, {}, None, None, None)
@@ -148,10 +151,32 @@ class OneRequestSession(requests.Session):
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
+    @property
+    def before_sending(self) -> BeforeSending | None:
+        """What this thread does once its next request lies ready, just before it is sent."""
+        return getattr(self._of_thread, "before_sending", None)
+
+    @before_sending.setter
+    def before_sending(self, act: BeforeSending | None) -> None:
+        self._of_thread.before_sending = act
+
+    @property
+    def sent_at(self) -> float:
+        """When this thread's last request was sent, on the monotonic clock."""
+        return float(self._of_thread.sent_at)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send what lies ready: to serialise pictures takes long enough to come too late for a slot of its own."""
+        act, self.before_sending = self.before_sending, None
+        if act:
+            act()
+        self._of_thread.sent_at = time.monotonic()
+        return super().send(request, **kwargs)
+
     def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:  # noqa: ARG002
         """The reply within `timeout` seconds in all, or an UnableToAssess."""
         seconds = float(kwargs["timeout"])
-        started = time.monotonic()
+        self._of_thread.sent_at = time.monotonic()
         try:
             response = self.request(
                 "POST",
@@ -164,7 +189,7 @@ class OneRequestSession(requests.Session):
         except (requests.exceptions.InvalidHeader, UnicodeError):
             raise KeyRevoked("The key has characters that no key has.") from None
         except requests.RequestException as error:
-            raise _failure(error, timed_out=time.monotonic() - started >= seconds) from None
+            raise _failure(error, timed_out=time.monotonic() - self.sent_at >= seconds) from None
         self._check_protocol(response, _key_of(kwargs["headers"]))
         return response
 
