@@ -1,4 +1,4 @@
-"""A request is made ready, then waits for its slot, and nothing is sent where that was lost: both clients, real HTTP."""
+"""A request is made ready, then waits for its slot; where that was lost nothing is sent: both clients, real HTTP."""
 
 from __future__ import annotations
 
