@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from assessment.models import Assessment, DeadLetter, DeadLetterState, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel
+from assessment.unasked import is_partial_from_the_start
 from cameras.models import Camera
 from trafficmon.accounts.models import User
 
@@ -81,12 +82,12 @@ def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
         next_at=now,
         deadline_at=deadline,
     )
-    frame = FrameResult.objects.filter(assessments=assessment_id)
-    frame.update(
+    frame = FrameResult.objects.get(assessments=assessment_id)
+    FrameResult.objects.filter(pk=frame.pk).update(
         status=AssessmentStatus.PENDING,
         closed_at=None,
         deadline_at=deadline,
         max_risk_level=RiskLevel.NONE,
-        partial=False,
+        partial=is_partial_from_the_start(frame),
     )
     return bool(reopened)

@@ -48,6 +48,11 @@ def packed_prior(prior: Prior | None) -> dict[str, Any]:
     return {"prior": round(prior.score, 3), "prior_reason": str(prior.reason)} if prior else NO_PRIOR
 
 
+def is_partial_from_the_start(row: FrameResult) -> bool:
+    """Whether something that looks dangerous enough was left out when the frame was stored (see `Gated.is_partial`)."""
+    return any(each.reason is not SkipReason.LOW_PRIOR for each in unasked_of(row))
+
+
 def unasked_of(row: FrameResult) -> tuple[Unasked, ...]:
     """What `pack_skipped` packed."""
     return tuple(

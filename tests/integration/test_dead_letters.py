@@ -68,6 +68,18 @@ def test_sent_again_it_waits_anew_and_its_answer_alarms_nobody() -> None:
     assert FrameResult.objects.get().max_risk_level == "high"
 
 
+@pytest.mark.parametrize(("reason", "partial"), [("cooldown", True), ("low_prior", False)])
+def test_sent_again_its_frame_is_as_partial_as_it_was_stored(reason: str, partial: bool) -> None:
+    row = give_up(ModelTimedOut(""))
+    FrameResult.objects.filter(pk=row.pk).update(skipped_groups=[[2, reason, 0.5, "near_person"]])
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    Assessment.objects.update(status="done", risk_level="none")
+    assert close_frames([row.pk], now=LATER)
+    row.refresh_from_db()
+    # What was never asked about is not safe for an answer about something else.
+    assert (row.status, row.max_risk_level, row.partial) == ("done", "none", partial)
+
+
 def test_given_up_twice_it_waits_twice() -> None:
     give_up(ModelTimedOut(""))
     send_again(Chosen(), now=LATER, patience=PATIENCE)
