@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 import redis
+from prometheus_client import REGISTRY
 from pytest_django.fixtures import Settings
 
 from cameras import stream_thread
 from cameras.control import start_camera, stop_camera
 from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
+from cameras.ownership import Ownership
 from cameras.sources import Burst, Figures, Format, open_stream
 from tests.capturing import capturing, running, threads_of, wait_until
 from tests.clips import write_clip
@@ -191,6 +193,21 @@ def test_capture_outlives_an_absence_of_redis(videos: Path, redis_client: redis.
         assert seen.frames == []
         store.away = False
         wait_until(lambda: seen.of(camera))
+
+
+def test_frames_of_a_camera_that_is_not_held_any_more_are_counted(
+    videos: Path, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running("road")
+    monkeypatch.setattr(Ownership, "is_held", lambda _self: False)
+    before = dropped("unowned")
+    with capturing(FrameStore(redis_client)) as seen:
+        wait_until(lambda: dropped("unowned") > before)
+        assert seen.frames == []
+
+
+def dropped(reason: str) -> float:
+    return REGISTRY.get_sample_value("frames_dropped_total", {"reason": reason}) or 0.0
 
 
 class StuckStream:
