@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import cv2
 import structlog
 from celery.signals import (
     celeryd_after_setup,
@@ -61,6 +62,7 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
     """Workers that call the model have many threads, which share few connections and one client."""
     if {Queue.ASSESS, Queue.ASSESS_URGENT} & set(instance.app.amqp.queues.consume_from):
         pool_connections()
+        cv2.setNumThreads(1)  # there are more threads than cores already
         try:
             import_if_changed(settings.ENVIRONMENT.api_keys_path)
         except UnusableKeyFile as error:

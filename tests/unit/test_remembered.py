@@ -67,3 +67,23 @@ def test_threads_that_ask_at_once_share_one_look() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(ask, range(8))) == {1}
     assert book.opened == 1
+
+
+def test_threads_are_not_held_up_while_one_looks_again() -> None:
+    looking, go_on, book = threading.Event(), threading.Event(), Book()
+
+    def slow() -> int:
+        if book.opened:
+            looking.set()
+            go_on.wait(5)
+        return book()
+
+    answer = Remembered(slow, seconds=0.01)
+    assert answer() == 1
+    time.sleep(0.02)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(answer)
+        assert looking.wait(5)
+        assert answer() == 1
+        go_on.set()
+        assert first.result() == 2
