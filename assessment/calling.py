@@ -16,6 +16,7 @@ from assessment.clients import (
     Answer,
     KeyRevoked,
     ModelForbidden,
+    ModelTimedOut,
     ProviderUnreachable,
     Question,
     Scope,
@@ -37,6 +38,8 @@ LONGEST_WAIT_SECONDS = 5.0
 LEASE_MARGIN_SECONDS = 10.0
 """By which a slot is held longer than its call may take; it counts as in flight so long where a worker dies."""
 LEAST_CALL_SECONDS = 1.0
+UNTOLD_SECONDS = 0.005
+"""From a slot's beginning to its request's leaving: the limiter's guard bears so much, and is told of more."""
 
 
 class OutOfTime(UnableToAssess):
@@ -44,6 +47,15 @@ class OutOfTime(UnableToAssess):
 
     reason = "deadline"
     charged = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A slot of a pool, and when it begins by the monotonic clock."""
+
+    pool: Pool
+    slot: Slot
+    at: float
 
 
 @dataclass(slots=True)
@@ -58,24 +70,37 @@ class Departure:
     at: float
     cancelled: bool = False
     """The slot was lost, or the limiter could not be asked: nothing was sent."""
-    _begun: bool = False
+    _begun_at: float = 0.0
+    _sent: bool = False
 
     def await_slot(self) -> None:
-        """Sleep to the slot's time, and on while the limiter says that it is too early after all."""
+        """Sleep to the slot's time."""
         time.sleep(max(0.0, self.at - time.monotonic()))
+
+    def begin(self) -> None:
+        """Have the slot begin; sleep on while the limiter says that it is too early after all."""
         try:
-            while wait := self.limiter.begin(self.slot):
+            while wait := self._begin():
                 time.sleep(wait)
         except UnableToAssess:
             self.cancelled = True
             raise
-        self._begun = True
+
+    def _begin(self) -> float:
+        self._begun_at = time.monotonic()
+        return self.limiter.begin(self.slot)
+
+    def note_sent(self) -> None:
+        """Where this thread had to wait for its turn to run, the limiter counts the call from now instead."""
+        if time.monotonic() - self._begun_at > UNTOLD_SECONDS:
+            self.limiter.note_sent(self.slot)
+        self._sent = True
         metrics.api_key_calls.labels(self.slot.key_id).inc()
         metrics.llm_concurrent.inc()
 
     def end(self) -> None:
         """The call is over, whatever became of it."""
-        if self._begun:
+        if self._sent:
             metrics.llm_concurrent.dec()
 
 
@@ -92,6 +117,20 @@ class Caller:
     made: list[ledger.Call] = field(default_factory=list)
     refusals: list[UnableToAssess] = field(default_factory=list)
     """Of keys that were left for others."""
+    _ahead: Reserved | None = None
+
+    def reserve(self, model: str, *, tokens: int) -> None:
+        """Reserve for the next question, which is made while its slot is waited for; raises UnableToAssess.
+
+        So a question that finds no slot costs no more than its claim.
+        """
+        self._ahead = self._reserve(model, tokens)
+
+    def give_back(self) -> None:
+        """The question came to nothing: the slot that was reserved for it is another's."""
+        if self._ahead:
+            self.limiter.give_back(self._ahead.slot)
+            self._ahead = None
 
     def ask(self, question: Question, *, tokens: int) -> Answer:
         """The answer to `question`, which will cost about `tokens`; raises UnableToAssess.
@@ -100,9 +139,10 @@ class Caller:
         other failure is the caller's to retry later.
         """
         while True:
-            pool, slot = self._reserve(question.model, tokens)
+            reserved, self._ahead = self._ahead or self._reserve(question.model, tokens), None
+            slot = reserved.slot
             try:
-                return self._call(question, pool, slot)
+                return self._call(question, reserved)
             except SlotLost as error:
                 log.info("call.slot_lost", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
             except (Throttled, Unpaid, KeyRevoked) as error:
@@ -110,7 +150,7 @@ class Caller:
                 self.pin = replace(self.pin, not_accounts=self.pin.not_accounts | {slot.account_id})
                 log.warning("call.refused", key_id=slot.key_id, account=slot.account_id, reason=error.reason)
 
-    def _reserve(self, model: str, tokens: int) -> tuple[Pool, Slot]:
+    def _reserve(self, model: str, tokens: int) -> Reserved:
         """A slot within the time left; raises NoSlot, or OutOfTime where it would come too late."""
         left = self.until - time.monotonic() - LEAST_CALL_SECONDS
         if left <= 0:
@@ -121,7 +161,8 @@ class Caller:
         while True:
             pool = keys.load_pool(model)
             try:
-                return pool, self.limiter.reserve(pool, wish, patience_seconds=patience, lease_seconds=lease)
+                slot = self.limiter.reserve(pool, wish, patience_seconds=patience, lease_seconds=lease)
+                return Reserved(pool, slot, time.monotonic() + slot.wait_seconds)
             except PoolOutdated:
                 keys.forget_pool()
 
@@ -132,8 +173,9 @@ class Caller:
             self.limiter.give_back(slot)
             raise
 
-    def _call(self, question: Question, pool: Pool, slot: Slot) -> Answer:
-        access, departure = self._access(slot), Departure(self.limiter, slot, time.monotonic() + slot.wait_seconds)
+    def _call(self, question: Question, reserved: Reserved) -> Answer:
+        pool, slot = reserved.pool, reserved.slot
+        access, departure = self._access(slot), Departure(self.limiter, slot, reserved.at)
         try:
             answer = self._send(question, access, departure)
         except UnableToAssess as error:
@@ -152,9 +194,7 @@ class Caller:
     def _send(self, question: Question, access: Access, departure: Departure) -> Answer:
         seconds = min(self.call_seconds, max(self.until - departure.at, LEAST_CALL_SECONDS))
         try:
-            return access.client.ask(
-                question, api_key=access.secret, timeout_seconds=seconds, before_sending=departure.await_slot
-            )
+            return access.client.ask(question, api_key=access.secret, timeout_seconds=seconds, departure=departure)
         finally:
             departure.end()
 
@@ -184,8 +224,8 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
     elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
         _cool(limiter, pool, error.scope, slot, error)
     elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
-        # A key that fails rests as the policy says; a provider that cannot be reached may be back at any moment.
-        seconds = BASE_COOLDOWN_SECONDS if isinstance(error, ProviderUnreachable) else None
+        # A key that fails rests as the policy says; a provider that does not answer may be back at any moment.
+        seconds = BASE_COOLDOWN_SECONDS if isinstance(error, ProviderUnreachable | ModelTimedOut) else None
         _cool(limiter, pool, Scope.KEY, slot, error, seconds=seconds)
 
 

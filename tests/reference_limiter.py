@@ -263,6 +263,13 @@ class ReferenceLimiter:
                 self.probes[bucket] = token, slot.ends
         return slot.at - self.now
 
+    def note_sent(self, token: str) -> None:
+        slot = self.slots.get(token)
+        if slot and slot.begun:
+            for bucket in slot.limits:
+                if token in self.sent[bucket]:
+                    self.sent[bucket][token] = self.now
+
     def _lost(self, token: str, slot: Booked) -> Refused | None:
         if slot.version != self.version:
             return Refused("pool_changed", 0)

@@ -5,7 +5,6 @@ Vendors are one module each behind `ModelClient`. No Django here: what to load i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -81,7 +80,17 @@ class Answer:
     seconds: float
 
 
-BeforeSending = Callable[[], None]
+class Departing(Protocol):
+    """What a request waits for once it lies ready on an open connection."""
+
+    def await_slot(self) -> None:
+        """Sleep until the request's time is near."""
+
+    def begin(self) -> None:
+        """Return when it may leave, at once; what this raises comes from `ask`, and nothing is sent."""
+
+    def note_sent(self) -> None:
+        """It has left."""
 
 
 class ModelClient(Protocol):
@@ -89,16 +98,16 @@ class ModelClient(Protocol):
     threads."""
 
     def ask(
-        self, question: Question, *, api_key: str, timeout_seconds: float, before_sending: BeforeSending | None = None
+        self, question: Question, *, api_key: str, timeout_seconds: float, departure: Departing | None = None
     ) -> Answer:
         """The answer within `timeout_seconds` of sending, or a subclass of UnableToAssess.
 
-        `before_sending` is called once the request lies ready; what it raises comes from here, and nothing is sent.
+        The request lies ready before its `departure` is waited for; only the network comes after it.
         """
         ...
 
 
-def load_client(vendor: Vendor, *, base_url: str, connections: int = 128, json_mode: bool = True) -> ModelClient:
+def load_client(vendor: Vendor, *, base_url: str, connections: int = 256, json_mode: bool = True) -> ModelClient:
     """The client of `vendor`, talking to `base_url` over at most `connections` kept-open connections.
 
     `json_mode` asks for answers in JSON only of models that can; without it, only the prompt does.

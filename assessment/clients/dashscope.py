@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 import requests
 
-from assessment.clients import Answer, BeforeSending, Question
+from assessment.clients import Answer, Departing, Question
 from assessment.clients.failures import EmptyResponse, ProviderFailed, UnableToAssess
 from assessment.clients.parts import (
     MAX_ANSWER_CHARACTERS,
@@ -30,17 +29,17 @@ from assessment.reading import clean
 class DashScopeClient:
     """Asks DashScope, or the bundled simulator, at `base_url` (up to and with `/api/v1`)."""
 
-    def __init__(self, *, base_url: str, connections: int = 128, json_mode: bool = True) -> None:
+    def __init__(self, *, base_url: str, connections: int = 256, json_mode: bool = True) -> None:
         self._conversation = _load_conversation()
         self._base_url = base_url.rstrip("/")
         self._json_mode = json_mode
         self._session = OneRequestSession(self._base_url, connections=connections, is_answer=_is_answer)
 
     def ask(
-        self, question: Question, *, api_key: str, timeout_seconds: float, before_sending: BeforeSending | None = None
+        self, question: Question, *, api_key: str, timeout_seconds: float, departure: Departing | None = None
     ) -> Answer:
         """One request, one answer; raises the UnableToAssess that fits. Never logs or repeats the key."""
-        self._session.before_sending = before_sending
+        way = self._session.begin_way(departure)
         try:
             reply = self._conversation.call(
                 model=question.model,
@@ -57,7 +56,7 @@ class DashScopeClient:
             raise ProviderFailed(message) from None
         if reply.status_code != requests.codes.ok:
             raise _refusal(reply, api_key)
-        return _answer(reply, question.model, time.monotonic() - self._session.sent_at)
+        return _answer(reply, question.model, way.seconds)
 
     def close(self) -> None:
         """Give its pooled connections back."""

@@ -6,7 +6,6 @@ Why it is one plain POST is in docs/decisions/0011-openai-compatible.md.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import BaseModel, ValidationError
 
-from assessment.clients import Answer, BeforeSending, Question
+from assessment.clients import Answer, Departing, Question
 from assessment.clients.failures import (
     ContentBlocked,
     EmptyResponse,
@@ -60,17 +59,17 @@ _ELSEWHERE: Mapping[type[UnableToAssess], type[UnableToAssess]] = {
 class OpenAICompatibleClient:
     """Asks the server at `base_url` (up to and with `/v1`)."""
 
-    def __init__(self, *, base_url: str, connections: int = 128, json_mode: bool = True) -> None:
+    def __init__(self, *, base_url: str, connections: int = 256, json_mode: bool = True) -> None:
         self._base_url = base_url.rstrip("/")
         self._is_dashscope = _is_dashscope(self._base_url)
         self._json_mode = json_mode
         self._session = OneRequestSession(self._base_url, connections=connections, is_answer=_is_answer)
 
     def ask(
-        self, question: Question, *, api_key: str, timeout_seconds: float, before_sending: BeforeSending | None = None
+        self, question: Question, *, api_key: str, timeout_seconds: float, departure: Departing | None = None
     ) -> Answer:
         """One request, one answer; raises the UnableToAssess that fits. Never logs or repeats the key."""
-        self._session.before_sending = before_sending
+        way = self._session.begin_way(departure)
         response = self._session.post(
             f"{self._base_url}/chat/completions",
             data=json.dumps(self._request(question)).encode("utf-8"),
@@ -83,7 +82,7 @@ class OpenAICompatibleClient:
         )
         if response.status_code != requests.codes.ok:
             raise self._refusal(response, api_key)
-        return _answer(response, question.model, time.monotonic() - self._session.sent_at)
+        return _answer(response, question.model, way.seconds)
 
     def close(self) -> None:
         """Give its pooled connections back."""

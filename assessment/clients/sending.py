@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -20,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from assessment.clients import BeforeSending
+from assessment.clients import Departing
 from assessment.clients.failures import (
     KeyRevoked,
     ModelTimedOut,
@@ -81,20 +82,80 @@ def _timed_response(
     return response
 
 
-class _Timed(HTTPConnection):
-    """A connection whose timeout covers headers and body together, not each wait by itself."""
+@dataclass(slots=True)
+class Way:
+    """One request's way to the wire: `sent_at`, by the monotonic clock, is 0 until it has left."""
 
-    def connect(self) -> None:
-        """Connect within CONNECT_SECONDS, or what is allowed in all where that is less."""
-        allowed = self.timeout or CONNECT_SECONDS
-        self.timeout = min(CONNECT_SECONDS, allowed)
-        super().connect()
-        self.timeout = allowed
-        self.sock.settimeout(allowed)
+    departure: Departing | None = None
+    allowed_seconds: float = 0.0
+    """From sending to the whole reply."""
+    sent_at: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since it left."""
+        return time.monotonic() - self.sent_at
+
+    @property
+    def is_late(self) -> bool:
+        return self.sent_at > 0 and self.seconds >= self.allowed_seconds
+
+
+class _OfThread(threading.local):
+    """The way of the request that the thread makes: urllib3 passes nothing of ours on to its connections."""
+
+    way: Way | None = None
+
+
+_of_thread = _OfThread()
+
+
+class _Timed(HTTPConnection):
+    """A connection that is open, and has the request ready, before the request's departure is waited for; then all of
+    it leaves in one piece. The timeout covers headers and body of the reply together, not each wait by itself."""
+
+    _way: Way | None = None
+    _head: bytes | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Connect where need be, through a proxy too, and only then begin with the request."""
+        if self.sock is None:
+            self.connect()
+        self._way, self._head = _of_thread.way, None
+        super().request(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        """Keep the head until the body comes, which every request here has."""
+        if self._way is None or self._way.sent_at:
+            super().send(data)
+        elif self._head is None:
+            self._head = data
+        else:
+            self._depart(self._way, self._head + data)
+
+    def _depart(self, way: Way, request: bytes) -> None:
+        departure = way.departure
+        if departure:
+            departure.await_slot()
+            if not self.is_connected:
+                self._reconnect()
+            departure.begin()
+        self.sock.settimeout(way.allowed_seconds)
+        way.sent_at = time.monotonic()
+        super().send(request)
+        if departure:
+            departure.note_sent()
+
+    def _reconnect(self) -> None:
+        """The other side has closed what was kept open for another request."""
+        way, self._way = self._way, None
+        self.sock.close()
+        self.connect()
+        self._way = way
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 itself does
-        # By now urllib3 has taken the time spent on connecting and sending off the timeout.
-        deadline = time.monotonic() + (self.timeout or 0)
+        deadline = self._way.sent_at + self._way.allowed_seconds if self._way else time.monotonic()
+        self._way = None
         self.response_class = functools.partial(_timed_response, deadline=deadline)  # type: ignore[assignment]
         return super().getresponse()
 
@@ -139,7 +200,6 @@ class OneRequestSession(requests.Session):
     def __init__(self, base_url: str, *, connections: int, is_answer: Callable[[dict[str, Any]], bool]) -> None:
         super().__init__()
         self._is_answer = is_answer
-        self._of_thread = threading.local()
         # The environment's proxies and certificates are read once here, not at every call; its netrc, which would
         # replace the key of a call, never.
         found = self.merge_environment_settings(base_url, {}, None, None, None)
@@ -151,32 +211,16 @@ class OneRequestSession(requests.Session):
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
-    @property
-    def before_sending(self) -> BeforeSending | None:
-        """What this thread does once its next request lies ready, just before it is sent."""
-        return getattr(self._of_thread, "before_sending", None)
-
-    @before_sending.setter
-    def before_sending(self, act: BeforeSending | None) -> None:
-        self._of_thread.before_sending = act
-
-    @property
-    def sent_at(self) -> float:
-        """When this thread's last request was sent, on the monotonic clock."""
-        return float(self._of_thread.sent_at)
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send what lies ready: to serialise pictures takes long enough to come too late for a slot of its own."""
-        act, self.before_sending = self.before_sending, None
-        if act:
-            act()
-        self._of_thread.sent_at = time.monotonic()
-        return super().send(request, **kwargs)
+    def begin_way(self, departure: Departing | None) -> Way:
+        """The way of the request that this thread makes next."""
+        _of_thread.way = Way(departure)
+        return _of_thread.way
 
     def post(self, url: Any, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:  # noqa: ARG002
-        """The reply within `timeout` seconds in all, or an UnableToAssess."""
+        """The reply within `timeout` seconds of sending, or an UnableToAssess."""
         seconds = float(kwargs["timeout"])
-        self._of_thread.sent_at = time.monotonic()
+        way = _of_thread.way = _of_thread.way or Way()
+        way.allowed_seconds = seconds
         try:
             response = self.request(
                 "POST",
@@ -189,7 +233,9 @@ class OneRequestSession(requests.Session):
         except (requests.exceptions.InvalidHeader, UnicodeError):
             raise KeyRevoked("The key has characters that no key has.") from None
         except requests.RequestException as error:
-            raise _failure(error, timed_out=time.monotonic() - self.sent_at >= seconds) from None
+            raise _failure(error, timed_out=way.is_late) from None
+        finally:
+            _of_thread.way = None
         self._check_protocol(response, _key_of(kwargs["headers"]))
         return response
 
@@ -207,7 +253,7 @@ def _key_of(headers: Mapping[str, str]) -> str:
 
 def _timeout(seconds: float) -> Any:
     # requests passes a urllib3 timeout through; its type stubs know only numbers.
-    return urllib3.Timeout(total=seconds)
+    return urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds)
 
 
 def _without_telemetry(headers: dict[str, str]) -> dict[str, str]:

@@ -82,10 +82,11 @@ class Limiter:
         self._roll = roll
         self._spelled: dict[str, tuple[Pool, str]] = {}
         law = _read("law")
-        self._reserve, self._begin, self._settle, self._give_back, self._cool, self._standings, self._publish = (
+        self._reserve, self._begin, self._sent, self._settle, self._give_back, self._cool, self._standings = (
             client.register_script(law + _read(name))
-            for name in ("reserve", "begin", "settle", "give_back", "cool", "standings", "publish")
+            for name in ("reserve", "begin", "sent", "settle", "give_back", "cool", "standings")
         )
+        self._publish = client.register_script(law + _read("publish"))
 
     def reserve(self, pool: Pool, wish: Wish, *, patience_seconds: float, lease_seconds: float) -> Slot:
         """Book a call within `patience_seconds`, in flight for at most `lease_seconds` from when it is sent.
@@ -120,6 +121,10 @@ class Limiter:
         if "reason" in found:
             raise _no_slot(found, SlotLost)
         return float(found["wait"] / 1000)
+
+    def note_sent(self, slot: Slot) -> None:
+        """Say that the call has left only now, well after its slot began; where Redis is away nothing else is sent."""
+        self._run_quietly(self._sent, slot)
 
     def settle(self, slot: Slot, *, tokens: int | None, succeeded: bool) -> None:
         """Say that the call has ended, and how many `tokens` it took where that is known.

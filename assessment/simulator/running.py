@@ -16,6 +16,8 @@ from aiohttp import web
 from assessment.simulator.server import CapturedRequest, Simulator, SimulatorOptions
 
 START_SECONDS = 10.0
+BACKLOG = 2048
+"""Connections that may wait to be accepted: with too few, what is sent on one arrives seconds late."""
 
 
 class RunningSimulator:
@@ -64,6 +66,10 @@ class RunningSimulator:
         """What `GET /_stats` tells, without asking over HTTP."""
         return self._simulator.counts.told()
 
+    def close_connections(self) -> None:
+        """Close those that are open, as servers do with what is idle."""
+        self._loop.call_soon_threadsafe(self._simulator.close_connections)
+
     def _die(self) -> None:
         self._stopping.set()
 
@@ -77,7 +83,7 @@ class RunningSimulator:
             self._simulator.application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=BACKLOG)
         await site.start()
         self.port = runner.addresses[0][1]
         self._started.set()

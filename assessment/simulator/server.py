@@ -98,6 +98,11 @@ class Simulator:
         application.router.add_get("/_stats", self._stats)
         return application
 
+    def close_connections(self) -> None:
+        """Close every connection, whatever is under way on it."""
+        for transport in tuple(self._transports):
+            transport.close()
+
     async def _stats(self, _request: web.Request) -> web.Response:
         return web.json_response(self.counts.told())
 
@@ -146,6 +151,7 @@ class Simulator:
     async def _outcome(
         self, dialect: Dialect, request: web.Request, credential: Credential
     ) -> tuple[str, web.StreamResponse]:
+        arrived = asyncio.get_running_loop().time()  # before the body, which this process reads when it has the time
         body = await self._read(request)
         self._check_key(request, credential.key)
         fault = self._faults.meet(credential, _model_named(body))
@@ -154,8 +160,7 @@ class Simulator:
             if misbehaved:
                 return fault.value, misbehaved
         asked = dialect.read(body)
-        now = asyncio.get_running_loop().time()
-        with self._limits.admitted(credential.account, asked.model, tokens=asked.input_tokens, now=now):
+        with self._limits.admitted(credential.account, asked.model, tokens=asked.input_tokens, now=arrived):
             await asyncio.sleep(self._faults.latency.draw(self._rng))
         return "ok", web.json_response(dialect.reply(asked, self._answer(asked, fault)))
 

@@ -28,30 +28,63 @@ def client(request: pytest.FixtureRequest, simulator: RunningSimulator) -> Model
     return load_client("dashscope", base_url=simulator.base_url)
 
 
-def test_request_waits_once_and_its_wait_is_not_the_models(client: ModelClient, simulator: RunningSimulator) -> None:
-    seen = []
+class Way:
+    """Notes when it is asked what, and how many requests had come by then."""
 
-    def wait() -> None:
-        seen.append(simulator.stats()["requests"])
+    def __init__(self, simulator: RunningSimulator) -> None:
+        self.simulator = simulator
+        self.seen: list[tuple[str, int]] = []
+
+    def await_slot(self) -> None:
         time.sleep(0.4)
+        self._see("await_slot")
 
-    answer = client.ask(question(), api_key=KEY, timeout_seconds=5, before_sending=wait)
+    def begin(self) -> None:
+        self._see("begin")
+
+    def note_sent(self) -> None:
+        time.sleep(0.05)
+        self._see("note_sent")
+
+    def _see(self, what: str) -> None:
+        self.seen.append((what, self.simulator.stats()["requests"]))
+
+
+class LostWay(Way):
+    def begin(self) -> None:
+        raise SlotLost("cooling", 10.0)
+
+
+class DisconnectedWay(Way):
+    def await_slot(self) -> None:
+        self.simulator.close_connections()
+        time.sleep(0.1)
+
+
+def test_request_waits_once_and_its_wait_is_not_the_models(client: ModelClient, simulator: RunningSimulator) -> None:
+    way = Way(simulator)
+    answer = client.ask(question(), api_key=KEY, timeout_seconds=5, departure=way)
     client.ask(question(), api_key=KEY, timeout_seconds=5)
-    assert seen == [0]
+    assert way.seen == [("await_slot", 0), ("begin", 0), ("note_sent", 1)]
     assert simulator.stats()["requests"] == 2
     assert 0 < answer.seconds < 0.35
 
 
 def test_nothing_is_sent_where_the_slot_was_lost(client: ModelClient, simulator: RunningSimulator) -> None:
-    def lose() -> None:
-        raise SlotLost("cooling", 10.0)
-
     with pytest.raises(SlotLost):
-        client.ask(question(), api_key=KEY, timeout_seconds=5, before_sending=lose)
+        client.ask(question(), api_key=KEY, timeout_seconds=5, departure=LostWay(simulator))
     assert simulator.stats()["requests"] == 0
 
 
 def test_time_allowed_begins_when_the_request_is_sent(client: ModelClient, simulator: RunningSimulator) -> None:
     simulator.control(faults=[{"kind": "rate_limit", "count": 1}])
     with pytest.raises(RateLimited):
-        client.ask(question(), api_key=KEY, timeout_seconds=0.5, before_sending=lambda: time.sleep(0.7))
+        client.ask(question(), api_key=KEY, timeout_seconds=0.3, departure=Way(simulator))
+
+
+def test_connection_that_was_closed_during_the_wait_is_opened_anew(
+    client: ModelClient, simulator: RunningSimulator
+) -> None:
+    client.ask(question(), api_key=KEY, timeout_seconds=5)
+    client.ask(question(), api_key=KEY, timeout_seconds=5, departure=DisconnectedWay(simulator))
+    assert (simulator.stats()["requests"], simulator.stats()["connections"]) == (2, 2)

@@ -120,6 +120,18 @@ class LimiterMachine(RuleBasedStateMachine):
             self.sent[slot.token] = slot, self.reference.now
 
     @precondition(lambda self: self.slots)
+    @rule(chosen=st.integers(0, 99), later=st.sampled_from([0, 6, 40, 300]))
+    def note_sent(self, chosen: int, later: int) -> None:
+        """A thread that begun in time sends later than it might have, and says so."""
+        slot = self.slots[-1 - chosen % min(len(self.slots), 6)]
+        begun = self.sent.get(slot.token)
+        if begun and slot.token not in self.ended and begun[1] + 300 >= self.reference.now:
+            self.reference.now = max(self.reference.now, begun[1] + later)
+            self.limiter.note_sent(slot)
+            self.reference.note_sent(slot.token)
+            self.sent[slot.token] = slot, self.reference.now
+
+    @precondition(lambda self: self.slots)
     @rule(chosen=st.integers(0, 99), tokens=st.sampled_from([None, 0, 100, 3000]), succeeded=st.booleans())
     def settle(self, chosen: int, tokens: int | None, succeeded: bool) -> None:
         slot = self.slots[-1 - chosen % min(len(self.slots), 6)]
