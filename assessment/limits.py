@@ -73,6 +73,10 @@ class Wish:
     only_account: str = ""
     not_accounts: frozenset[str] = frozenset()
 
+    @property
+    def is_pinned(self) -> bool:
+        return bool(self.only_key or self.only_account)
+
     def allows(self, key: PoolKey) -> bool:
         return self.only_key in {"", key.id} and self.only_account in {"", key.account_id}
 

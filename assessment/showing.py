@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from assessment.evidence import Pictures
-from detection.detect import cut, read_picture
+from detection.detect import cut, read_picture, read_size
 from detection.detections import DetectedFrame, Detection
 from detection.detector import Picture
 from trafficmon.core.geometry import Box
@@ -53,20 +53,33 @@ def show(frame: DetectedFrame, group_index: int, pictures: Pictures) -> Shown:
     whole = read_picture(pictures.frame)
     place = pictures.place or Box(0, 0, frame.width, frame.height)
     part = cut(whole, place, of=pictures.size)
-    size = _size_shown(part)
+    size = _size_shown(part.shape[1], part.shape[0])
     canvas = _Canvas(_resized(part, size), place)
     _draw_ids(canvas, frame, group_index)
-    has_wide = place.area < WIDE_SHARE * frame.width * frame.height
+    has_wide = _has_wide(frame, place)
     wide = [_jpeg(_wide(whole, frame, place))] if has_wide else []
     before = (cut(read_picture(each), place, of=pictures.size) for each in pictures.earlier)
     earlier = [_jpeg(_resized(each, size)) for each in before]
     return Shown((*wide, *earlier, _jpeg(canvas.picture)), pictures.place, has_wide)
 
 
-def _size_shown(part: Picture) -> tuple[int, int]:
+def sizes_shown(frame: DetectedFrame, pictures: Pictures) -> list[tuple[int, int]]:
+    """About as wide and high as the pictures are that `show` makes, at none of its cost; raises
+    PictureUnreadableError."""
+    width, height = read_size(pictures.frame)
+    place = pictures.place or Box(0, 0, frame.width, frame.height)
+    part = place.scaled(width / frame.width, height / frame.height)
+    crops = [_size_shown(round(part.width), round(part.height))] * (1 + len(pictures.earlier))
+    return [(WIDE_WIDTH_PX, round(height * WIDE_WIDTH_PX / width)), *crops] if _has_wide(frame, place) else crops
+
+
+def _has_wide(frame: DetectedFrame, place: Box) -> bool:
+    return place.area < WIDE_SHARE * frame.width * frame.height
+
+
+def _size_shown(width: int, height: int) -> tuple[int, int]:
     """Width and height for a crop, in its own proportions."""
-    height, width = part.shape[:2]
-    longest = max(width, height)
+    longest = max(width, height, 1)
     scale = min(MOST_PX / longest, max(LEAST_PX / longest, 1.0), MOST_ENLARGED)
     return max(round(width * scale), 1), max(round(height * scale), 1)
 

@@ -83,6 +83,16 @@ def read_picture(jpeg: bytes) -> Picture:
         raise PictureUnreadableError(message) from None
 
 
+def read_size(jpeg: bytes) -> tuple[int, int]:
+    """Width and height, without decoding; raises PictureUnreadableError."""
+    try:
+        height, width, *_others = simplejpeg.decode_jpeg_header(jpeg)
+    except ValueError:
+        message = f"{len(jpeg)} bytes that are no JPEG"
+        raise PictureUnreadableError(message) from None
+    return width, height
+
+
 def read_shot(jpeg: bytes, captured_at: datetime, *, least_width: int) -> Shot:
     """The picture as large as the detector looks at it, at least `least_width` pixels wide where it is that wide.
 

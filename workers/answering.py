@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import redis
 import structlog
@@ -22,10 +23,10 @@ from assessment.evidence import Pictures, keep_evidence, kept_picture, picture_k
 from assessment.judge import Judgement, judge
 from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
-from assessment.limiter import LimiterUnreachable
+from assessment.limiter import LimiterUnreachable, NoSlot
 from assessment.models import FrameResult
 from assessment.service_level import current_ladder
-from assessment.tokens import estimate_tokens
+from assessment.tokens import estimate_tokens, expect_tokens
 from cameras.frames import FrameStore
 from detection.detections import DetectedFrame
 from trafficmon.core import metrics
@@ -37,6 +38,27 @@ log = structlog.get_logger()
 AWAKE_SECONDS = 60.0
 STOPPING = threading.Event()
 """Set when this process is asked to end: what has begun is finished, and nothing more is begun."""
+REST_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Rest:
+    """Of all threads of this process, once none of the keys has a slot in time: each would only learn the same."""
+
+    until: float = 0.0
+
+    def begin(self) -> None:
+        self.until = time.monotonic() + REST_SECONDS
+
+    def end(self) -> None:
+        """Return when it is over, for each thread at another moment."""
+        left = self.until - time.monotonic()
+        if left > 0:
+            lend_connection()
+            STOPPING.wait(left + random.random() * REST_SECONDS)
+
+
+_rest = Rest()
 
 
 def answer_waiting(store: FrameStore) -> Iterator[int]:
@@ -55,6 +77,7 @@ def answer_waiting(store: FrameStore) -> Iterator[int]:
 
 
 def _claim(store: FrameStore) -> Claim | None:
+    _rest.end()
     call_seconds = settings.ENVIRONMENT.llm_timeout
     return assess.claim_next(
         now=utc_now(),
@@ -75,19 +98,26 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
     pictures = None
     try:
         _refuse_deadly(claim)
+        frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
         # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
         lend_connection()
         caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
-        frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
         pictures = pictures_of(frame, claim.group_index, _kept_pictures(store, claim, frame))
+        model = _model()
+        lend_connection()
+        caller.reserve(model, tokens=expect_tokens(frame, pictures))
         ask = functools.partial(_ask, caller, store)
-        judgement = judge(frame, claim.group_index, pictures, ask=ask, model=_model())
+        judgement = judge(frame, claim.group_index, pictures, ask=ask, model=model)
         return _store(claim, caller, judgement, pictures)
     except UnableToAssess as error:
+        if isinstance(error, NoSlot) and not caller.pin.is_pinned:
+            _rest.begin()
         return _fail(claim, caller, error, pictures)
     except redis.RedisError as error:
         # Given back at once, it need not wait until the claim has run out.
         return _fail(claim, caller, LimiterUnreachable(str(error)), pictures)
+    finally:
+        caller.give_back()
 
 
 def _model() -> str:

@@ -18,7 +18,7 @@ from assessment import keys, ledger
 from assessment.calling import Caller, OutOfTime
 from assessment.clients import ContentBlocked, NoKey, ProviderFailed, ProviderUnreachable, Question
 from assessment.limiter import Limiter, NoSlot
-from assessment.limits import KeyState, Limits, Slot, Strategy, Wish
+from assessment.limits import KeyStanding, KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
 from tests.factories import NOON, make_camera
@@ -340,3 +340,26 @@ def test_pool_is_made_once_for_as_long_as_nothing_changes() -> None:
     make_key("k2")
     keys.forget_pool()
     assert keys.load_pool(MODEL) != before
+
+
+def test_slot_reserved_ahead_is_used_by_the_next_question(simulator: RunningSimulator) -> None:
+    make_key("only", account=Account.objects.create(slug="a", requests_per_second=2))
+    made = caller()
+    made.reserve(MODEL, tokens=50)
+    assert standing().in_flight == 1
+    ask(made)
+    made.give_back()
+    assert (standing().in_flight, standing().used_second, simulator.stats()["requests"]) == (0, 1, 1)
+
+
+def test_slot_of_a_question_that_came_to_nothing_is_given_back(simulator: RunningSimulator) -> None:
+    make_key("only", account=Account.objects.create(slug="a", requests_per_second=2))
+    made = caller()
+    made.reserve(MODEL, tokens=50)
+    made.give_back()
+    assert (standing().in_flight, standing().used_second, simulator.stats()["requests"]) == (0, 0, 0)
+
+
+def standing() -> KeyStanding:
+    [found] = keys.standings(MODEL)
+    return found

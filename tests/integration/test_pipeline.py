@@ -17,8 +17,10 @@ from pydantic import SecretStr
 from pytest_django import Settings
 
 from assessment import keys
+from assessment.calling import Caller
 from assessment.dead_letters import Chosen, send_again
 from assessment.latency import note_answer
+from assessment.limiter import NoSlot
 from assessment.models import Alert, Assessment, Evidence, FrameResult
 from assessment.showing import WIDE_WIDTH_PX
 from assessment.simulator import Latency, RunningSimulator, running_simulator
@@ -328,6 +330,30 @@ def test_question_is_given_back_at_once_while_redis_is_away(
     question = Assessment.objects.get()
     assert (question.status, question.reason, question.lease_token) == ("pending", "limiter_unreachable", "")
     assert (question.attempts, simulator.stats()["requests"]) == (0, 0)
+
+
+def test_question_without_a_slot_is_given_back_before_its_pictures_are_made(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    monkeypatch.setattr(answering, "judge", unexpected)
+    monkeypatch.setattr(answering, "REST_SECONDS", 0.01)
+    monkeypatch.setattr(Caller, "reserve", no_slot)
+    assert not answer_everything()
+    question = Assessment.objects.get()
+    assert (question.status, question.reason, question.lease_token) == ("pending", "cooling", "")
+    assert question.attempts == 0
+    assert question.next_at > utc_now() + timedelta(seconds=8)
+
+
+def unexpected(*_given: object, **_named: object) -> None:
+    pytest.fail("the pictures were made")
+
+
+def no_slot(*_given: object, **_named: object) -> None:
+    raise NoSlot("cooling", 9.0)
 
 
 def test_dead_letter_is_answered_from_the_evidence_and_labelled_late(

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from assessment.evidence import Pictures
-from assessment.showing import LEAST_PX, MEMBER_COLOUR, MOST_PX, OTHER_COLOUR, WIDE_WIDTH_PX, Colour, show
+from assessment.judge import facts_of
+from assessment.prompt import build_question
+from assessment.showing import LEAST_PX, MEMBER_COLOUR, MOST_PX, OTHER_COLOUR, WIDE_WIDTH_PX, Colour, show, sizes_shown
+from assessment.tokens import estimate_tokens, expect_tokens
 from cameras.sources import encode_jpeg
 from detection.detect import read_picture
 from detection.detections import DetectedFrame, Detection, TrafficGroup
@@ -93,3 +96,27 @@ def test_crop_of_most_of_the_frame_needs_no_wider_picture() -> None:
 def test_crowded_and_empty_places_can_be_drawn(boxes: list[Box]) -> None:
     frame = replace(scene(boxes=boxes), groups=(replace(scene().groups[0], members=()),))
     assert len(show(frame, 1, pictures()).pictures) == 2
+
+
+@pytest.mark.parametrize(
+    "place", [PLACE, Box(0, 0, 1280, 700), Box(100, 200, 180, 290), Box(0, 0, 900, 300), None], ids=str
+)
+def test_sizes_are_known_before_the_pictures_are_made(place: Box | None) -> None:
+    given = pictures(place, earlier=(grey(20, (640, 360)),))
+    made = [read_picture(each).shape[1::-1] for each in show(scene(), 1, given).pictures]
+    foreseen = sizes_shown(scene(), given)
+    assert len(foreseen) == len(made)
+    assert np.allclose(foreseen, made, atol=4)
+
+
+def test_tokens_are_foreseen_before_the_question_is_made() -> None:
+    given, frame = pictures(earlier=(grey(20, (640, 360)),)), scene()
+    shown = show(frame, 1, given)
+    question = build_question(
+        facts_of(frame, 1, shown), shown.pictures, model="qwen-vl-plus", language="en", template="default-v2"
+    )
+    assert expect_tokens(frame, given) == pytest.approx(estimate_tokens(question), rel=0.15)
+
+
+def test_picture_that_cannot_be_read_is_foreseen_to_cost_something() -> None:
+    assert expect_tokens(scene(), Pictures(b"no picture", (1280, 720), PLACE)) > 1_000
