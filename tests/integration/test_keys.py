@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from assessment import keys, ledger
 from assessment.calling import Caller, OutOfTime
-from assessment.clients import ContentBlocked, NoKey, ProviderFailed, ProviderUnreachable, Question
+from assessment.clients import ContentBlocked, ModelTimedOut, NoKey, ProviderFailed, ProviderUnreachable, Question
 from assessment.limiter import Limiter, NoSlot
 from assessment.limits import KeyStanding, KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
@@ -158,15 +158,18 @@ def test_overloaded_model_pauses_everywhere(simulator: RunningSimulator) -> None
     assert simulator.stats()["requests"] == 1
 
 
-@pytest.mark.parametrize(("fault", "seconds"), [(FaultKind.ERROR, 60.0), (FaultKind.DROP, 10.0)])
-def test_key_that_fails_again_and_again_cools_but_briefly_while_nobody_is_reached(
+@pytest.mark.parametrize(
+    ("fault", "seconds"), [(FaultKind.ERROR, 60.0), (FaultKind.DROP, 10.0), (FaultKind.HANG, 10.0)]
+)
+def test_key_that_fails_again_and_again_cools_but_briefly_while_nobody_answers(
     simulator: RunningSimulator, fault: FaultKind, seconds: float
 ) -> None:
     make_key("k")
     simulator.control(kind=fault.value, count=3)
+    expected = {FaultKind.ERROR: ProviderFailed, FaultKind.DROP: ProviderUnreachable, FaultKind.HANG: ModelTimedOut}
     for _ in range(3):
-        with pytest.raises(ProviderFailed if fault == FaultKind.ERROR else ProviderUnreachable):
-            ask(caller())
+        with pytest.raises(expected[fault]):
+            ask(caller(seconds=3))
     [standing] = keys.standings(MODEL)
     assert standing.state == KeyState.COOLING
     assert standing.until_seconds == pytest.approx(seconds, rel=0.15)
