@@ -209,11 +209,11 @@ class Capture:
         for thread in self._threads.values():
             thread.join(until - time.monotonic())
         metrics.active_cameras.set(0)
-        if self._ownership.is_alone:
-            for camera_id in self._threads:
-                self._write(camera_id, Report(StreamState.OFFLINE, _("Capture is not running.")))
-        self._ownership.give_up(list(self._threads), leave=True)
         self._threads.clear()
+        if self._ownership.leave():
+            # Those of a process that ended at the same time are among them: nobody took them over.
+            for camera_id in Camera.objects.wanted_running().values_list("pk", flat=True):
+                self._write(camera_id, Report(StreamState.OFFLINE, _("Capture is not running.")))
 
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""

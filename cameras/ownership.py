@@ -59,11 +59,14 @@ end
 return {mine, members, left}
 """
 
+# Says how many processes are left.
 _GIVE_UP = """
 for place = 2, #KEYS do
   if redis.call('GET', KEYS[place]) == ARGV[1] then redis.call('DEL', KEYS[place]) end
 end
 if ARGV[2] == '1' then redis.call('ZREM', KEYS[1], ARGV[1]) end
+local now = redis.call('TIME')
+return redis.call('ZCOUNT', KEYS[1], '(' .. now[1] * 1000 + math.floor(now[2] / 1000), '+inf')
 """
 
 
@@ -108,20 +111,24 @@ class Ownership:
         self._last = share
         return share
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other process captures, as far as was last seen."""
-        return self._last.members == 1
-
     def is_held(self) -> bool:
         """Whether what was ours still is: others may have it where our share could not be kept in time."""
         return time.monotonic() < self._held_until
 
-    def give_up(self, camera_ids: Sequence[int], *, leave: bool = False) -> None:
-        """Let others have these cameras at once and, where we `leave`, our share too; raises redis.RedisError."""
-        if camera_ids or leave:
-            self._give_up(keys=[_MEMBERS, *map(_key, camera_ids)], args=(self.name, int(leave)))
+    def give_up(self, camera_ids: Sequence[int]) -> None:
+        """Let others have these cameras at once; raises redis.RedisError."""
+        if camera_ids:
+            self._give_up(keys=[_MEMBERS, *map(_key, camera_ids)], args=(self.name, 0))
         self._last = Share(self._last.mine - frozenset(camera_ids), self._last.members)
+
+    def leave(self) -> bool:
+        """Let others have all that is ours, and our share; whether nobody captures any more, as far as is known."""
+        mine, self._last = sorted(self._last.mine), Share(frozenset(), self._last.members)
+        try:
+            return int(self._give_up(keys=[_MEMBERS, *map(_key, mine)], args=(self.name, 1))) == 0
+        except redis.RedisError as error:
+            log.warning("capture.ownership_unknown", error=type(error).__name__)
+            return self._last.members == 1
 
 
 def _at(places: Sequence[int], wanted: Sequence[int]) -> frozenset[int]:

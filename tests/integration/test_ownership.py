@@ -58,9 +58,18 @@ def test_ownership_gives_a_new_process_its_share(redis_client: redis.Redis) -> N
 def test_ownership_that_is_given_up_is_taken_at_once(redis_client: redis.Redis) -> None:
     first, second = (Ownership(redis_client, most=50) for _process in range(2))
     first.keep([1, 2])
-    first.give_up([1, 2], leave=True)
+    first.leave()
     share = second.keep([1, 2])
-    assert (share.mine, share.members, second.is_alone) == (frozenset({1, 2}), 1, True)
+    assert (share.mine, share.members) == (frozenset({1, 2}), 1)
+
+
+def test_last_process_to_leave_is_told_so(redis_client: redis.Redis) -> None:
+    first, second, dead = (Ownership(redis_client, most=50) for _process in range(3))
+    for each in (first, second, dead):
+        each.keep([1, 2])
+    redis_client.zadd("capture:members", {dead.name: 1})
+    assert (first.leave(), second.leave()) == (False, True)
+    assert redis_client.keys("*owner") == []
 
 
 def test_ownership_of_a_silent_process_lapses(redis_client: redis.Redis) -> None:
@@ -98,7 +107,7 @@ def test_ownership_is_of_one_process_and_within_the_limit(
     for who, leaves in rounds:
         held = members[who].keep(wanted).mine
         if leaves:
-            members[who].give_up(sorted(held), leave=True)
+            members[who].leave()
         found = {number: redis_client.get(f"camera:{number}:owner") for number in wanted}
         assert sum(owner is not None for owner in found.values()) <= most
         mine = {number for number, owner in found.items() if owner == members[who].name.encode()}
@@ -153,6 +162,29 @@ def test_capture_takes_over_from_one_that_stopped(videos: Path, store: FrameStor
 
 
 @pytest.mark.django_db(transaction=True)
+def test_last_capture_to_end_says_so_of_all_cameras(videos: Path, store: FrameStore) -> None:
+    """The other process ended a moment before: nobody has taken its camera over."""
+    cameras = [running(f"road {number}") for number in range(2)]
+    other = Ownership(store.client, most=50)
+    with capturing(store):
+        wait_until(lambda: len(other.keep([each.pk for each in cameras]).mine) == 1)
+        wait_until(lambda: Camera.objects.filter(state=StreamState.ONLINE).exists())
+        Camera.objects.update(state=StreamState.ONLINE)
+        assert not other.leave()
+    states = Camera.objects.values_list("state", "last_error")
+    assert list(states) == 2 * [(StreamState.OFFLINE, "Capture is not running.")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_capture_that_leaves_others_behind_says_nothing_of_its_cameras(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with capturing(store):
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+        Ownership(store.client, most=50).keep([])
+    assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+
+
+@pytest.mark.django_db(transaction=True)
 def test_capture_lets_go_of_a_camera_that_another_owns(
     videos: Path, store: FrameStore, redis_client: redis.Redis
 ) -> None:
@@ -160,6 +192,7 @@ def test_capture_lets_go_of_a_camera_that_another_owns(
     with capturing(store) as seen:
         wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
         redis_client.set(f"camera:{camera.pk}:owner", "another")
+        redis_client.zadd("capture:members", {"another": (time.time() + 60) * 1000})
         wait_until(lambda: not threads_of(camera))
         told = list(seen.states)
     assert seen.states == told
