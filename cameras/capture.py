@@ -17,7 +17,7 @@ from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
 from cameras.load import current_stretch, note_offered, note_skipped
 from cameras.models import Camera, Sampling, StreamState, Wanted
-from cameras.ownership import Ownership
+from cameras.ownership import Ownership, renewing
 from cameras.sampling import DECODING
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, Sources, StreamThread
@@ -31,6 +31,8 @@ ROUND_SECONDS = 1.0
 _TICK_SECONDS = 0.2
 _STOP_SECONDS = 1.5
 _LONGEST_STAGGER_SECONDS = 0.25
+_LONGEST_ROUND_SECONDS = 60.0
+"""A round that takes longer never ends: other processes are to have the cameras."""
 
 
 class Capture:
@@ -56,6 +58,7 @@ class Capture:
         self._on_frame = on_frame
         self._on_state = on_state
         self._default_interval = default_interval
+        self._turned_at = time.monotonic()
         self._stretch = 1.0
         self._too_many: frozenset[int] = frozenset()
         self._threads: dict[int, StreamThread] = {}
@@ -64,21 +67,30 @@ class Capture:
 
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set, which takes effect within two seconds."""
+        with renewing(self._ownership, is_at_work=self._is_at_work):
+            self._turn(stop)
+        self._leave()
+
+    def _turn(self, stop: threading.Event) -> None:
         last_round = float("-inf")
         while not stop.wait(_TICK_SECONDS if self._threads else 0.05):
-            full = time.monotonic() - last_round >= ROUND_SECONDS
+            self._turned_at = time.monotonic()
+            full = self._turned_at - last_round >= ROUND_SECONDS
             if not full and not self._has_news():
                 continue
             try:
                 close_old_connections()
                 if full:
-                    last_round = time.monotonic()
+                    last_round = self._turned_at
                     self._reconcile()
                 self._write_down()
             except Exception:  # the process's outermost loop: a database that is away comes back
                 log.exception("capture.round_failed")
                 metrics.pipeline_errors.labels("capture").inc()
-        self._leave()
+
+    def _is_at_work(self) -> bool:
+        """Whether its rounds go on, be it slowly; asked by the thread that renews what is ours meanwhile."""
+        return time.monotonic() - self._turned_at < _LONGEST_ROUND_SECONDS
 
     def _leave(self) -> None:
         try:
