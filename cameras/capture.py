@@ -242,14 +242,14 @@ class Capture:
                 stream.hold(pause_seconds)
                 thread.expect_silence(pause_seconds)
                 return
-            ref, offer = self._keep(camera_id, burst)
+            ref, offer = self._keep(thread, burst)
         except redis.RedisError as error:
             log.warning("capture.store_unavailable", camera_id=camera_id, error=type(error).__name__)
             metrics.frames_dropped.labels("store_unavailable").inc()
             return
         self._on_frame(ref, offer)
 
-    def _keep(self, camera_id: int, burst: Burst) -> tuple[FrameRef, Offer]:
+    def _keep(self, thread: StreamThread, burst: Burst) -> tuple[FrameRef, Offer]:
         keys = tuple(new_token() for _picture in burst.pictures)
         evidence_key = "" if burst.evidence is None else new_token()
         pictures = dict(zip(keys, burst.pictures, strict=True))
@@ -258,10 +258,11 @@ class Capture:
         with DECODING:
             jpegs = {key: encode_jpeg(picture) for key, picture in pictures.items()}
         self._store.put_all(jpegs)
-        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
+        ref = FrameRef(thread.camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
         offer = self._store.offer(ref)
         with suppress(redis.RedisError):  # the frame waits already: that it is not counted must not hide that
-            note_offered(self._store.client, camera_id, replaced=offer.replaced is not None)
+            interval, replaced = thread.terms.interval_seconds, offer.replaced is not None
+            note_offered(self._store.client, ref.camera_id, replaced=replaced, interval_seconds=interval)
             if offer.replaced:
                 self._store.forget(offer.replaced)
         return ref, offer
