@@ -85,7 +85,7 @@ class Schedule:
         start = self.due if seconds < self.due + self.interval_seconds else seconds
         self.due = start + self.interval_seconds
 
-    def change_pace(self, interval_seconds: float) -> None:
+    def change_interval(self, interval_seconds: float) -> None:
         """Let the next sample follow the last one after this interval."""
         self.due += interval_seconds - self.interval_seconds
         self.interval_seconds = interval_seconds

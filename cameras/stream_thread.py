@@ -173,4 +173,4 @@ class StreamThread:
             metrics.pipeline_errors.labels("decode").inc(now.corrupt - before.corrupt)
         if self.stretch != self._stretched:
             self._stretched = self.stretch
-            stream.pace(self.terms.interval_seconds * self._stretched)
+            stream.change_interval(self.terms.interval_seconds * self._stretched)

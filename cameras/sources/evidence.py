@@ -144,8 +144,8 @@ class PairedStream:
     def hold(self, seconds: float) -> None:
         self._detection.hold(seconds)
 
-    def pace(self, interval_seconds: float) -> None:
-        self._detection.pace(interval_seconds)
+    def change_interval(self, interval_seconds: float) -> None:
+        self._detection.change_interval(interval_seconds)
 
     def figures(self) -> Figures:
         small, main = self._detection.figures(), self._main.figures()

@@ -65,7 +65,7 @@ class Stream(Protocol):
     def hold(self, seconds: float) -> None:
         """Let the next sample begin no earlier than `seconds` from now."""
 
-    def pace(self, interval_seconds: float) -> None:
+    def change_interval(self, interval_seconds: float) -> None:
         """Sample at this interval from now on."""
 
     def figures(self) -> Figures:

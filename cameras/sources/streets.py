@@ -52,8 +52,8 @@ class StreetStream:
     def hold(self, seconds: float) -> None:
         self._schedule.hold(self._seconds() + seconds)
 
-    def pace(self, interval_seconds: float) -> None:
-        self._schedule.change_pace(interval_seconds)
+    def change_interval(self, interval_seconds: float) -> None:
+        self._schedule.change_interval(interval_seconds)
 
     def figures(self) -> Figures:
         return Figures()

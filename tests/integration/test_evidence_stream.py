@@ -135,13 +135,13 @@ def test_capture_writes_what_reading_takes(redis_client: redis.Redis) -> None:
     assert 0 < camera.decode_load < 1
 
 
-def test_stretched_pace_follows_at_once() -> None:
+def test_stretched_interval_is_followed_at_once() -> None:
     with closing(open_stream("small.mp4", Terms(0.2, Sampling.EVERY_FRAME))) as stream:
         bursts = stream.bursts(threading.Event())
         next(bursts)
-        stream.pace(0.6)
+        stream.change_interval(0.6)
         begun = [burst.captured_at for burst in islice(bursts, 3)]
-        stream.pace(0.2)
+        stream.change_interval(0.2)
         begun += [burst.captured_at for burst in islice(bursts, 2)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
     assert gaps == pytest.approx([0.6, 0.6, 0.2, 0.2], abs=0.1)
