@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 from cameras.addresses import AllowedSource
 from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
-from cameras.sources import Burst, Terms, UnableToOpen, evidence, open_stream
+from cameras.sources import Burst, Terms, UnableToOpen, evidence, open_stream, streams
 from cameras.sources.devices import _is_there
 from detection.detect import read_picture
 from tests.capturing import capturing, running, wait_until
@@ -75,7 +75,7 @@ def test_what_reading_has_cost_never_falls_when_the_main_stream_comes_back(monke
             yield next(super().bursts(stop))
 
     monkeypatch.setattr(evidence, "_MainStream", Ending)
-    monkeypatch.setattr(evidence, "back_off_seconds", lambda _failures, **_jitter: 0.05)
+    monkeypatch.setattr(streams, "back_off_seconds", lambda _failures, **_jitter: 0.05)
     with closing(open_stream("main.mp4", Terms(0.3), detection_source="small.mp4")) as stream:
         seen = [stream.figures().decoded for _burst in islice(stream.bursts(threading.Event()), 12)]
         assert seen == sorted(seen)
