@@ -17,7 +17,7 @@ from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
 from cameras.load import current_stretch, note_offered, note_skipped
 from cameras.models import Camera, Sampling, StreamState, Wanted
-from cameras.ownership import Ownership
+from cameras.ownership import Ownership, renewing
 from cameras.sampling import DECODING
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, Sources, StreamThread
@@ -31,6 +31,8 @@ ROUND_SECONDS = 1.0
 _TICK_SECONDS = 0.2
 _STOP_SECONDS = 1.5
 _LONGEST_STAGGER_SECONDS = 0.25
+_LONGEST_ROUND_SECONDS = 60.0
+"""A round that takes longer never ends: other processes are to have the cameras."""
 
 
 class Capture:
@@ -56,6 +58,7 @@ class Capture:
         self._on_frame = on_frame
         self._on_state = on_state
         self._default_interval = default_interval
+        self._turned_at = time.monotonic()
         self._stretch = 1.0
         self._too_many: frozenset[int] = frozenset()
         self._threads: dict[int, StreamThread] = {}
@@ -64,21 +67,30 @@ class Capture:
 
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set, which takes effect within two seconds."""
+        with renewing(self._ownership, is_at_work=self._is_at_work):
+            self._turn(stop)
+        self._leave()
+
+    def _turn(self, stop: threading.Event) -> None:
         last_round = float("-inf")
         while not stop.wait(_TICK_SECONDS if self._threads else 0.05):
-            full = time.monotonic() - last_round >= ROUND_SECONDS
+            self._turned_at = time.monotonic()
+            full = self._turned_at - last_round >= ROUND_SECONDS
             if not full and not self._has_news():
                 continue
             try:
                 close_old_connections()
                 if full:
-                    last_round = time.monotonic()
+                    last_round = self._turned_at
                     self._reconcile()
                 self._write_down()
             except Exception:  # the process's outermost loop: a database that is away comes back
                 log.exception("capture.round_failed")
                 metrics.pipeline_errors.labels("capture").inc()
-        self._leave()
+
+    def _is_at_work(self) -> bool:
+        """Whether its rounds go on, be it slowly; asked by the thread that renews what is ours meanwhile."""
+        return time.monotonic() - self._turned_at < _LONGEST_ROUND_SECONDS
 
     def _leave(self) -> None:
         try:
@@ -209,11 +221,11 @@ class Capture:
         for thread in self._threads.values():
             thread.join(until - time.monotonic())
         metrics.active_cameras.set(0)
-        if self._ownership.is_alone:
-            for camera_id in self._threads:
-                self._write(camera_id, Report(StreamState.OFFLINE, _("Capture is not running.")))
-        self._ownership.give_up(list(self._threads), leave=True)
         self._threads.clear()
+        if self._ownership.leave():
+            # Those of a process that ended at the same time are among them: nobody took them over.
+            for camera_id in Camera.objects.wanted_running().values_list("pk", flat=True):
+                self._write(camera_id, Report(StreamState.OFFLINE, _("Capture is not running.")))
 
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""
@@ -230,14 +242,14 @@ class Capture:
                 stream.hold(pause_seconds)
                 thread.expect_silence(pause_seconds)
                 return
-            ref, offer = self._keep(camera_id, burst)
+            ref, offer = self._keep(thread, burst)
         except redis.RedisError as error:
             log.warning("capture.store_unavailable", camera_id=camera_id, error=type(error).__name__)
             metrics.frames_dropped.labels("store_unavailable").inc()
             return
         self._on_frame(ref, offer)
 
-    def _keep(self, camera_id: int, burst: Burst) -> tuple[FrameRef, Offer]:
+    def _keep(self, thread: StreamThread, burst: Burst) -> tuple[FrameRef, Offer]:
         keys = tuple(new_token() for _picture in burst.pictures)
         evidence_key = "" if burst.evidence is None else new_token()
         pictures = dict(zip(keys, burst.pictures, strict=True))
@@ -246,10 +258,11 @@ class Capture:
         with DECODING:
             jpegs = {key: encode_jpeg(picture) for key, picture in pictures.items()}
         self._store.put_all(jpegs)
-        ref = FrameRef(camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
+        ref = FrameRef(thread.camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
         offer = self._store.offer(ref)
         with suppress(redis.RedisError):  # the frame waits already: that it is not counted must not hide that
-            note_offered(self._store.client, camera_id, replaced=offer.replaced is not None)
+            interval, replaced = thread.terms.interval_seconds, offer.replaced is not None
+            note_offered(self._store.client, ref.camera_id, replaced=replaced, interval_seconds=interval)
             if offer.replaced:
                 self._store.forget(offer.replaced)
         return ref, offer

@@ -257,6 +257,13 @@ class FrameStore:
         found = cast("list[bytes | None]", self.client.mget([f"frame:{key}" for key in frame_keys]))
         return {key: jpeg for key, jpeg in zip(frame_keys, found, strict=True) if jpeg is not None}
 
+    def keep_longer(self, ref: FrameRef) -> None:
+        """Keep a frame's pictures for `keep_seconds` from now."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for frame_key in sorted(ref.picture_keys):
+                pipeline.pexpire(f"frame:{frame_key}", self._keep_ms)
+            pipeline.execute()
+
     def forget(self, ref: FrameRef) -> None:
         """Free the pictures of a frame that was given up before its time, unless it waits or is in another's hand."""
         pictures = [f"frame:{key}" for key in sorted(ref.picture_keys)]

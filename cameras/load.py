@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -24,6 +24,8 @@ SKIPPED_SECONDS = 3600
 PACE_KEY = "load:pace"
 _CAMERAS = "load:cameras"
 """When each camera offered a frame last."""
+_INTERVALS = "load:intervals"
+"""The seconds between a camera's frames, where nothing is stretched."""
 
 _PRELUDE = f"""
 local time = redis.call('TIME')
@@ -45,8 +47,10 @@ local function skip(camera, reason)
 end
 """
 # KEYS[1] says since when a camera waits for its turn; ARGV: the camera, then what happened.
-_OFFERED = """
+_OFFERED = f"""
 offered(ARGV[1])
+redis.call('HSET', '{_INTERVALS}', ARGV[1], ARGV[3])
+redis.call('EXPIRE', '{_INTERVALS}', {SKIPPED_SECONDS})
 if ARGV[2] == '1' then
   count('given_up')
   skip(ARGV[1], 'superseded')
@@ -76,9 +80,12 @@ end
 """
 
 
-def note_offered(client: redis.Redis, camera_id: int, *, replaced: bool) -> None:
-    """Count a frame that was offered for detection, and the one it gave the camera to give up, if it did."""
-    _run(client, _OFFERED, camera_id, int(replaced))
+def note_offered(client: redis.Redis, camera_id: int, *, replaced: bool, interval_seconds: float) -> None:
+    """Count a frame that was offered for detection, and the one it gave the camera to give up, if it did.
+
+    `interval_seconds` is the camera's own, not stretched.
+    """
+    _run(client, _OFFERED, camera_id, int(replaced), str(interval_seconds))
 
 
 def note_taken(client: redis.Redis, camera_id: int) -> None:
@@ -106,8 +113,8 @@ def skipped_of(client: redis.Redis, camera_id: int) -> tuple[datetime, Mapping[s
     return datetime.fromtimestamp((hour - 1) * SKIPPED_SECONDS, UTC), counts
 
 
-def load_of(client: redis.Redis, *, seconds: int, roll_call_seconds: int = 0) -> Load:
-    """What happened in the last whole `seconds`, over the whole fleet, and the cameras of the roll call until now."""
+def load_of(client: redis.Redis, *, seconds: int) -> Load:
+    """What happened in the last whole `seconds`, over the whole fleet; its cameras are not counted."""
     now = client.time()[0]
     with client.pipeline(transaction=False) as pipe:
         for second in range(now - seconds, now):
@@ -115,8 +122,19 @@ def load_of(client: redis.Redis, *, seconds: int, roll_call_seconds: int = 0) ->
         rows = cast("list[list[bytes | None]]", pipe.execute())
     waits = [int(row[3]) / 1000 for row in rows if row[3] is not None]
     offered, taken, given_up = (sum(int(row[place] or 0) for row in rows) for place in range(3))
-    cameras = int(client.zcount(_CAMERAS, (now - roll_call_seconds) * 1000, "+inf"))
-    return Load(offered, taken, given_up, min(waits, default=0.0), cameras)
+    return Load(offered, taken, given_up, min(waits, default=0.0))
+
+
+def cameras_present(client: redis.Redis, pace: Pace, *, interval_seconds: float) -> int:
+    """How many cameras offered a frame as lately as they have to, each at its own interval.
+
+    `interval_seconds` is that of cameras of which none is known.
+    """
+    now = client.time()[0]
+    offered = cast("list[tuple[bytes, float]]", client.zrange(_CAMERAS, 0, -1, withscores=True))
+    own = cast("dict[bytes, bytes]", client.hgetall(_INTERVALS))
+    silences = ((now - at_ms / 1000, float(own.get(camera, interval_seconds))) for camera, at_ms in offered)
+    return sum(silence <= roll_call_seconds(pace, interval) for silence, interval in silences)
 
 
 def current_stretch(client: redis.Redis) -> float:
@@ -142,8 +160,8 @@ def adjust_pace(client: redis.Redis, *, interval_seconds: float) -> tuple[Pace, 
     if not client.set(f"{PACE_KEY}:look", "1", nx=True, px=round(LOOK_SECONDS * 1000)):
         return before, before
     seconds, microseconds = client.time()
-    window, roll_call = window_seconds(before, interval_seconds), roll_call_seconds(before, interval_seconds)
-    load = load_of(client, seconds=window, roll_call_seconds=roll_call)
+    present = cameras_present(client, before, interval_seconds=interval_seconds)
+    load = replace(load_of(client, seconds=window_seconds(before, interval_seconds)), cameras=present)
     after = next_pace(before, load, now=seconds + microseconds / 1e6, interval_seconds=interval_seconds)
     client.set(PACE_KEY, json.dumps(asdict(after)), ex=timedelta(seconds=PACE_SECONDS))
     return before, after

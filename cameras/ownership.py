@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import redis
@@ -15,6 +17,7 @@ log = structlog.get_logger()
 
 OWNERSHIP_SECONDS = 4.0
 """A process that says nothing for so long has lost its cameras to the others."""
+RENEWAL_SECONDS = 1.0
 _MEMBERS = "capture:members"
 
 _SHARE = """
@@ -59,11 +62,30 @@ end
 return {mine, members, left}
 """
 
+# A process that has left, or was silent for too long, is not made a member again by this, nor an owner.
+_RENEW = """
+local now = redis.call('TIME')
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms)
+redis.call('ZADD', KEYS[1], 'XX', now_ms + ARGV[2], ARGV[1])
+local renewed = 0
+for place = 2, #KEYS do
+  if redis.call('GET', KEYS[place]) == ARGV[1] then
+    redis.call('PEXPIRE', KEYS[place], ARGV[2])
+    renewed = renewed + 1
+  end
+end
+return renewed
+"""
+
+# Says how many processes are left.
 _GIVE_UP = """
 for place = 2, #KEYS do
   if redis.call('GET', KEYS[place]) == ARGV[1] then redis.call('DEL', KEYS[place]) end
 end
 if ARGV[2] == '1' then redis.call('ZREM', KEYS[1], ARGV[1]) end
+local now = redis.call('TIME')
+return redis.call('ZCOUNT', KEYS[1], '(' .. now[1] * 1000 + math.floor(now[2] / 1000), '+inf')
 """
 
 
@@ -87,6 +109,7 @@ class Ownership:
         self._most = most
         self.name = new_token()
         self._share = client.register_script(_SHARE)
+        self._renew = client.register_script(_RENEW)
         self._give_up = client.register_script(_GIVE_UP)
         self._last = Share(frozenset())
         self._held_until = float("-inf")
@@ -108,20 +131,58 @@ class Ownership:
         self._last = share
         return share
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other process captures, as far as was last seen."""
-        return self._last.members == 1
+    def renew(self) -> None:
+        """Keep what is ours for OWNERSHIP_SECONDS from now; our share stays as it is. From any thread."""
+        began, mine = time.monotonic(), sorted(self._last.mine)
+        try:
+            arguments = (self.name, round(OWNERSHIP_SECONDS * 1000))
+            renewed = int(self._renew(keys=[_MEMBERS, *map(_key, mine)], args=arguments))
+        except redis.RedisError as error:
+            log.warning("capture.ownership_unknown", error=type(error).__name__)
+            return
+        if mine and renewed == len(mine):
+            self._held_until = max(self._held_until, began + OWNERSHIP_SECONDS)
 
     def is_held(self) -> bool:
         """Whether what was ours still is: others may have it where our share could not be kept in time."""
         return time.monotonic() < self._held_until
 
-    def give_up(self, camera_ids: Sequence[int], *, leave: bool = False) -> None:
-        """Let others have these cameras at once and, where we `leave`, our share too; raises redis.RedisError."""
-        if camera_ids or leave:
-            self._give_up(keys=[_MEMBERS, *map(_key, camera_ids)], args=(self.name, int(leave)))
+    def give_up(self, camera_ids: Sequence[int]) -> None:
+        """Let others have these cameras at once; raises redis.RedisError."""
+        if camera_ids:
+            self._give_up(keys=[_MEMBERS, *map(_key, camera_ids)], args=(self.name, 0))
         self._last = Share(self._last.mine - frozenset(camera_ids), self._last.members)
+
+    def leave(self) -> bool:
+        """Let others have all that is ours, and our share; whether nobody captures any more, as far as is known."""
+        mine, self._last = sorted(self._last.mine), Share(frozenset(), self._last.members)
+        try:
+            return int(self._give_up(keys=[_MEMBERS, *map(_key, mine)], args=(self.name, 1))) == 0
+        except redis.RedisError as error:
+            log.warning("capture.ownership_unknown", error=type(error).__name__)
+            return self._last.members == 1
+
+
+@contextmanager
+def renewing(ownership: Ownership, *, is_at_work: Callable[[], bool]) -> Iterator[None]:
+    """Keep what is ours from a thread of its own, however long the process's other work waits for a database.
+
+    While it `is_at_work` no more nothing is renewed, and others take over.
+    """
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(RENEWAL_SECONDS):
+            if is_at_work():
+                ownership.renew()
+
+    thread = threading.Thread(target=renew, name="ownership", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(RENEWAL_SECONDS)  # Redis may be away; what is renewed late is no longer ours
 
 
 def _at(places: Sequence[int], wanted: Sequence[int]) -> frozenset[int]:

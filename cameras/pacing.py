@@ -42,7 +42,8 @@ class Load:
     """What all cameras offered and detection took within a window.
 
     `given_up` were replaced by newer ones or too old; `least_wait_seconds` is how long the luckiest camera waited for
-    its turn, 0 where none was taken. `cameras` are those that offered within the last `roll_call_seconds`.
+    its turn, 0 where none was taken. `cameras` are those that offered within the `roll_call_seconds` of their own
+    interval.
     """
 
     offered: int = 0
@@ -104,7 +105,7 @@ def window_seconds(pace: Pace, interval_seconds: float) -> int:
 
 
 def roll_call_seconds(pace: Pace, interval_seconds: float) -> int:
-    """Within how many seconds every camera offers, also one that waits for its next key frame."""
+    """Within how many seconds a camera of this interval offers, also one that waits for its next key frame."""
     return math.ceil(1.2 * pace.stretch * interval_seconds) + 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from av.codec.context import Flags
 from numpy.typing import NDArray
 
 from cameras.models import Sampling
+from trafficmon.core.cores import usable_cores
 
 Picture = NDArray[np.uint8]
 
@@ -33,8 +33,8 @@ _ROUNDING_SECONDS = 1e-6
 _REACH = 0.5
 """Of the interval: a key frame so much too early or late still will do, as it costs a fraction of any other frame."""
 
-DECODING = threading.BoundedSemaphore(os.cpu_count() or 1)
-"""To be held while decoding and encoding: done in more threads at once than there are cores, all take longer."""
+DECODING = threading.BoundedSemaphore(usable_cores())
+"""To be held while decoding and encoding: done in more threads at once than may run, all take longer."""
 
 
 class Arrival(NamedTuple):
@@ -85,7 +85,7 @@ class Schedule:
         start = self.due if seconds < self.due + self.interval_seconds else seconds
         self.due = start + self.interval_seconds
 
-    def change_pace(self, interval_seconds: float) -> None:
+    def change_interval(self, interval_seconds: float) -> None:
         """Let the next sample follow the last one after this interval."""
         self.due += interval_seconds - self.interval_seconds
         self.interval_seconds = interval_seconds

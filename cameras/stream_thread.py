@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from django.utils.translation import gettext as _
 from cameras.health import ReadingCost
 from cameras.models import StreamState
 from cameras.sources import Burst, Figures, Stream, Terms, UnableToOpen, UnableToRead, open_stream
-from cameras.sources.streams import STEADY_SECONDS, back_off_seconds
+from cameras.sources.streams import Attempts
 from trafficmon.core import metrics
 
 log = structlog.get_logger()
@@ -107,16 +106,15 @@ class StreamThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        failures = 0
+        attempts = Attempts()
         self.stop.wait(self._delay_seconds)
         while not self.stop.is_set():
-            began = time.monotonic()
+            attempts.begin()
             error = self._attempt()
             if self.stop.is_set():
                 return
-            failures = 1 if time.monotonic() - began > STEADY_SECONDS and self.was_online() else failures + 1
+            wait_seconds = attempts.fail(showed=self.was_online())
             self.report = Report(StreamState.OFFLINE, error)
-            wait_seconds = back_off_seconds(failures, jitter=random.random())
             log.warning("camera.failed", camera_id=self.camera_id, reason=error, again_in=round(wait_seconds, 1))
             self._busy_since = None
             self.stop.wait(wait_seconds)
@@ -173,4 +171,4 @@ class StreamThread:
             metrics.pipeline_errors.labels("decode").inc(now.corrupt - before.corrupt)
         if self.stretch != self._stretched:
             self._stretched = self.stretch
-            stream.pace(self.terms.interval_seconds * self._stretched)
+            stream.change_interval(self.terms.interval_seconds * self._stretched)

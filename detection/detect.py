@@ -134,8 +134,8 @@ def detect_frame(
     width, height = shots[-1].size
     configuration = pipeline.configuration
     found = _look(shots, pipeline.detector, rules.zones, size=(width, height))
-    view = View((width, height), rules, configuration)
-    state, named, crossings = _follow(tracks or TrackerState(), shots, found, view)
+    circumstances = Circumstances((width, height), rules, configuration)
+    state, named, crossings = _follow(tracks or TrackerState(), shots, found, circumstances)
     motions = find_motions(state, named, rules.calibration, width=width, height=height)
     groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
@@ -157,8 +157,8 @@ def detect_frame(
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How a camera is looked at: the frame's width and height in pixels, what is drawn on it, and the configuration."""
+class Circumstances:
+    """What holds for a whole burst: the frame's width and height in pixels, what is drawn on it, the configuration."""
 
     size: tuple[int, int]
     rules: CameraRules
@@ -189,16 +189,16 @@ def _follow(
     state: TrackerState,
     shots: Sequence[Shot],
     found: Sequence[Sequence[Detection]],
-    view: View,
+    circumstances: Circumstances,
 ) -> tuple[TrackerState, tuple[Detection, ...], tuple[Crossing, ...]]:
     """The tracks after all `shots`, the last one's detections with what is known of them, and all crossings."""
     named: tuple[Detection, ...] = ()
     crossings: list[Crossing] = []
     for shot, detections in zip(shots, found, strict=True):
-        parked_after = view.configuration.post_processing.parked_after_seconds
-        scene = Scene(shot.captured_at, view.size, view.rules, parked_after)
-        tracking, is_frame = view.configuration.tracking, shot is shots[-1]
-        state = follow_camera(state, shot.picture, tracking, width=view.size[0])
+        parked_after = circumstances.configuration.post_processing.parked_after_seconds
+        scene = Scene(shot.captured_at, circumstances.size, circumstances.rules, parked_after)
+        tracking, is_frame = circumstances.configuration.tracking, shot is shots[-1]
+        state = follow_camera(state, shot.picture, tracking, width=circumstances.size[0])
         state, named = track(state, detections, at=shot.captured_at, configuration=tracking, is_frame=is_frame)
         state, named, crossed = observe(state, named, scene)
         crossings += crossed

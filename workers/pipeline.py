@@ -33,12 +33,10 @@ from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers.gating import gate_frame
 from workers.queues import Queue
-from workers.rules import known_camera
+from workers.rules import FRESH, fresh_for, known_camera
 
 log = structlog.get_logger()
 
-FRESH = timedelta(seconds=10)
-"""A frame older than this is not worth detecting: a newer one is on its way."""
 KEEP_MARGIN_SECONDS = 15.0
 """A picture outlives the deadline of the question about it by this much."""
 
@@ -73,8 +71,6 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
     with ExitStack() as on_failure:
         # The next frame must not wait for the wake-up that this failure keeps from being sent.
         on_failure.callback(store.finish, ref, waking=False)
-        with suppress(redis.RedisError):  # that it is not counted must not lose the frame
-            note_taken(store.client, camera_id)
         wake_ups = _detect(ref)
         on_failure.pop_all()
     return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(ref) else wake_ups
@@ -106,7 +102,7 @@ def _wake_ups_after(row: FrameResult, ref: FrameRef) -> list[WakeUp]:
 
 def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     """The stored frame; None when it was given up, or is another worker's to store."""
-    shots = _shots_of(ref, now=utc_now())
+    shots = _shots_of(ref) if _is_fresh(ref) else []
     if not shots:
         return None
     known = known_camera(ref.camera_id)
@@ -131,9 +127,22 @@ def _tracks_of(camera_id: int) -> TrackerState | None:
         return None
 
 
-def _shots_of(ref: FrameRef, *, now: datetime) -> list[Shot]:
+def _is_fresh(ref: FrameRef) -> bool:
+    """Whether the frame is young enough to be detected, counted as taken or as given up."""
+    age = utc_now() - ref.captured_at
+    if age > fresh_for(ref.camera_id):
+        _give_up(ref, "stale")
+        return False
+    with suppress(redis.RedisError):  # that it is not counted must not lose the frame
+        note_taken(frame_store().client, ref.camera_id)
+    if age > FRESH:
+        frame_store().keep_longer(ref)  # its questions have all their time from now on
+    return True
+
+
+def _shots_of(ref: FrameRef) -> list[Shot]:
     """The pictures to detect, oldest first and the frame's own last; none where that is not to be detected."""
-    shot = _shot_of(ref, now=now)
+    shot = _shot_of(ref)
     if shot is None:
         return []
     most = settings.MODEL_FILE.tracking.burst_detections if ref.moments else 1
@@ -154,11 +163,8 @@ def _read(jpeg: bytes, captured_at: datetime) -> Shot:
     return read_shot(jpeg, captured_at, least_width=settings.MODEL_FILE.model.image_size)
 
 
-def _shot_of(ref: FrameRef, *, now: datetime) -> Shot | None:
-    """The frame's picture; None, counted with its reason, when it is not worth or not possible to detect."""
-    if now - ref.captured_at > FRESH:
-        _give_up(ref, "stale")
-        return None
+def _shot_of(ref: FrameRef) -> Shot | None:
+    """The frame's picture; None, counted with its reason, when it is not possible to detect."""
     jpeg = frame_store().get(ref.frame_key)
     if jpeg is None:
         _give_up(ref, "lost")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 from cameras.models import Camera, CountingLine, Zone
@@ -16,6 +17,9 @@ from trafficmon.core.objects import ObjectClass
 
 RULES_SECONDS = 5.0
 """So soon does a change of a camera, its zones or lines take effect: to read them for each frame costs too much."""
+
+FRESH, LONGEST_FRESH = timedelta(seconds=10), timedelta(seconds=30)
+"""A frame older than this is not worth detecting, also of a camera that sends a newer one only later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ def known_camera(camera_id: int) -> Known:
         camera = cameras.get(pk=camera_id)
         known = known_cameras[camera_id] = Known(camera, rules_of(camera), time.monotonic() + RULES_SECONDS)
     return known
+
+
+def fresh_for(camera_id: int) -> timedelta:
+    """How old a frame of the camera may be to be worth detecting: until then no newer one has to be on its way."""
+    try:
+        interval_seconds = known_camera(camera_id).camera.frame_interval or 0.0
+    except Camera.DoesNotExist:
+        return FRESH
+    return min(max(FRESH, timedelta(seconds=interval_seconds)), LONGEST_FRESH)
 
 
 def rules_of(camera: Camera) -> CameraRules:

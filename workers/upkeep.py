@@ -25,8 +25,9 @@ from cameras.pacing import Pace
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
-from workers.pipeline import FRESH, WakeUp, count_drop, frame_store
+from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
+from workers.rules import fresh_for
 from workers.runtime import LEAST_FREE_BYTES
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ def _end_overdue(ref: FrameRef, *, is_stored: bool) -> bool:
     A stored one is nothing that anybody has to detect or count.
     """
     now = utc_now()
-    returned = frame_store().give_back(ref, fresh_after=now if is_stored else now - FRESH)
+    returned = frame_store().give_back(ref, fresh_after=now if is_stored else now - fresh_for(ref.camera_id))
     if is_stored:
         return returned.wake
     if returned.dropped:

@@ -126,7 +126,7 @@ def _through(relay: Relay, source: AllowedSource) -> str:
     return parts._replace(scheme=str(source.kind), netloc=f"{credentials}{at}127.0.0.1:{relay.port}").geturl()
 
 
-class Pace:
+class Playback:
     """Holds the packets of a recording back so that they come as they were recorded."""
 
     def __init__(self, stop: threading.Event) -> None:
@@ -184,9 +184,9 @@ class ContainerStream:
             self._start_over()
 
     def _one_pass(self, stop: threading.Event) -> Iterator[Burst]:
-        pace, clock, began = Pace(stop), StreamClock(), time.monotonic()
+        playback, clock, began = Playback(stop), StreamClock(), time.monotonic()
         for packet in self.packets():
-            if stop.is_set() or (self._recorded and not pace.wait(packet)):
+            if stop.is_set() or (self._recorded and not playback.wait(packet)):
                 return
             now = time.monotonic()
             seconds = clock.moment(self._stamp(packet), now)
@@ -265,8 +265,8 @@ class ContainerStream:
     def hold(self, seconds: float) -> None:
         self.sampler.schedule.hold(time.monotonic() + seconds)
 
-    def pace(self, interval_seconds: float) -> None:
-        self.sampler.schedule.change_pace(interval_seconds)
+    def change_interval(self, interval_seconds: float) -> None:
+        self.sampler.schedule.change_interval(interval_seconds)
 
     def figures(self) -> Figures:
         sampler = self.sampler

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from cameras.models import Sampling
 from cameras.sampling import Arrival, Burst, Picture
 from cameras.sources.containers import ContainerStream
 from cameras.sources.errors import UnableToOpen, UnableToRead
-from cameras.sources.streams import STEADY_SECONDS, Figures, Stream, Terms, back_off_seconds
+from cameras.sources.streams import Attempts, Figures, Stream, Terms
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 
@@ -90,15 +89,14 @@ class EvidenceStream:
         self._stop.set()
 
     def _run(self) -> None:
-        failures = 0
+        attempts = Attempts()
         while not self._stop.is_set():
-            began = time.monotonic()
+            attempts.begin()
             self.error = self._attempt()
             if self._stop.is_set():
                 return
-            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
             log.warning("evidence.failed", reason=self.error)
-            self._stop.wait(back_off_seconds(failures, jitter=random.random()))
+            self._stop.wait(attempts.fail(showed=self._shown_at > attempts.began))
 
     def _attempt(self) -> str:
         """Read the stream until it ends; why it did."""
@@ -144,8 +142,8 @@ class PairedStream:
     def hold(self, seconds: float) -> None:
         self._detection.hold(seconds)
 
-    def pace(self, interval_seconds: float) -> None:
-        self._detection.pace(interval_seconds)
+    def change_interval(self, interval_seconds: float) -> None:
+        self._detection.change_interval(interval_seconds)
 
     def figures(self) -> Figures:
         small, main = self._detection.figures(), self._main.figures()

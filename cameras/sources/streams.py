@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +21,24 @@ def back_off_seconds(failures: int, *, jitter: float) -> float:
     """Between 1 and 60 s after so many failures in a row; `jitter` (0 to 1) keeps cameras from trying as one."""
     longest = min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS)
     return 1 + (longest - 1) * (0.5 + jitter / 2)
+
+
+class Attempts:
+    """Tries to read one source, each after a longer wait the more failed in a row."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self.began = time.monotonic()
+
+    def begin(self) -> None:
+        """Another one begins now."""
+        self.began = time.monotonic()
+
+    def fail(self, *, showed: bool) -> float:
+        """Seconds until the next; where this one `showed` pictures and lasted, it is the first in a row that failed."""
+        was_well = showed and time.monotonic() - self.began > STEADY_SECONDS
+        self._failures = 1 if was_well else self._failures + 1
+        return back_off_seconds(self._failures, jitter=random.random())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +85,7 @@ class Stream(Protocol):
     def hold(self, seconds: float) -> None:
         """Let the next sample begin no earlier than `seconds` from now."""
 
-    def pace(self, interval_seconds: float) -> None:
+    def change_interval(self, interval_seconds: float) -> None:
         """Sample at this interval from now on."""
 
     def figures(self) -> Figures:

@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
+
+import cv2
 
 from cameras.addresses import StreetAddress
-from cameras.sampling import Burst, Picture, Schedule, offsets_of_burst
+from cameras.sampling import EARLIER_WIDTH_PX, Burst, Picture, Schedule, offsets_of_burst
 from cameras.sources.streams import Figures, Format, Terms
 from cameras.street import Street
 from trafficmon.core.clock import utc_now
@@ -44,7 +47,8 @@ class StreetStream:
             if stop.wait(max(0, start + offset - self._seconds())):
                 return
             self._street.advance_to(int(self._seconds() * self._fps) / self._fps)
-            yield utc_now(), self._street.render()
+            captured_at, picture = utc_now(), self._street.render()
+            yield captured_at, picture if offset == offsets[-1] else _small(picture)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -52,11 +56,17 @@ class StreetStream:
     def hold(self, seconds: float) -> None:
         self._schedule.hold(self._seconds() + seconds)
 
-    def pace(self, interval_seconds: float) -> None:
-        self._schedule.change_pace(interval_seconds)
+    def change_interval(self, interval_seconds: float) -> None:
+        self._schedule.change_interval(interval_seconds)
 
     def figures(self) -> Figures:
         return Figures()
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _small(picture: Picture) -> Picture:
+    """As a camera's earlier pictures are kept, which only show how things move."""
+    size = (EARLIER_WIDTH_PX, HEIGHT_PX * EARLIER_WIDTH_PX // WIDTH_PX)
+    return cast("Picture", cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from detection.backends.suppression import Candidates, Thresholds, read_finished
 from detection.configuration import ModelConfiguration
 from detection.detections import Detection
 from detection.detector import BackendUnavailableError, Picture, WeightsNotFoundError, WeightsUnusableError
+from trafficmon.core.cores import usable_cores
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -198,13 +198,8 @@ def _compile(model: Any, configuration: ModelConfiguration) -> Any:
     steps.input(0).model().set_layout(openvino.Layout("NCHW"))
     for index in range(len(model.outputs)):
         steps.output(index).tensor().set_element_type(openvino.Type.f32)
-    cores = _count_cores()
+    cores = usable_cores()
     settings: dict[str, Any] = {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores, "ENABLE_CPU_PINNING": False}
     if configuration.half_precision:
         settings["INFERENCE_PRECISION_HINT"] = openvino.Type.f16
     return openvino.Core().compile_model(steps.build(), "CPU", settings)
-
-
-def _count_cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

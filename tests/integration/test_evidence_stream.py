@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 from cameras.addresses import AllowedSource
 from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
-from cameras.sources import Burst, Terms, UnableToOpen, evidence, open_stream
+from cameras.sources import Burst, Terms, UnableToOpen, evidence, open_stream, streams
 from cameras.sources.devices import _is_there
 from detection.detect import read_picture
 from tests.capturing import capturing, running, wait_until
@@ -75,7 +75,7 @@ def test_what_reading_has_cost_never_falls_when_the_main_stream_comes_back(monke
             yield next(super().bursts(stop))
 
     monkeypatch.setattr(evidence, "_MainStream", Ending)
-    monkeypatch.setattr(evidence, "back_off_seconds", lambda _failures, **_jitter: 0.05)
+    monkeypatch.setattr(streams, "back_off_seconds", lambda _failures, **_jitter: 0.05)
     with closing(open_stream("main.mp4", Terms(0.3), detection_source="small.mp4")) as stream:
         seen = [stream.figures().decoded for _burst in islice(stream.bursts(threading.Event()), 12)]
         assert seen == sorted(seen)
@@ -135,13 +135,13 @@ def test_capture_writes_what_reading_takes(redis_client: redis.Redis) -> None:
     assert 0 < camera.decode_load < 1
 
 
-def test_stretched_pace_follows_at_once() -> None:
+def test_stretched_interval_is_followed_at_once() -> None:
     with closing(open_stream("small.mp4", Terms(0.2, Sampling.EVERY_FRAME))) as stream:
         bursts = stream.bursts(threading.Event())
         next(bursts)
-        stream.pace(0.6)
+        stream.change_interval(0.6)
         begun = [burst.captured_at for burst in islice(bursts, 3)]
-        stream.pace(0.2)
+        stream.change_interval(0.2)
         begun += [burst.captured_at for burst in islice(bursts, 2)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
     assert gaps == pytest.approx([0.6, 0.6, 0.2, 0.2], abs=0.1)

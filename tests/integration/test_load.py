@@ -13,6 +13,7 @@ import redis
 from cameras.load import (
     PACE_SECONDS,
     adjust_pace,
+    cameras_present,
     current_stretch,
     load_of,
     note_offered,
@@ -32,6 +33,10 @@ def next_second(client: redis.Redis) -> None:
     time.sleep(1 - microseconds / 1e6)
 
 
+def note_offer(client: redis.Redis, camera_id: int, *, replaced: bool = False, interval: float = 1.8) -> None:
+    note_offered(client, camera_id, replaced=replaced, interval_seconds=interval)
+
+
 def overload(client: redis.Redis, *, seconds: int) -> None:
     """Let the last `seconds` look as if twice as much had been offered as was taken."""
     now = client.time()[0]
@@ -42,7 +47,7 @@ def overload(client: redis.Redis, *, seconds: int) -> None:
 def test_load_adds_up_what_was_offered_taken_and_given_up(redis_client: redis.Redis) -> None:
     next_second(redis_client)
     for camera_id, replaced in ((1, False), (1, True), (2, False)):
-        note_offered(redis_client, camera_id, replaced=replaced)
+        note_offer(redis_client, camera_id, replaced=replaced)
     note_taken(redis_client, 1)
     note_skipped(redis_client, 2, "stale")
     note_skipped(redis_client, 2, "unreadable")
@@ -54,19 +59,40 @@ def test_load_adds_up_what_was_offered_taken_and_given_up(redis_client: redis.Re
 
 def test_roll_call_counts_the_cameras_that_offered_lately(redis_client: redis.Redis) -> None:
     for camera_id in (1, 1, 2):
-        note_offered(redis_client, camera_id, replaced=False)
+        note_offer(redis_client, camera_id, replaced=False)
     note_skipped(redis_client, 3, "behind")
     note_skipped(redis_client, 4, "late")
     note_taken(redis_client, 1)
-    assert load_of(redis_client, seconds=4, roll_call_seconds=3).cameras == 3
-    redis_client.zincrby("load:cameras", -3000, "2")
-    assert load_of(redis_client, seconds=4, roll_call_seconds=2).cameras == 2
+    assert cameras_present(redis_client, Pace(), interval_seconds=1.8) == 3
+    redis_client.zincrby("load:cameras", -5000, "2")
+    assert cameras_present(redis_client, Pace(), interval_seconds=1.8) == 2
+
+
+def test_camera_is_present_for_its_own_interval_stretched_as_all_are(redis_client: redis.Redis) -> None:
+    """As capture hands it on: every ten seconds, where the installation's is 1.8."""
+    note_offer(redis_client, 1, interval=10.0)
+    note_offer(redis_client, 2, interval=1.8)
+    redis_client.zincrby("load:cameras", -11_000, "1")
+    redis_client.zincrby("load:cameras", -11_000, "2")
+    assert cameras_present(redis_client, Pace(), interval_seconds=1.8) == 1
+    redis_client.zincrby("load:cameras", -12_000, "1")
+    assert cameras_present(redis_client, Pace(), interval_seconds=1.8) == 0
+    assert cameras_present(redis_client, Pace(stretch=2.0), interval_seconds=1.8) == 1
+
+
+def test_pace_knows_how_many_cameras_there_are(redis_client: redis.Redis) -> None:
+    overload(redis_client, seconds=10)
+    note_offer(redis_client, 1, interval=30.0)
+    redis_client.zincrby("load:cameras", -25_000, "1")
+    redis_client.set("load:pace", json.dumps(asdict(Pace(troubled_since=1.0))))
+    _before, after = adjust_pace(redis_client, interval_seconds=1.8)
+    assert after.cameras == 1
 
 
 def test_wait_of_a_camera_counts_from_the_first_frame_that_waited(redis_client: redis.Redis) -> None:
-    note_offered(redis_client, 1, replaced=False)
+    note_offer(redis_client, 1, replaced=False)
     redis_client.decrby("camera:1:in_line", 400)
-    note_offered(redis_client, 1, replaced=True)
+    note_offer(redis_client, 1, replaced=True)
     note_taken(redis_client, 1)
     next_second(redis_client)
     assert 0.4 <= load_of(redis_client, seconds=4).least_wait_seconds < 0.6
@@ -74,7 +100,7 @@ def test_wait_of_a_camera_counts_from_the_first_frame_that_waited(redis_client: 
 
 def test_least_wait_is_of_the_luckiest_camera(redis_client: redis.Redis) -> None:
     for camera_id, waited in ((1, 800), (2, 200), (3, 500)):
-        note_offered(redis_client, camera_id, replaced=False)
+        note_offer(redis_client, camera_id, replaced=False)
         redis_client.decrby(f"camera:{camera_id}:in_line", waited)
         note_taken(redis_client, camera_id)
     next_second(redis_client)
@@ -82,14 +108,14 @@ def test_least_wait_is_of_the_luckiest_camera(redis_client: redis.Redis) -> None
 
 
 def test_figures_leave_nothing_behind(redis_client: redis.Redis) -> None:
-    note_offered(redis_client, 1, replaced=False)
-    note_offered(redis_client, 1, replaced=True)
+    note_offer(redis_client, 1, replaced=False)
+    note_offer(redis_client, 1, replaced=True)
     adjust_pace(redis_client, interval_seconds=1.8)
     assert [key for key in redis_client.scan_iter() if redis_client.ttl(key) < 0] == []
 
 
 def test_skipped_frames_are_counted_by_camera_and_reason(redis_client: redis.Redis) -> None:
-    note_offered(redis_client, 1, replaced=True)
+    note_offer(redis_client, 1, replaced=True)
     note_skipped(redis_client, 1, "stale")
     note_skipped(redis_client, 1, "stale")
     note_skipped(redis_client, 2, "lost")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from cameras.frames import FrameStore
-from cameras.models import Camera, StreamState
-from cameras.ownership import OWNERSHIP_SECONDS, Ownership
+from cameras.models import Camera, CameraQuerySet, StreamState, Wanted
+from cameras.ownership import OWNERSHIP_SECONDS, Ownership, renewing
 from tests.capturing import Seen, capturing, running, threads_of, wait_until
 from tests.clips import write_clip
 
@@ -58,9 +58,52 @@ def test_ownership_gives_a_new_process_its_share(redis_client: redis.Redis) -> N
 def test_ownership_that_is_given_up_is_taken_at_once(redis_client: redis.Redis) -> None:
     first, second = (Ownership(redis_client, most=50) for _process in range(2))
     first.keep([1, 2])
-    first.give_up([1, 2], leave=True)
+    first.leave()
     share = second.keep([1, 2])
-    assert (share.mine, share.members, second.is_alone) == (frozenset({1, 2}), 1, True)
+    assert (share.mine, share.members) == (frozenset({1, 2}), 1)
+
+
+def test_last_process_to_leave_is_told_so(redis_client: redis.Redis) -> None:
+    first, second, dead = (Ownership(redis_client, most=50) for _process in range(3))
+    for each in (first, second, dead):
+        each.keep([1, 2])
+    redis_client.zadd("capture:members", {dead.name: 1})
+    assert (first.leave(), second.leave()) == (False, True)
+    assert redis_client.keys("*owner") == []
+
+
+def test_ownership_that_is_renewed_stays(redis_client: redis.Redis) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    first.keep([1, 2])
+    redis_client.pexpire("camera:1:owner", 100)
+    redis_client.pexpire("camera:2:owner", 100)
+    first.renew()
+    time.sleep(0.2)
+    share = second.keep([1, 2])
+    assert (share.mine, share.members) == (frozenset(), 2)
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_renewal_brings_nothing_back(redis_client: redis.Redis, leaves: bool) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    first.keep([1, 2])
+    if leaves:
+        first.leave()
+    else:
+        redis_client.flushdb()
+    assert second.keep([1, 2]).mine == {1, 2}
+    until = time.monotonic() + OWNERSHIP_SECONDS
+    first.renew()
+    assert second.keep([1, 2]).members == 1
+    time.sleep(until - time.monotonic())
+    assert not first.is_held()
+
+
+def test_process_that_does_no_work_is_not_renewed(redis_client: redis.Redis) -> None:
+    first, second = (Ownership(redis_client, most=50) for _process in range(2))
+    first.keep([1])
+    with renewing(first, is_at_work=lambda: False):
+        wait_until(lambda: second.keep([1]).mine == {1})
 
 
 def test_ownership_of_a_silent_process_lapses(redis_client: redis.Redis) -> None:
@@ -98,7 +141,7 @@ def test_ownership_is_of_one_process_and_within_the_limit(
     for who, leaves in rounds:
         held = members[who].keep(wanted).mine
         if leaves:
-            members[who].give_up(sorted(held), leave=True)
+            members[who].leave()
         found = {number: redis_client.get(f"camera:{number}:owner") for number in wanted}
         assert sum(owner is not None for owner in found.values()) <= most
         mine = {number for number, owner in found.items() if owner == members[who].name.encode()}
@@ -153,6 +196,57 @@ def test_capture_takes_over_from_one_that_stopped(videos: Path, store: FrameStor
 
 
 @pytest.mark.django_db(transaction=True)
+def test_capture_keeps_its_cameras_while_the_database_hangs(
+    videos: Path, store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = running("road")
+    answers, asked = threading.Event(), threading.Event()
+    answers.set()
+
+    def hang(cameras: CameraQuerySet) -> CameraQuerySet:
+        if not answers.is_set():
+            asked.set()
+            answers.wait(30)
+        return cameras.filter(wanted=Wanted.RUNNING)
+
+    monkeypatch.setattr(type(Camera.objects), "wanted_running", hang)
+    with capturing(store) as seen, ExitStack() as at_end:
+        at_end.callback(answers.set)
+        wait_until(lambda: reads(seen, camera))
+        answers.clear()
+        assert asked.wait(10)
+        other, until = Ownership(store.client, most=50), time.monotonic() + OWNERSHIP_SECONDS + 2
+        while time.monotonic() < until:
+            assert other.keep([camera.pk]).mine == frozenset()
+            time.sleep(0.2)
+        count = len(seen.of(camera))
+        wait_until(lambda: len(seen.of(camera)) > count)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_last_capture_to_end_says_so_of_all_cameras(videos: Path, store: FrameStore) -> None:
+    """The other process ended a moment before: nobody has taken its camera over."""
+    cameras = [running(f"road {number}") for number in range(2)]
+    other = Ownership(store.client, most=50)
+    with capturing(store):
+        wait_until(lambda: len(other.keep([each.pk for each in cameras]).mine) == 1)
+        wait_until(lambda: Camera.objects.filter(state=StreamState.ONLINE).exists())
+        Camera.objects.update(state=StreamState.ONLINE)
+        other.leave()
+    states = Camera.objects.values_list("state", "last_error")
+    assert list(states) == 2 * [(StreamState.OFFLINE, "Capture is not running.")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_capture_that_leaves_others_behind_says_nothing_of_its_cameras(videos: Path, store: FrameStore) -> None:
+    camera = running("road")
+    with capturing(store):
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
+        Ownership(store.client, most=50).keep([])
+    assert Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE
+
+
+@pytest.mark.django_db(transaction=True)
 def test_capture_lets_go_of_a_camera_that_another_owns(
     videos: Path, store: FrameStore, redis_client: redis.Redis
 ) -> None:
@@ -160,6 +254,7 @@ def test_capture_lets_go_of_a_camera_that_another_owns(
     with capturing(store) as seen:
         wait_until(lambda: Camera.objects.get(pk=camera.pk).state == StreamState.ONLINE)
         redis_client.set(f"camera:{camera.pk}:owner", "another")
+        redis_client.zadd("capture:members", {"another": (time.time() + 60) * 1000})
         wait_until(lambda: not threads_of(camera))
         told = list(seen.states)
     assert seen.states == told

@@ -149,12 +149,50 @@ def test_frame_whose_picture_is_gone_or_damaged_is_counted_with_its_camera(
     assert skipped_of(redis_client, camera.pk)[1] == {"lost": 1, "unreadable": 1}
 
 
-def test_frame_taken_is_counted_for_the_pace(store: FrameStore, camera: Camera, redis_client: redis.Redis) -> None:
+def counted(client: redis.Redis) -> dict[str, int]:
+    """What was counted for the pace, over all seconds."""
+    keys = list(client.scan_iter("load:*"))
+    sums = {name: sum(int(client.hget(key, name) or 0) for key in keys) for name in ("taken", "given_up")}
+    return {name: count for name, count in sums.items() if count}
+
+
+def test_frame_taken_is_counted_for_the_pace(
+    store: FrameStore, camera: Camera, redis_client: redis.Redis, seen: Any
+) -> None:
+    seen()
     pipeline.detect_newest(camera.pk)
+    assert counted(redis_client) == {}
+    offer(store, camera, "frame-a", age_seconds=9)
+    pipeline.detect_newest(camera.pk)
+    assert counted(redis_client) == {"taken": 1}
+
+
+def test_stale_frame_is_given_up_and_not_taken(store: FrameStore, camera: Camera, redis_client: redis.Redis) -> None:
     offer(store, camera, "frame-a", age_seconds=11)
     pipeline.detect_newest(camera.pk)
-    buckets = [redis_client.hgetall(key) for key in redis_client.scan_iter("load:*")]
-    assert sum(int(bucket[b"taken"]) for bucket in buckets) == 1
+    assert counted(redis_client) == {"given_up": 1}
+
+
+@pytest.mark.parametrize(
+    ("interval", "age_seconds", "found"),
+    [
+        (None, 11, "given_up"),
+        (25.0, 24, "taken"),
+        (25.0, 26, "given_up"),
+        (600.0, 29, "taken"),
+        (600.0, 31, "given_up"),
+    ],
+)
+def test_frame_is_fresh_for_as_long_as_its_cameras_own_interval_within_bounds(
+    store: FrameStore, redis_client: redis.Redis, seen: Any, interval: float | None, age_seconds: float, found: str
+) -> None:
+    seen()
+    camera = make_camera(frame_interval=interval)
+    offer(store, camera, "frame-a", age_seconds=age_seconds)
+    redis_client.pexpire("frame:frame-a", 1000)
+    pipeline.detect_newest(camera.pk)
+    assert counted(redis_client) == {found: 1}
+    assert (redis_client.ttl("frame:frame-a") > 60) == (found == "taken")
 
 
 def test_failed_detection_does_not_blind_the_camera(

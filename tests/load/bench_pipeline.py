@@ -54,6 +54,11 @@ class Bench:
     viewer: Viewer
     urls: list[str]
 
+    def check(self) -> None:
+        """Raise RuntimeError where a process of the fleet, or what watches it, has ended."""
+        self.fleet.check()
+        self.viewer.check()
+
 
 def main() -> None:
     options = _parser().parse_args()
@@ -166,7 +171,7 @@ def _wait_until_seen(bench: Bench, count: int) -> None:
     began = time.time()
     until = time.monotonic() + OPEN_SECONDS + count
     while len({sight.camera_id for sight in bench.viewer.since(began)}) < count:
-        bench.fleet.check()
+        bench.check()
         if time.monotonic() > until:
             raise RuntimeError("not every camera was seen in time: see the logs")
         time.sleep(0.5)
@@ -180,7 +185,7 @@ def _measure(bench: Bench, cameras: int, seconds: float) -> dict[str, Any]:
     while (left := began + seconds - time.monotonic()) > 0:
         time.sleep(min(LOOK_SECONDS, left))
         record.look(time.monotonic())
-        bench.fleet.check()
+        bench.check()
     took, after = time.monotonic() - began, bench.fleet.figures()
     return _summary(bench, cameras, took, _differences(before, after), record) | {
         "published_seconds": percentiles([sight.age_seconds for sight in bench.viewer.since(began_at)]),
@@ -309,9 +314,11 @@ def _at_own_pace() -> Iterator[None]:
 
     thread = threading.Thread(target=forget, daemon=True)
     thread.start()
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _print_complaints(folder: Path) -> None:

@@ -34,9 +34,10 @@ class Viewer:
     connections: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _error: Exception | None = None
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -44,9 +45,20 @@ class Viewer:
         if self._thread:
             self._thread.join(10)
 
+    def check(self) -> None:
+        """Raise RuntimeError where it watches no more: what it then saw would be taken for all there was."""
+        if self._thread and not self._thread.is_alive():
+            raise RuntimeError("the viewer has ended") from self._error
+
     def since(self, moment: float) -> list[Sight]:
         """The frames received from `moment` on."""
         return [sight for sight in self.sights if sight.received_at >= moment]
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._watch())
+        except Exception as error:  # noqa: BLE001  # the thread's outermost loop: `check` tells of it
+            self._error = error
 
     async def _watch(self) -> None:
         headers = {"Cookie": f"sessionid={self.session_key}", "Origin": self.address}

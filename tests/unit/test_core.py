@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trafficmon.core.clock import read_moment, spell
+from trafficmon.core.cores import usable_cores
 from trafficmon.core.encryption import UnreadableSecretError, decrypt, encrypt
 from trafficmon.core.geometry import (
     Box,
@@ -120,3 +122,11 @@ def test_encrypted_text_is_read_back_under_its_key_only(plain: str) -> None:
     assert decrypt(token, key="right") == plain
     with pytest.raises(UnreadableSecretError, match="ALGO_FIELD_KEY"):
         decrypt(token, key="wrong")
+
+
+def test_usable_cores_are_those_this_process_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {3, 5}, raising=False)
+    assert usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() == 64

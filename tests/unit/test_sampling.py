@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cameras.models import Sampling
 from cameras.sampling import Schedule, offsets_of_burst
-from cameras.sources.streams import back_off_seconds
+from cameras.sources.streams import STEADY_SECONDS, Attempts, back_off_seconds
 
 intervals = st.floats(0.04, 60)
 
@@ -63,3 +63,20 @@ def test_other_samplings_take_one_picture(sampling: Sampling) -> None:
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_wait_after_failures_is_between_a_second_and_a_minute(failures: int, jitter: float) -> None:
     assert 1 <= back_off_seconds(failures, jitter=jitter) <= 60
+
+
+@pytest.mark.parametrize(
+    ("lasted", "showed", "longest"),
+    [(STEADY_SECONDS + 1, True, 2), (STEADY_SECONDS + 1, False, 16), (STEADY_SECONDS - 1, True, 16)],
+)
+def test_waiting_begins_anew_only_after_a_source_that_lasted_and_showed_something(
+    lasted: float, showed: bool, longest: float
+) -> None:
+    attempts = Attempts()
+    for _failure in range(3):
+        attempts.begin()
+        attempts.fail(showed=False)
+    attempts.begin()
+    attempts.began -= lasted
+    wait_seconds = attempts.fail(showed=showed)
+    assert longest / 2 < wait_seconds <= longest

@@ -1,4 +1,4 @@
-"""What one client is sent, and at which pace."""
+"""What one client is sent, and how fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: bounded, whatever the client's pace."""
+"""What waits to be sent to one client: bounded, however slowly the client reads."""
 
 from __future__ import annotations
 
