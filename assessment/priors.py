@@ -12,8 +12,8 @@ in cities (van der Horst, A time-based analysis of road user behaviour, 1990), a
 in control (van der Horst 1991, after Minderhoud, Bovy, Accid. Anal. Prev. 33, 2001).
 Post-encroachment time (Allen, Shin, Cooper, 1978) would need paths that one frame in 1.8 s does not give.
 
-Not known, and therefore not here: the state of traffic signals (who crosses on red), and motion in the picture of a
-camera that is not calibrated.
+Not known, and therefore not here: the state of traffic signals (who crosses on red). Motion in the picture of a camera
+that is not calibrated is told to the model, and does not count here: who comes nearer there may be far away.
 """
 
 from __future__ import annotations

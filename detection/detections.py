@@ -24,6 +24,15 @@ class ZoneRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureMotion:
+    """How a road user moves in the picture: rightwards and downwards, and the standard deviation of either, px/s."""
+
+    right_px: float
+    down_px: float
+    deviation_px: float
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One box in one frame, in pixels of the source picture; `track_id` only where identity is confirmed."""
 
@@ -43,6 +52,8 @@ class Detection:
     """Along the road; None where it is not known, as for every camera that is not calibrated."""
     speed_deviation_kmh: float | None = None
     """The standard deviation of that speed."""
+    motion: PictureMotion | None = None
+    """None where it is not known; it needs no calibration."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,11 @@ class TrackerState:
         return _ADAPTER.dump_json(self)
 
 
+def followed(state: TrackerState) -> dict[Box, Track]:
+    """The tracks that were seen in the newest picture and before it, by their box in it."""
+    return {one.box: one for one in state.tracks if one.seen_at == state.at and one.hits > 1}
+
+
 def shifted(state: TrackerState, by: Shift) -> TrackerState:
     """The same road users where they are in the picture now that the camera has moved."""
     return replace(
