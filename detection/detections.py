@@ -46,6 +46,9 @@ class Detection:
     """A vehicle that has stood still for so long that it forms no traffic groups."""
     stopped: bool = False
     """A vehicle that has stood for some seconds where it is never taken for parked, such as in a lane."""
+    waiting: bool = False
+    """A vehicle that has been in its place in a lane for no longer than a red lasts, where traffic lights are: if it
+    stands, then probably for one. Which light is its own, and whether that is red, is not known."""
     against_lane: bool = False
     """It surely moves against the direction of the lane it stands in: what geometry says, not yet a verdict."""
     speed_kmh: float | None = None

@@ -14,8 +14,8 @@ def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
     """`[class, confidence, x1, y1, x2, y2, track id or null]` each, in the given order.
 
     Where a road user's conduct says more, an object follows with those of `zones` ([name, kind] each), `parked`,
-    `stopped`, `against_lane`, `speed` ([km/h, deviation]) and `motion` ([rightwards, downwards, deviation], px/s) that
-    are not empty or false.
+    `stopped`, `waiting`, `against_lane`, `speed` ([km/h, deviation]) and `motion` ([rightwards, downwards, deviation],
+    px/s) that are not empty or false.
     """
     return [
         [str(each.object_class), round(each.confidence, 3), *each.box.rounded(), each.track_id, *_pack_conduct(each)]
@@ -26,7 +26,7 @@ def pack_detections(detections: Sequence[Detection]) -> list[list[Any]]:
 def _pack_conduct(each: Detection) -> list[dict[str, Any]]:
     zones = [[zone.name, zone.kind] for zone in each.zones]
     told: dict[str, Any] = {"zones": zones, "parked": each.parked, "stopped": each.stopped}
-    told["against_lane"] = each.against_lane
+    told |= {"waiting": each.waiting, "against_lane": each.against_lane}
     told["speed"] = _pack_speed(each.speed_kmh, each.speed_deviation_kmh)
     told["motion"] = _pack_motion(each.motion)
     kept = {name: value for name, value in told.items() if value}
@@ -47,6 +47,7 @@ def _unpack_detection(row: Sequence[Any], conduct: Mapping[str, Any]) -> Detecti
         zones=tuple(ZoneRef(name, kind) for name, kind in conduct.get("zones", ())),
         parked=conduct.get("parked", False),
         stopped=conduct.get("stopped", False),
+        waiting=conduct.get("waiting", False),
         against_lane=conduct.get("against_lane", False),
         **dict(zip(("speed_kmh", "speed_deviation_kmh"), conduct.get("speed", ()), strict=False)),
         motion=PictureMotion(*conduct["motion"]) if "motion" in conduct else None,

@@ -72,6 +72,8 @@ class TrackerState:
     histories: tuple[History, ...] = ()
     """Of the confirmed tracks, what each has done so far."""
     parked: tuple[ParkedPlace, ...] = ()
+    lights_seen_at: datetime | None = None
+    """When a traffic light was surely seen last: a detector does not find it in each picture."""
 
     def to_bytes(self) -> bytes:
         return _ADAPTER.dump_json(self)

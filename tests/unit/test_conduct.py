@@ -34,7 +34,7 @@ def test_conduct_is_packed_only_where_there_is_some() -> None:
 
 
 def test_packed_detections_are_read_back_as_they_were() -> None:
-    detections = (PLAIN, TOLD, AGAINST, FAST, MOVING, replace(PLAIN, stopped=True))
+    detections = (PLAIN, TOLD, AGAINST, FAST, MOVING, replace(PLAIN, stopped=True, waiting=True))
     assert unpack_detections(json.loads(json.dumps(pack_detections(detections)))) == detections
 
 
