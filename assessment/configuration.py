@@ -48,7 +48,7 @@ class LlmConfiguration(Strict):
     enabled: bool = True
     cooldown_seconds: float = Field(default=3.0, ge=0, le=3600)
     """Between two assessed frames of one camera."""
-    prompt_template: str = "default-v2"
+    prompt_template: str = "default-v3"
     """A folder of assessment/prompts, or the path of one with `zh-hans.txt` and `en.txt`."""
     risk_threshold: RiskThresholds = RiskThresholds()
     prior_threshold: PriorThresholds = PriorThresholds()

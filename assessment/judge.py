@@ -100,6 +100,7 @@ def _object_facts(number: int, seen: Detection) -> ObjectFacts:
         seen.box,
         seen.confidence,
         seen.track_id,
+        motion=seen.motion,
         zones=tuple(dict.fromkeys(zone.kind for zone in seen.zones)),
         parked=seen.parked,
         against_lane=seen.against_lane,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -183,6 +183,18 @@ def access_of(key_id: str) -> Access:
         message = f"The secret of key {key_id} cannot be had: enter it again, or set its environment variable."
         raise NoKey(message)
     return Access(_client_of(key.account), secret)
+
+
+def access_to(model: str, kept: Sequence[ApiKey]) -> Access:
+    """How to ask `model` with the first of the keys that may be used, for who asks alone; raises NoKey.
+
+    Where none is kept it is the environment's key. No limit is looked at.
+    """
+    usable = (each for each in kept or _only_key() if is_usable(each) and model not in each.refused_models)
+    key = next(filter(secret_of, usable), None)
+    if key is None:
+        raise NoKey("No API key is configured: set DASHSCOPE_API_KEY.")
+    return Access(_client_of(key.account), secret_of(key))
 
 
 def warm_up() -> None:

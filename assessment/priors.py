@@ -12,8 +12,10 @@ in cities (van der Horst, A time-based analysis of road user behaviour, 1990), a
 in control (van der Horst 1991, after Minderhoud, Bovy, Accid. Anal. Prev. 33, 2001).
 Post-encroachment time (Allen, Shin, Cooper, 1978) would need paths that one frame in 1.8 s does not give.
 
-Not known, and therefore not here: the state of traffic signals (who crosses on red), and motion in the picture of a
-camera that is not calibrated.
+Who stands in a lane where traffic lights are is taken to wait for one, for as long as a red may last.
+
+Not known, and therefore not here: the state of traffic signals (who crosses on red). Motion in the picture of a camera
+that is not calibrated is told to the model, and does not count here: who comes nearer there may be far away.
 """
 
 from __future__ import annotations
@@ -165,6 +167,8 @@ def _conduct(seen: Detection, *, is_queue: bool) -> tuple[PriorReason, float]:
         return PriorReason.NOTHING, 0.0
     if seen.object_class is ObjectClass.PERSON:
         return PriorReason.PERSON_ON_LANE, 0.0 if "crossing" in kinds else PERSON_ON_LANE
+    if seen.waiting:
+        return PriorReason.NOTHING, 0.0
     return PriorReason.STOPPED_IN_LANE, (QUEUE_WEIGHT if is_queue else STOPPED_IN_LANE) * stands(seen)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any
 
 from assessment.clients import Question
 from assessment.risk import WHOLE_FRAME
+from detection.detections import PictureMotion
 from trafficmon.core.clock import spell
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
@@ -42,8 +44,8 @@ class ObjectFacts:
     box: Box
     confidence: float
     track_id: int | None = None
-    motion_px: tuple[float, float] | None = None
-    """Rightwards and downwards pixels a second, where known."""
+    motion: PictureMotion | None = None
+    """In the picture, where known."""
     zones: tuple[str, ...] = ()
     """Kinds of the zones it stands in. Not their names: people write into those what they like."""
     parked: bool = False
@@ -195,12 +197,22 @@ def _told(each: ObjectFacts) -> dict[str, Any]:
     }
     if each.track_id is not None:
         told["track"] = each.track_id
-    if each.motion_px is not None:
-        told["motion"] = [round(each.motion_px[0]), round(each.motion_px[1])]
+    if each.motion is not None:
+        told |= _motion(each.motion, each.box)
     if each.speed_kmh is not None:
         told["speedKmh"] = [round(number) for number in each.speed_kmh]
     conduct = {"zones": list(each.zones), "parked": each.parked, "againstLane": each.against_lane}
     return told | {name: value for name, value in conduct.items() if value}
+
+
+def _motion(motion: PictureMotion, box: Box) -> dict[str, Any]:
+    """In pixels a second, and what that means near and far alike: in heights of its own box."""
+    height = max(box.height, 1.0)
+    speed = math.hypot(motion.right_px, motion.down_px)
+    return {
+        "motion": [round(motion.right_px), round(motion.down_px)],
+        "heightsPerSecond": [round(speed / height, 2), round(motion.deviation_px / height, 2)],
+    }
 
 
 def _outlined(each: GroupOutline) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from detection.detections import Crossing, DetectedFrame, Detection
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
 from detection.observing import CameraRules, Scene, observe
+from detection.picture_motion import with_picture_motions
 from detection.road_speeds import find_motions, with_closing_speeds, with_speeds
 from detection.tracking import track
 from detection.tracks import TrackerState, shifted
@@ -144,7 +145,7 @@ def detect_frame(
         captured_at=frame.captured_at,
         width=width,
         height=height,
-        detections=with_speeds(named, motions),
+        detections=with_speeds(with_picture_motions(state, named, size=(width, height)), motions),
         groups=with_closing_speeds(groups, motions),
         process_seconds=perf_counter() - started,
         model=pipeline.detector.model,

@@ -24,6 +24,15 @@ class ZoneRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureMotion:
+    """How a road user moves in the picture: rightwards and downwards, and the standard deviation of either, px/s."""
+
+    right_px: float
+    down_px: float
+    deviation_px: float
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One box in one frame, in pixels of the source picture; `track_id` only where identity is confirmed."""
 
@@ -37,12 +46,17 @@ class Detection:
     """A vehicle that has stood still for so long that it forms no traffic groups."""
     stopped: bool = False
     """A vehicle that has stood for some seconds where it is never taken for parked, such as in a lane."""
+    waiting: bool = False
+    """A vehicle that has been in its place in a lane for no longer than a red lasts, where traffic lights are: if it
+    stands, then probably for one. Which light is its own, and whether that is red, is not known."""
     against_lane: bool = False
     """It surely moves against the direction of the lane it stands in: what geometry says, not yet a verdict."""
     speed_kmh: float | None = None
     """Along the road; None where it is not known, as for every camera that is not calibrated."""
     speed_deviation_kmh: float | None = None
     """The standard deviation of that speed."""
+    motion: PictureMotion | None = None
+    """None where it is not known; it needs no calibration."""
 
 
 @dataclass(frozen=True, slots=True)

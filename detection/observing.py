@@ -11,10 +11,24 @@ from detection.counting import CLEAR_SHARE, LineRule, Passage, pass_line
 from detection.detections import Crossing, Detection, ZoneRef
 from detection.history import History, ParkedPlace
 from detection.motion import Motion
-from detection.standing import PLACE_SECONDS, Stand, filled_place, goes_against, is_parked, is_stopped, stand_after
+from detection.standing import (
+    PLACE_SECONDS,
+    Stand,
+    filled_place,
+    goes_against,
+    is_parked,
+    is_stopped,
+    is_waiting,
+    stand_after,
+)
 from detection.tracks import TrackerState
-from detection.zones import MASKS, ZoneRule, entries_after, zones_under
+from detection.zones import MASKS, ZoneRule, entries_after, is_ahead, zones_under
 from trafficmon.core.geometry import Box, Point
+from trafficmon.core.objects import ObjectClass
+
+SURE_LIGHT_CONFIDENCE = 0.5
+LIGHTS_SECONDS = 60.0
+"""So long after a traffic light was surely seen the picture is still taken to have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,8 @@ class Scene:
     size: tuple[int, int]
     rules: CameraRules
     parked_after_seconds: float
+    has_lights: bool = False
+    """Whether a traffic light is seen, or was lately."""
 
     @property
     def places(self) -> tuple[ZoneRule, ...]:
@@ -62,12 +78,23 @@ def observe(
     motions = {one.track_id: one.motion for one in state.tracks if one.track_id is not None}
     lately = _remembered(state.parked, at=scene.at)
     free = _free_places(lately, (each.box for each in detections if each.track_id in known))
+    lights_seen_at = scene.at if any(map(_is_light, detections)) else state.lights_seen_at
+    scene = replace(scene, has_lights=_is_recent(lights_seen_at, scene.at))
     observed = [_observe_one(each, known, motions, free, scene) for each in detections]
     histories = _carried_on(known, observed, motions)
     stayed = _without(lately, _left(state.histories, histories))
-    after = replace(state, histories=histories, parked=_parked_after(stayed, observed, at=scene.at))
+    parked = _parked_after(stayed, observed, at=scene.at)
+    after = replace(state, histories=histories, parked=parked, lights_seen_at=lights_seen_at)
     crossings = tuple(crossing for one in observed for crossing in one.crossings)
     return after, tuple(one.seen for one in observed), crossings
+
+
+def _is_light(seen: Detection) -> bool:
+    return seen.object_class is ObjectClass.TRAFFIC_LIGHT and seen.confidence >= SURE_LIGHT_CONFIDENCE
+
+
+def _is_recent(moment: datetime | None, at: datetime) -> bool:
+    return moment is not None and (at - moment).total_seconds() <= LIGHTS_SECONDS
 
 
 def _observe_one(
@@ -158,11 +185,13 @@ def _describe(seen: Detection, history: History, motion: Motion, scene: Scene) -
     since = {entry.zone: entry.since for entry in history.zones}
     under = [rule for rule in scene.places if rule.name in since and rule.concerns(seen.object_class)]
     stood_in = [rule for rule in under if (scene.at - since[rule.name]).total_seconds() >= rule.minimum_seconds]
+    kinds = [rule.kind for rule in stood_in]
     return replace(
         seen,
         zones=_refs(stood_in),
         parked=_is_parked(history.stand, seen, under, scene),
-        stopped=is_stopped(history.stand, seen.object_class, [rule.kind for rule in stood_in], at=scene.at),
+        stopped=is_stopped(history.stand, seen.object_class, kinds, at=scene.at),
+        waiting=_is_waiting(history.stand, seen, stood_in, scene),
         against_lane=any(
             rule.direction_degrees is not None and goes_against(motion, rule.direction_degrees)
             for rule in stood_in
@@ -185,6 +214,18 @@ def _describe_unknown(seen: Detection, place: Stand | None, scene: Scene) -> Det
 def _is_parked(stand: Stand, seen: Detection, under: Iterable[ZoneRule], scene: Scene) -> bool:
     kinds = [rule.kind for rule in under]
     return is_parked(stand, seen.object_class, kinds, at=scene.at, after_seconds=scene.parked_after_seconds)
+
+
+def _is_waiting(stand: Stand, seen: Detection, stood_in: Sequence[ZoneRule], scene: Scene) -> bool:
+    """Where the lane has a direction and crossings are drawn, only who has one of them ahead waits for a light."""
+    kinds = [rule.kind for rule in stood_in]
+    if not (scene.has_lights and is_waiting(stand, seen.object_class, kinds, at=scene.at)):
+        return False
+    crossings = [rule for rule in scene.rules.zones if rule.kind == "crossing"]
+    ways = [rule.direction_degrees for rule in stood_in if rule.kind == "lane" and rule.direction_degrees is not None]
+    return not (crossings and ways) or any(
+        is_ahead(crossing, seen.box, direction_degrees=way, size=scene.size) for crossing in crossings for way in ways
+    )
 
 
 def _refs(rules: Iterable[ZoneRule]) -> tuple[ZoneRef, ...]:

@@ -8,16 +8,14 @@ from itertools import combinations
 
 from detection.calibration import Calibration, Estimate, RoadMotion, closing_speed, move_on_road, speed_of
 from detection.detections import Detection, TrafficGroup
-from detection.tracks import Family, Track, TrackerState
-from trafficmon.core.geometry import Box
+from detection.picture_motion import is_cut_off
+from detection.tracks import Family, Track, TrackerState, followed
 
 MOST_DEVIATION_SHARE, MOST_DEVIATION_KMH = 0.25, 4.0
 """A speed is known when its standard deviation is at most this share of it, or this little: enough to see that it is
 standing."""
 FASTEST_KMH = {Family.PERSON: 40.0, Family.TWO_WHEELER: 200.0, Family.FOUR_WHEELER: 250.0}
 """Nobody is faster: such an estimate is a mistake, of the tracker or in the calibration."""
-EDGE_PX = 2.0
-"""A box that reaches the picture's edge is cut off by it, and its foot not to be seen."""
 
 
 def find_motions(
@@ -26,7 +24,7 @@ def find_motions(
     """How those of the newest frame's `detections` move on the road of which it is known, by their place among them."""
     if calibration is None:
         return {}
-    tracks = {one.box: one for one in state.tracks if one.seen_at == state.at and one.hits > 1}
+    tracks = followed(state)
     motions = {
         place: _known_motion(tracks[each.box], calibration, width=width, height=height)
         for place, each in enumerate(detections)
@@ -37,7 +35,7 @@ def find_motions(
 
 def _known_motion(one: Track, calibration: Calibration, *, width: int, height: int) -> RoadMotion | None:
     """How it moves on the road; None where that is not known well enough."""
-    if _is_cut_off(one.box, width=width, height=height):
+    if is_cut_off(one.box, width=width, height=height):
         return None
     motion = move_on_road(one.motion, calibration, width=width, height=height)
     is_known = motion is not None and _is_known(speed_of(motion), fastest_kmh=FASTEST_KMH[one.family])
@@ -78,7 +76,3 @@ def _is_approach(estimate: Estimate) -> bool:
     """Twice the deviation away from standing still: a chance of one in forty that they do not approach."""
     is_known = _is_known(estimate, fastest_kmh=2 * max(FASTEST_KMH.values()))
     return is_known and estimate.kmh > 2 * estimate.deviation_kmh
-
-
-def _is_cut_off(box: Box, *, width: int, height: int) -> bool:
-    return box.x1 < EDGE_PX or box.y1 < EDGE_PX or box.x2 > width - EDGE_PX or box.y2 > height - EDGE_PX

@@ -22,6 +22,8 @@ WATCHED_STOPS: frozenset[ZoneKind] = frozenset({"lane", "crossing", "emergency_l
 """Where a vehicle that stands is what operators want to know of: there none is ever taken for parked."""
 STOPPED_SECONDS = 5.0
 """So long a vehicle that has stopped is taken for one that gives way or turns."""
+RED_SECONDS = 120.0
+"""A red is seldom longer: who has stood for longer in a lane does not wait for a light."""
 PLACE_SECONDS = 30.0
 """So long after a parked vehicle was last seen, one that is seen in its place is parked too, whichever it is."""
 PLACE_OVERLAP = 0.7
@@ -73,6 +75,13 @@ def is_stopped(stand: Stand, object_class: ObjectClass, kinds: Iterable[ZoneKind
     """Whether a vehicle in zones of `kinds` has stopped where operators want to know of it."""
     watched = object_class in VEHICLES and not WATCHED_STOPS.isdisjoint(kinds)
     return watched and (at - stand.since).total_seconds() >= STOPPED_SECONDS
+
+
+def is_waiting(stand: Stand, object_class: ObjectClass, kinds: Iterable[ZoneKind], *, at: datetime) -> bool:
+    """Whether a vehicle in zones of `kinds`, where traffic lights are, may stand for one of them, if it stands."""
+    among = frozenset(kinds)
+    may_stop_there = object_class in VEHICLES and "lane" in among and not among & {"crossing", "emergency_lane"}
+    return may_stop_there and 0 < (at - stand.since).total_seconds() < RED_SECONDS
 
 
 def goes_against(motion: Motion, direction_degrees: float) -> bool:

@@ -72,9 +72,16 @@ class TrackerState:
     histories: tuple[History, ...] = ()
     """Of the confirmed tracks, what each has done so far."""
     parked: tuple[ParkedPlace, ...] = ()
+    lights_seen_at: datetime | None = None
+    """When a traffic light was surely seen last: a detector does not find it in each picture."""
 
     def to_bytes(self) -> bytes:
         return _ADAPTER.dump_json(self)
+
+
+def followed(state: TrackerState) -> dict[Box, Track]:
+    """The tracks that were seen in the newest picture and before it, by their box in it."""
+    return {one.box: one for one in state.tracks if one.seen_at == state.at and one.hits > 1}
 
 
 def shifted(state: TrackerState, by: Shift) -> TrackerState:

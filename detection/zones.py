@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from trafficmon.core.objects import ObjectClass
 
 MASKS: frozenset[ZoneKind] = frozenset({"include", "ignore"})
 """Kinds that decide what is watched at all; nothing is said to stand in them."""
+AHEAD_HEIGHTS, AHEAD_STEPS = 3.0, 8
+"""As far as who stands first before a crossing may stand from it: for a car two lengths, seen along the road."""
 LEAVING_SHARE = 0.1
 """Of a box's height: a foot so near to a zone that it was in has not left it, as feet jitter."""
 
@@ -44,6 +47,19 @@ class ZoneRule:
         edges = zip(corners, [*corners[1:], *corners[:1]], strict=True)
         foot = box.clipped(width, height).foot
         return min(distance_to_segment(foot, start, end) for start, end in edges) > LEAVING_SHARE * box.height
+
+
+def is_ahead(rule: ZoneRule, box: Box, *, direction_degrees: float, size: tuple[int, int]) -> bool:
+    """Whether the zone lies within AHEAD_HEIGHTS before the foot of one who goes that way, in a picture of `size`."""
+    foot_x, foot_y = box.clipped(*size).foot
+    step = AHEAD_HEIGHTS * box.height / AHEAD_STEPS
+    along_x, along_y = math.cos(math.radians(direction_degrees)), math.sin(math.radians(direction_degrees))
+    return any(
+        polygon_contains(
+            rule.polygon, ((foot_x + along_x * step * n) / size[0], (foot_y + along_y * step * n) / size[1])
+        )
+        for n in range(1, AHEAD_STEPS + 1)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ FACTS = GroupFacts(
 
 
 def question(*, model: str = "qwen-vl-plus", text: str | None = None) -> Question:
-    asked = build_question(FACTS, [JPEG], model=model, language="en", template="default-v2")
+    asked = build_question(FACTS, [JPEG], model=model, language="en", template="default-v3")
     return asked if text is None else Question(model, asked.system, text, (JPEG,), asked.prompt_version)
 
 

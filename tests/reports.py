@@ -27,7 +27,7 @@ def grey_jpeg(width: int = 1280, height: int = 720) -> bytes:
 
 def make_judgement(level: RiskLevel, *, description: str) -> Judgement:
     verdict = RiskVerdict(1, level, RiskType.TAILGATING, description, 0.7, ("close", "fast"), 2, (1, 2))
-    return Judgement(verdict, Answer("{}", "qwen-vl-plus", 900, 80, "request", 1.25), "default-v2/en@00000000")
+    return Judgement(verdict, Answer("{}", "qwen-vl-plus", 900, 80, "request", 1.25), "default-v3/en@00000000")
 
 
 def make_analysed(

@@ -35,7 +35,7 @@ NEAR_PEDESTRIAN = ((ObjectClass.PERSON, Box(150, 100, 170, 160)), (ObjectClass.C
 
 
 def body(*, language: str = "en", **changes: Any) -> dict[str, Any]:
-    asked = build_question(facts(*NEAR_PEDESTRIAN), [], model="m", language=language, template="default-v2")
+    asked = build_question(facts(*NEAR_PEDESTRIAN), [], model="m", language=language, template="default-v3")
     request: dict[str, Any] = {
         "model": "qwen-vl-plus",
         "input": {

@@ -12,10 +12,11 @@ from django.db import connections, transaction
 from playwright.sync_api import Page, expect
 
 from assessment.alerts import apply_verdicts
-from assessment.gate import Circumstances, Gated, GateRules, gate
+from assessment.gate import Circumstances, Gated, GateRules, Question, Skipped, gate
 from assessment.models import Alert, AlertState, FrameResult
+from assessment.priors import Prior
 from assessment.results import close_frames, record_frame
-from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from assessment.risk import AssessmentStatus, RiskLevel, RiskType, SkipReason
 from cameras.frames import connect_redis
 from cameras.models import Camera, StreamState
 from detection.detections import DetectedFrame
@@ -191,6 +192,58 @@ def test_assessment_that_is_switched_off_says_so(page: Page, operator: User, cam
     sign_in(operator)
     connected(page)
     expect(page.locator(".tile .risk")).to_have_text("Not asked: assessment is switched off")
+
+
+EDGES = """(canvas) => {
+  const scale = Math.min(canvas.width / 1280, canvas.height / 720);
+  const left = (canvas.width - 1280 * scale) / 2, top = (canvas.height - 720 * scale) / 2, y = top + 200 * scale - 8;
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const brightest = (x1, x2) => Math.max(...context.getImageData(left + x1 * scale, y, (x2 - x1) * scale, 8).data
+    .filter((value, place) => place % 4 === 0));
+  return [brightest(110, 180), brightest(410, 480)];
+}"""
+"""How bright the upper edges of the first and the second group are at most; the picture itself is 128."""
+
+
+def test_group_that_is_left_out_is_drawn_faintly_and_says_why(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    page.evaluate(LABELS)
+    frame = make_frame(camera.pk, groups=3, captured_at=utc_now())
+    left_out = (Skipped(2, SkipReason.COOLDOWN), Skipped(3, SkipReason.LOW_PRIOR, Prior(0.05)))
+    show_unasked(frame, Gated((Question(1, urgent=False),), skipped=left_out))
+    tile = page.locator(".tile")
+    expect(tile.locator(".unasked")).to_have_text("Not asked: 1 × cooldown · 1 × does not look dangerous")
+    expect(tile.locator(".risk")).to_have_text("Assessing…")
+    asked, skipped = tile.locator("canvas").evaluate(EDGES)
+    assert 128 < skipped < asked - 15
+    assert [text for text in page.evaluate("() => window.labels") if not text.startswith("car")] == ["assessing…"]
+    for place, said in ((115, "assessing…"), (415, "Not asked: cooldown"), (715, "Not asked: does not look dangerous")):
+        point_at(page, place, 215)
+        expect(tile.locator("canvas")).to_have_attribute("title", said)
+    point_at(page, 600, 600)
+    expect(tile.locator("canvas")).to_have_attribute("title", "")
+
+
+def test_nothing_is_said_of_groups_left_out_where_there_are_none(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    show_frame(camera)
+    expect(page.locator("canvas")).to_have_attribute("data-groups", "1")
+    expect(page.locator(".unasked")).to_be_hidden()
+
+
+def point_at(page: Page, x: float, y: float) -> None:
+    """Move the mouse to a place of the picture, in pixels of the source."""
+    area = page.locator("canvas").bounding_box()
+    assert area
+    page.mouse.move(area["x"] + x * area["width"] / 1280, area["y"] + y * area["height"] / 720)
 
 
 def show_unasked(frame: DetectedFrame, gated: Gated) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults.stage import Stage
 from tests.load.assess_fleet import secret_of
@@ -22,6 +22,8 @@ class Fault:
     end: Callable[[Stage], None] = _nothing
     seconds: float = 3.0
     throttles: bool = False
+    back_seconds: float = 45.0
+    """Within which all that was asked before its end has its outcome, on a busy machine, too."""
 
 
 def _misbehave(kind: str, key_ending: str, stage: Stage) -> None:
@@ -38,6 +40,7 @@ def _provider(kind: str, *, key_ending: str = "", seconds: float = 3.0, throttle
     return Fault(begin, _behave, seconds, throttles)
 
 
+# A model that hangs takes each request and never answers. Keys that have failed so three times rest for a minute.
 FAULTS = {
     "workers killed": Fault(Stage.kill_workers, Stage.restart_workers, seconds=1),
     "Redis killed and empty": Fault(Stage.kill_redis, Stage.restart_redis),
@@ -46,6 +49,7 @@ FAULTS = {
     "account throttled": _provider("rate_limit", key_ending=secret_of(0), throttles=True),
     "all accounts cooling": _provider("rate_limit", throttles=True),
     "model unreachable": _provider("drop", seconds=6),
+    "model hangs": replace(_provider("hang", seconds=60), back_seconds=90),
     "model overloaded": _provider("overloaded"),
     "rubbish answered": _provider("rubbish"),
 }

@@ -1,4 +1,5 @@
-"""`manage.py analyze` from a video file to its report. No test here may touch the database, and none needs Redis."""
+"""`manage.py analyze` from a video file to its report. None needs Redis, nor the database but to look up who is to
+be asked for real."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from assessment.assess import RetryPolicy
-from assessment.clients import Answer, ModelTimedOut, Question
+from assessment.clients import Answer, ModelTimedOut, Question, RateLimited
+from assessment.limiter import NoSlot
 from detection.detect import FramePipeline, read_picture
 from detection.detections import Detection
 from detection.detector import Picture
@@ -29,10 +31,13 @@ from tests.real_data import JUNCTION, WEIGHTS, needed
 from trafficmon.core.objects import ObjectClass
 from workers.analysis import preparing
 from workers.analysis.analyse import Plan, analyse
+from workers.analysis.asking import PATIENCE_SECONDS
 from workers.analysis.findings import Analysis, Conditions
 from workers.analysis.recording import look_at
 
 CAR_AND_PERSON = (detect(100, 100), detect(130, 100, ObjectClass.PERSON))
+IN_FORM = '{"results": [{"groupIndex": 1, "type": "other", "riskLevel": "none"}]}'
+ANSWER = Answer(IN_FORM, "qwen", input_tokens=900, output_tokens=40, request_id="r", seconds=1.0)
 
 
 class Interrupting(OneByOne):
@@ -124,6 +129,7 @@ def test_report_holds_what_the_tables_hold(run: Callable[..., tuple[Path, str, s
     assert page.count("Assessments are simulated.") == 1
 
 
+@pytest.mark.django_db
 def test_without_a_key_every_assessment_failed_and_it_says_so(
     run: Callable[..., tuple[Path, str, str]], clip: Path
 ) -> None:
@@ -192,6 +198,26 @@ def test_failed_call_is_made_again_as_often_as_allowed(clip: Path) -> None:
     assert len(asked) == 2
 
 
+def test_account_that_may_not_be_asked_more_is_waited_for_without_using_up_attempts(clip: Path) -> None:
+    refusals = iter([RateLimited(), NoSlot("rate_limited", 0.01), RateLimited(), RateLimited()])
+
+    def refuse(question: Question) -> Answer:
+        for refusal in refusals:
+            raise refusal
+        return ANSWER
+
+    analysis = analyse_quietly(plan_of(clip, refuse, detector=FakeDetector(CAR_AND_PERSON), cooldown=9))
+    assert [(each.status, each.attempts) for each in analysis.assessed] == [("done", 5)]
+
+
+def test_account_that_is_busy_for_too_long_is_waited_for_no_more(clip: Path) -> None:
+    def refuse(question: Question) -> Answer:
+        raise NoSlot("cooling", 2 * PATIENCE_SECONDS)
+
+    analysis = analyse_quietly(plan_of(clip, refuse, detector=FakeDetector(CAR_AND_PERSON), cooldown=9))
+    assert [(each.status, each.reason, each.attempts) for each in analysis.assessed] == [("failed", "cooling", 1)]
+
+
 def test_model_is_shown_the_whole_scene_and_the_groups_crop(clip: Path) -> None:
     shown: list[tuple[int, ...]] = []
 
@@ -241,6 +267,7 @@ def test_missing_weights_are_named(clip: Path, tmp_path: Path) -> None:
     assert str(raised.value).split(":")[0] == f"{weights} is missing"
 
 
+@pytest.mark.django_db
 def test_folder_that_cannot_be_written_is_named_before_anything_is_analysed(
     run: Callable[..., tuple[Path, str, str]], clip: Path, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ ASKED = Asked("acct-a", "key-1", 1)
 JUDGEMENT = Judgement(
     RiskVerdict(1, RiskLevel.HIGH, RiskType.RED_LIGHT, "runs the red light", 0.9, ("red light",), 1, (1,)),
     Answer("{}", "qwen-vl-plus", 400, 60, "request-1", 1.2),
-    "default-v2/en@1234",
+    "default-v3/en@1234",
 )
 
 
@@ -81,7 +81,7 @@ def test_stored_verdict_is_the_whole_answer() -> None:
         "runs the red light",
     )
     assert (row.llm_model, row.input_tokens, row.output_tokens, row.llm_seconds) == ("qwen-vl-plus", 400, 60, 1.2)
-    assert (row.prompt_version, row.lease_token, row.ended_at) == ("default-v2/en@1234", "", NOON)
+    assert (row.prompt_version, row.lease_token, row.ended_at) == ("default-v3/en@1234", "", NOON)
 
 
 def test_passing_failure_gives_the_question_back_until_the_tries_are_used_up() -> None:

@@ -31,7 +31,7 @@ from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
-CALL = Call(None, "acct-a", "key-1", "default-v2", "qwen", input_tokens=1000, output_tokens=200)
+CALL = Call(None, "acct-a", "key-1", "default-v3", "qwen", input_tokens=1000, output_tokens=200)
 
 
 def price(model: str = "qwen", tokens_in: str = "0.15", tokens_out: str = "1.5") -> None:
@@ -66,7 +66,7 @@ def test_calls_of_a_kind_are_added_up() -> None:
     record_call(replace(call, input_tokens=0, output_tokens=0, failed=True), now=NOON)
     [row] = Spending.objects.all()
     assert (row.day, row.camera, row.account, row.key) == (date(2026, 5, 4), camera, "acct-a", "key-1")
-    assert (row.prompt_version, row.model) == ("default-v2", "qwen")
+    assert (row.prompt_version, row.model) == ("default-v3", "qwen")
     # Twice 1000 tokens at 0.15 a million, and 600 at 1.5.
     assert figures(row) == (3, 1, 2000, 600, Decimal("0.0012"))
 

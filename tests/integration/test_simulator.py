@@ -158,7 +158,7 @@ def test_picture_size_is_read_from_the_file(extension: str) -> None:
 
 
 def ask(judge: Judge, scene: GroupFacts, language: str = "en") -> dict[str, Any]:
-    asked = build_question(scene, [], model="m", language=language, template="default-v2")
+    asked = build_question(scene, [], model="m", language=language, template="default-v3")
     answer: dict[str, Any] = json.loads(judge.answer(asked.system, asked.text)[0])
     return answer
 

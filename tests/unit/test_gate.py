@@ -105,6 +105,13 @@ def test_one_by_itself_raises_a_question_where_it_stands_out(
         )
 
 
+def test_first_in_a_lane_at_a_light_raises_no_question_until_it_stands_for_too_long() -> None:
+    red = replace(detect(600, 400), zones=(LANE,), stopped=True, waiting=True)
+    assert asked(frame_of(red)) == asked(frame_of(red, detect(900, 0, LIGHT))) == []
+    assert gate(frame_of(red), GateRules(), always()).questions == ()
+    assert asked(frame_of(replace(red, waiting=False))) == [(0, False)]
+
+
 def test_one_by_itself_that_only_drives_raises_none_beside_groups() -> None:
     frame = beside(make_frame(1, groups=1), replace(detect(600, 400), zones=(LANE,)), detect(900, 600, PERSON))
     assert asked(frame) == [(1, False)]

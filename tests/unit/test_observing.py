@@ -275,10 +275,54 @@ def test_observing_changes_nothing_but_what_is_known_of_conduct(frames: list[Fra
     bare, _ = watch(frames)
     drawn, crossings = watch(frames, DRAWN)
     plain = [
-        [replace(each, zones=(), parked=False, stopped=False, against_lane=False) for each in found] for found in drawn
+        [replace(each, zones=(), parked=False, stopped=False, waiting=False, against_lane=False) for each in found]
+        for found in drawn
     ]
     assert plain == [[replace(each, parked=False) for each in found] for found in bare]
     assert len(crossings) % 2 == 0
+
+
+LIGHT = replace(car(900, 10, kind=ObjectClass.TRAFFIC_LIGHT), confidence=0.8)
+AHEAD = ((0.3, 0.0), (0.4, 0.0), (0.4, 1.0), (0.3, 1.0))
+FAR_AHEAD = ((0.45, 0.0), (0.5, 0.0), (0.5, 1.0), (0.45, 1.0))
+
+
+def waits(frames: Sequence[Frame], rules: CameraRules, *, light: Detection = LIGHT, every: int = 1) -> list[float]:
+    """When the first road user is said to wait; the light is found in one frame of `every`."""
+    lit = [(at, [*found, light] if number % every == 0 else found) for number, (at, found) in enumerate(frames)]
+    seen, _ = watch(lit, rules)
+    return [at for (at, _), found in zip(lit, seen, strict=True) if found[0].waiting]
+
+
+def test_vehicle_waits_in_a_lane_where_lights_are_for_as_long_as_a_red_lasts() -> None:
+    moments = waits(standing(150), zone("lane"))
+    assert [moments[0], moments[-1]] == pytest.approx([1.8, 118.8])
+    assert waits(standing(150), zone("lane"), every=20) == moments
+
+
+@pytest.mark.parametrize("kind", ["crossing", "emergency_lane", "parking"])
+def test_nobody_waits_where_nobody_may_stand_for_a_light(kind: str) -> None:
+    assert waits(standing(20), zone(kind)) == []
+    both = CameraRules(zones=(*zone("lane").zones, ZoneRule("over", kind, LEFT_HALF)))  # type: ignore[arg-type]
+    assert (waits(standing(20), both) == []) == (kind != "parking")
+
+
+def test_nobody_waits_where_no_light_is_surely_seen() -> None:
+    assert waits(standing(20), zone("lane"), light=replace(LIGHT, confidence=0.4)) == []
+    assert waits(standing(20), zone("lane"), light=car(900)) == []
+
+
+@pytest.mark.parametrize(
+    ("crossing", "direction", "waiting"),
+    [(AHEAD, 0.0, True), (AHEAD, 180.0, False), (FAR_AHEAD, 0.0, False), (FAR_AHEAD, None, True)],
+    ids=["before it", "it lies behind", "far from it", "the lane's direction is not known"],
+)
+def test_where_crossings_are_drawn_only_the_first_before_one_waits(
+    crossing: tuple[tuple[float, float], ...], direction: float | None, waiting: bool
+) -> None:
+    lane = zone("lane", direction_degrees=direction)
+    rules = CameraRules(zones=(*lane.zones, ZoneRule("zebra", "crossing", crossing)))
+    assert bool(waits(standing(20), rules)) == waiting
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [(None, None), ("parking", None), ("lane", 5.4), ("emergency_lane", 5.4)])

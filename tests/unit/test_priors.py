@@ -43,6 +43,13 @@ def test_nobody_and_one_who_just_drives_look_like_nothing() -> None:
             0.5,
         ),
         (replace(see(100, 300), zones=(LANE,), speed_kmh=1.0, speed_deviation_kmh=4.0), PriorReason.NOTHING, 0.0),
+        (replace(see(100, 300), zones=(LANE,), stopped=True, waiting=True), PriorReason.NOTHING, 0.0),
+        (
+            replace(see(100, 300), zones=(LANE,), speed_kmh=1.0, speed_deviation_kmh=1.0, waiting=True),
+            PriorReason.NOTHING,
+            0.0,
+        ),
+        (replace(see(100, 300), zones=(SHOULDER,), stopped=True, waiting=True), PriorReason.ON_EMERGENCY_LANE, 0.7),
         (replace(see(100, 300), zones=(LANE,)), PriorReason.NOTHING, 0.0),
         (replace(see(100, 300), stopped=True), PriorReason.NOTHING, 0.0),
     ],

@@ -23,16 +23,20 @@ from assessment.prompt import (
     scene_json,
 )
 from assessment.risk import RiskLevel, RiskType
+from detection.detections import PictureMotion
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
+MOTION = PictureMotion(31.6, -4.4, 12.0)
+MOTION_TOLD = {"motion": [32, -4], "heightsPerSecond": [0.54, 0.2]}
+"""Of a box 59.4 px high."""
 CAPTURED = datetime(2026, 11, 21, 8, 30, 0, 250_000, tzinfo=UTC)
 FACTS = GroupFacts(
     width=1280,
     height=720,
     captured_at=CAPTURED,
     objects=(
-        ObjectFacts(0, ObjectClass.CAR, Box(100.4, 200.6, 180, 260), 0.9127, track_id=12, motion_px=(31.6, -4.4)),
+        ObjectFacts(0, ObjectClass.CAR, Box(100.4, 200.6, 180, 260), 0.9127, track_id=12, motion=MOTION),
         ObjectFacts(1, ObjectClass.PERSON, Box(190, 205, 205, 258), 0.61),
     ),
     groups=(GroupOutline(1, Box(100.4, 200.6, 205, 260), (0, 1)),),
@@ -46,20 +50,20 @@ def scene_of(text: str) -> Any:
 
 
 def question_text(facts: GroupFacts = FACTS) -> str:
-    return build_question(facts, [b"jpeg"], model="qwen-vl-plus", language="en", template="default-v2").text
+    return build_question(facts, [b"jpeg"], model="qwen-vl-plus", language="en", template="default-v3").text
 
 
 def test_question_carries_pictures_model_and_version() -> None:
-    question = build_question(FACTS, [b"one", b"two"], model="qwen-vl-max", language="en", template="default-v2")
+    question = build_question(FACTS, [b"one", b"two"], model="qwen-vl-max", language="en", template="default-v3")
     assert (question.model, question.pictures) == ("qwen-vl-max", (b"one", b"two"))
-    assert re.fullmatch(r"default-v2/en@[0-9a-f]{8}", question.prompt_version)
+    assert re.fullmatch(r"default-v3/en@[0-9a-f]{8}", question.prompt_version)
 
 
 def test_scene_carries_what_was_detected() -> None:
     assert scene_of(question_text()) == {
         "picture": {"width": 1280, "height": 720, "count": 1, "capturedAt": "2026-11-21T08:30:00.250Z"},
         "objects": [
-            {"id": 0, "class": "car", "box": [100, 201, 180, 260], "confidence": 0.91, "track": 12, "motion": [32, -4]},
+            {"id": 0, "class": "car", "box": [100, 201, 180, 260], "confidence": 0.91, "track": 12, **MOTION_TOLD},
             {"id": 1, "class": "person", "box": [190, 205, 205, 258], "confidence": 0.61},
         ],
         "objectsNotListed": 0,
@@ -70,21 +74,21 @@ def test_scene_carries_what_was_detected() -> None:
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_prompt_names_every_level_and_type(language: str) -> None:
-    system = load_template("default-v2", language).system
+    system = load_template("default-v3", language).system
     missing = [word for word in (*RiskLevel, *RiskType) if word.value not in system]
     assert missing == []
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_prompt_names_every_field_of_the_answer(language: str) -> None:
-    system = load_template("default-v2", language).system
+    system = load_template("default-v3", language).system
     fields = ["hasDangerousDriving", "maxRiskLevel", "results", "groupIndex", "type", "description", "riskLevel"]
     fields += ["confidence", "riskTypes", "dangerObjectCount", "triggerObjectIds", "JSON"]
     assert [field for field in fields if field not in system] == []
 
 
 def test_languages_have_versions_of_their_own() -> None:
-    assert load_template("default-v2", "en").version != load_template("default-v2", "zh-hans").version
+    assert load_template("default-v3", "en").version != load_template("default-v3", "zh-hans").version
 
 
 def test_region_is_told_where_the_pictures_show_a_part() -> None:
@@ -145,7 +149,7 @@ def test_malformed_template_is_refused_by_name(tmp_path: Path, content: str, mis
     assert mistake in str(refused.value)
 
 
-@pytest.mark.parametrize(("template", "language"), [("default-v2", "fr"), ("no-such", "en"), ("/no/such", "en")])
+@pytest.mark.parametrize(("template", "language"), [("default-v3", "fr"), ("no-such", "en"), ("/no/such", "en")])
 def test_missing_template_is_refused(template: str, language: str) -> None:
     with pytest.raises(UnusablePrompt, match=r"cannot be read.*Correct llm\.prompt_template"):
         load_template(template, language)

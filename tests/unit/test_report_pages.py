@@ -118,7 +118,7 @@ def test_facts_tell_how_to_make_it_again() -> None:
         "Detector": "fake",
         "Thresholds": "confidence 0.35, overlap 0.5, groups within 150 px",
         "Model": "qwen-vl-plus, at most every 3 s",
-        "Prompt": "default-v2/en@00000000",
+        "Prompt": "default-v3/en@00000000",
         "Analysed": "2026-05-04 12:00 UTC, in 4.0 s",
     }
 

@@ -22,10 +22,11 @@ from detection.tracks import TrackerState
 from trafficmon.core.clock import utc_now
 from workers.analysis.album import Album
 from workers.analysis.annotate import thumbnail
-from workers.analysis.asking import Ask, Asker, Task
+from workers.analysis.asking import Asker, Task
 from workers.analysis.deriving import derive_alerts
 from workers.analysis.findings import AnalysedFrame, Analysis, Assessed, Conditions, Recording
 from workers.analysis.recording import RecordingUnusableError, samples
+from workers.analysis.whom import Ask
 
 NO_CAMERA = 0
 THIN_EVERY = 16

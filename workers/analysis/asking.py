@@ -7,26 +7,27 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
 
 from assessment.assess import RetryPolicy
-from assessment.clients import Answer, Question, UnableToAssess
+from assessment.clients import NoKey, Throttled, UnableToAssess
 from assessment.evidence import Pictures
 from assessment.judge import judge
+from assessment.limiter import NoSlot
 from assessment.risk import AssessmentStatus
 from detection.detections import DetectedFrame
 from workers.analysis.findings import Assessed
+from workers.analysis.whom import Ask
 
 log = structlog.get_logger()
-
-Ask = Callable[[Question], Answer]
 
 THREADS = 8
 MOST_WAITING = 32
 """So many questions hold their pictures in memory; reading waits beyond that."""
+PATIENCE_SECONDS = 60.0
+"""So long a question waits for accounts that may not be asked more; that uses up none of its attempts."""
 INTERRUPTED = "interrupted"
 
 
@@ -111,16 +112,23 @@ class Asker:
 
 def answer(task: Task, ask: Ask, retries: RetryPolicy) -> Assessed:
     """Ask, again where that may help, until there is an answer or a failure that stays."""
-    assessed = task.assessed
-    attempts = 0
+    assessed, until = task.assessed, time.monotonic() + PATIENCE_SECONDS
+    attempts = waits = 0
     while True:
         attempts += 1
         try:
             judgement = judge(task.frame, assessed.group_index, task.pictures, ask=ask)
         except UnableToAssess as error:
             log.info("assessment.failed", reason=error.reason, attempts=attempts, seconds=assessed.seconds)
-            if not (error.retryable and attempts <= retries.most):
+            waits += _is_for_want_of_room(error)
+            seconds = max(retries.wait(attempts, random.random()).total_seconds(), error.retry_after_seconds or 0.0)
+            is_late = _is_for_want_of_room(error) and time.monotonic() + seconds > until
+            if is_late or not error.retryable or attempts - waits > retries.most:
                 return replace(assessed, status=AssessmentStatus.FAILED, reason=error.reason, attempts=attempts)
-            time.sleep(retries.wait(attempts, random.random()).total_seconds())
+            time.sleep(seconds)
         else:
             return replace(assessed, status=AssessmentStatus.DONE, attempts=attempts, judgement=judgement)
+
+
+def _is_for_want_of_room(error: UnableToAssess) -> bool:
+    return isinstance(error, Throttled | NoSlot) and error.reason != NoKey.reason

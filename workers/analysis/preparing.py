@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +15,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from assessment.assess import RetryPolicy
-from assessment.clients import Answer, NoKey, Question, load_client
+from assessment.clients import load_client
 from assessment.prompt import load_template
 from assessment.simulator import running_simulator
 from detection.backends import load_detector
 from detection.detect import FramePipeline
 from trafficmon.settings.model_file import ModelFile
 from workers.analysis.analyse import Plan
-from workers.analysis.asking import Ask
 from workers.analysis.findings import Conditions, Recording
 from workers.analysis.recording import default_interval, look_at
+from workers.analysis.whom import Ask, find_ask
 
 SIMULATED_KEY = "sk-simulated"
 
@@ -82,22 +83,11 @@ def _asking(wishes: Wishes, *, asks: bool) -> Iterator[Ask | None]:
         return
     load_template(settings.MODEL_FILE.llm.prompt_template, settings.ENVIRONMENT.language)
     if not wishes.simulate:
-        yield _ask_at(settings.ENVIRONMENT.llm_base_url, settings.ENVIRONMENT.dashscope_api_key.get_secret_value())
+        yield find_ask()
         return
     with running_simulator() as simulator:
-        yield _ask_at(simulator.base_url, SIMULATED_KEY)
-
-
-def _ask_at(base_url: str, secret: str) -> Ask:
-    """An analysis runs by itself, without Redis and so without the pool of keys: it asks with the one it is given."""
-    client, seconds = load_client("dashscope", base_url=base_url), settings.ENVIRONMENT.llm_timeout
-
-    def ask(question: Question) -> Answer:
-        if not secret:
-            raise NoKey("No API key is configured: set DASHSCOPE_API_KEY.")
-        return client.ask(question, api_key=secret, timeout_seconds=seconds)
-
-    return ask
+        client, seconds = load_client("dashscope", base_url=simulator.base_url), settings.ENVIRONMENT.llm_timeout
+        yield functools.partial(client.ask, api_key=SIMULATED_KEY, timeout_seconds=seconds)
 
 
 def _conditions(

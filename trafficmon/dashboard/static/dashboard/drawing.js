@@ -2,7 +2,7 @@
 
 const { gettext } = window;
 
-const COLOURS = { none: "#3cb894", low: "#e3cd52", medium: "#ff9d3d", high: "#ff5a4f", unknown: "#a9bccd" };
+const COLOURS = { none: "#3cb894", low: "#e3cd52", medium: "#ff9d3d", high: "#ff5a4f", unknown: "#a9bccd", skipped: "rgba(169, 188, 205, 0.5)" };
 const ROAD_USER = "rgba(196, 226, 250, 0.85)";
 const VULNERABLE = "rgba(255, 236, 150, 0.95)";
 const FIXTURE = "rgba(190, 200, 210, 0.5)";
@@ -23,22 +23,45 @@ const PARKED = gettext("parked");
 const AGAINST_LANE = gettext("against its lane");
 
 /**
- * Draw a picture with what was found in it. `groups` carry `shown` ({level, words, earlier}) beside the contract's fields;
- * `trails` are lists of [x, y] in pixels of the source.
+ * Draw a picture with what was found in it. `groups` carry `shown` ({level, words, earlier}) beside the contract's fields:
+ * those left out are faint and without words. `trails` are lists of [x, y] in pixels of the source.
  */
 export function draw(canvas, bitmap, { imageWidth, imageHeight, detectedObjects, groups, trails }) {
   const context = canvas.getContext("2d", { alpha: false });
-  const scale = Math.min(canvas.width / imageWidth, canvas.height / imageHeight);
+  const { scale, left, top } = placed(canvas, imageWidth, imageHeight);
   const pixel = Math.max(1, devicePixelRatio);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.fillStyle = getComputedStyle(canvas).backgroundColor;
   context.fillRect(0, 0, canvas.width, canvas.height);
-  context.translate((canvas.width - imageWidth * scale) / 2, (canvas.height - imageHeight * scale) / 2);
+  context.translate(left, top);
   context.drawImage(bitmap, 0, 0, imageWidth * scale, imageHeight * scale);
   const pen = { context, scale, pixel };
   for (const trail of trails) drawTrail(pen, trail);
   for (const each of detectedObjects) drawObject(pen, each);
-  for (const group of groups) drawGroup(pen, group, imageWidth);
+  for (const group of groups.toSorted(skippedFirst)) drawGroup(pen, group, imageWidth);
+}
+
+/** The smallest of `groups` under a mouse event on the canvas, if there is any. */
+export function groupAt(canvas, { offsetX, offsetY }, { imageWidth, imageHeight, groups }) {
+  const { scale, left, top } = placed(canvas, imageWidth, imageHeight);
+  const x = ((offsetX * canvas.width) / canvas.clientWidth - left) / scale;
+  const y = ((offsetY * canvas.height) / canvas.clientHeight - top) / scale;
+  const under = groups.filter(({ bbox: [x1, y1, x2, y2] }) => x1 <= x && x <= x2 && y1 <= y && y <= y2);
+  return under.toSorted((one, other) => area(one.bbox) - area(other.bbox))[0];
+}
+
+function placed(canvas, imageWidth, imageHeight) {
+  const scale = Math.min(canvas.width / imageWidth, canvas.height / imageHeight);
+  return { scale, left: (canvas.width - imageWidth * scale) / 2, top: (canvas.height - imageHeight * scale) / 2 };
+}
+
+function area([x1, y1, x2, y2]) {
+  return (x2 - x1) * (y2 - y1);
+}
+
+// So that what is judged lies on top.
+function skippedFirst(one, other) {
+  return Number(other.shown.level === "skipped") - Number(one.shown.level === "skipped");
 }
 
 function drawTrail({ context, scale, pixel }, points) {
@@ -80,8 +103,9 @@ function drawGroup({ context, scale, pixel }, group, imageWidth) {
   const { level, words, earlier } = group.shown;
   const colour = COLOURS[level] ?? COLOURS.unknown;
   const judged = level in LEVEL_NAMES;
-  context.setLineDash(judged && !earlier ? [] : [6 * pixel, 4 * pixel]);
-  context.lineWidth = (judged && level !== "none" ? 3 : 1.75) * pixel;
+  const skipped = level === "skipped";
+  context.setLineDash(judged && !earlier ? [] : skipped ? [2 * pixel, 4 * pixel] : [6 * pixel, 4 * pixel]);
+  context.lineWidth = (judged && level !== "none" ? 3 : skipped ? 1 : 1.75) * pixel;
   context.strokeStyle = colour;
   context.beginPath();
   context.roundRect(x1 - margin, y1 - margin, x2 - x1 + 2 * margin, y2 - y1 + 2 * margin, 6 * pixel);

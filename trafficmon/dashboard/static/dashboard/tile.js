@@ -1,7 +1,8 @@
 // One camera on the wall.
 
 import { secondsSince, spellAge, spellMoment } from "./clock.js";
-import { draw, LEVEL_NAMES } from "./drawing.js";
+import { draw, groupAt, LEVEL_NAMES } from "./drawing.js";
+import { legend } from "./unasked.js";
 import { VERDICT_SECONDS, Verdicts } from "./verdicts.js";
 
 const { gettext, interpolate } = window;
@@ -25,6 +26,7 @@ export class Tile {
   #element;
   #parts;
   #frame = null;
+  #groups = [];
   #bitmap = null;
   #next = null;
   #decoding = false;
@@ -40,6 +42,7 @@ export class Tile {
     this.#element = element;
     this.#parts = Object.fromEntries([...element.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.#parts.enlarge.addEventListener("click", () => this.#enlarge());
+    this.#parts.canvas.addEventListener("pointermove", (event) => this.#explain(event));
     new ResizeObserver(() => this.#fit()).observe(this.#parts.canvas);
     new IntersectionObserver(([{ isIntersecting }]) => this.#scrolled(isIntersecting), { rootMargin: "200px" }).observe(element);
   }
@@ -186,11 +189,20 @@ export class Tile {
     const { canvas } = this.#parts;
     const current = new Set(this.#frame.detectedObjects.map((each) => each.trackId));
     const trails = [...this.#trails].filter(([trackId]) => current.has(trackId)).map(([, trail]) => trail.points);
-    draw(canvas, this.#bitmap, { ...this.#frame, groups: this.#verdicts.shownGroups(this.#frame), trails });
+    this.#groups = this.#verdicts.shownGroups(this.#frame);
+    draw(canvas, this.#bitmap, { ...this.#frame, groups: this.#groups, trails });
+    say(this.#parts.unasked, legend(this.#groups));
     canvas.dataset.frame = this.#frame.timestamp;
     canvas.dataset.boxes = this.#frame.detectedObjects.length;
     canvas.dataset.groups = this.#frame.trafficGroups.length;
     canvas.setAttribute("aria-label", interpolate(gettext("%s: %s road users"), [this.#parts.name.textContent, this.#frame.detectedObjects.length]));
+  }
+
+  /** What the group under the pointer is drawn for: those left out have no words on the picture. */
+  #explain(event) {
+    const { canvas } = this.#parts;
+    const group = this.#frame && groupAt(canvas, event, { ...this.#frame, groups: this.#groups });
+    canvas.title = group?.shown.why ?? group?.shown.words ?? "";
   }
 
   #fit() {

@@ -3,6 +3,7 @@
 
 import { secondsSince } from "./clock.js";
 import { LEVEL_NAMES } from "./drawing.js";
+import { whyUnasked } from "./unasked.js";
 
 const { gettext } = window;
 
@@ -71,6 +72,7 @@ export class Verdicts {
     const members = new Set(trackIds(frame, group));
     const earlier = this.#dangers.findLast((danger) => danger.timestamp < frame.timestamp && isSame(danger, group.bbox, members));
     if (earlier) return { level: earlier.level, words: earlier.words, earlier: true };
+    if (group.assessmentStatus === "skipped") return { level: "skipped", words: "", why: whyUnasked(group), earlier: false };
     return { level: "unknown", words: STATUS_WORDS[group.assessmentStatus] ?? "", earlier: false };
   }
 }
