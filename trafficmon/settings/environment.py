@@ -65,6 +65,7 @@ class Environment(BaseSettings):
     risk_retention_days: float = Field(default=30, gt=0)
     alert_retention_days: float = Field(default=365, gt=0)
     count_retention_days: float = Field(default=365, gt=0)
+    audit_retention_days: float = Field(default=365, gt=0)
     jwt_secret: SecretStr = SecretStr("")
     jwt_header: str = "Authorization"
     flower_port: int = Field(default=5555, ge=1, le=65535)
