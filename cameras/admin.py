@@ -31,6 +31,9 @@ from cameras.frames import connect_redis
 from cameras.load import skipped_of
 from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
 from cameras.sources import Probe, UnableToOpen, probe
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import caller_of
+from trafficmon.accounts.site import AuditedAdmin
 
 PROBE_SECONDS = 8.0
 COUNTING_SECONDS = 0.2
@@ -49,7 +52,7 @@ SKIPPED_NAMES = {
 
 
 @admin.register(CameraGroup)
-class CameraGroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class CameraGroupAdmin(AuditedAdmin):
     """Groups and who may see their cameras."""
 
     list_display = ("name", "camera_count", "viewer_count")
@@ -89,7 +92,7 @@ class CountingLineInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Camera)
-class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CameraAdmin(AuditedAdmin):
     """Cameras: what they are, what is wanted of them, and what was seen."""
 
     form = CameraForm
@@ -217,12 +220,15 @@ class CameraAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         may = self.has_change_permission(request, camera) if camera else self.has_add_permission(request)
         if not may:
             raise PermissionDenied
+        sources = _sources(request.POST, camera)
+        tried = [mask_credentials(source) for _name, source in sources]
+        audit.record(caller_of(request), "camera.test", camera, sources=tried)
         context = {
             **self.admin_site.each_context(request),
             "title": _("Test connection"),
             "opts": self.opts,
             "camera": camera,
-            "trials": [_try(name, source) for name, source in _sources(request.POST, camera)],
+            "trials": [_try(name, source) for name, source in sources],
         }
         return TemplateResponse(request, "admin/cameras/camera/test.html", context)
 

@@ -13,7 +13,6 @@ from cameras.calibrations import check_calibration
 from cameras.fields import EncryptedTextField
 from cameras.polygons import check_classes, check_line, check_polygon
 from trafficmon.accounts.models import User
-from trafficmon.accounts.roles import Role
 
 
 class CameraGroup(models.Model):
@@ -66,7 +65,7 @@ class Sampling(models.TextChoices):
 class CameraQuerySet(models.QuerySet["Camera"]):
     def visible_to(self, user: User) -> Self:
         """The cameras that `user` may see."""
-        if user.may(Role.SUPERVISOR):
+        if user.sees_every_camera:
             return self
         return self.filter(pk__in=Camera.objects.filter(group__viewers=user).values("pk"))
 

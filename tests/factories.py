@@ -10,6 +10,10 @@ from assessment.models import FrameResult
 from assessment.results import record_frame
 from cameras.models import Camera
 from detection.detections import DetectedFrame, Detection, TrafficGroup
+from trafficmon.accounts.models import ApiToken, User
+from trafficmon.accounts.roles import Scope
+from trafficmon.accounts.tokens import issue
+from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -21,6 +25,12 @@ _numbers = itertools.count(1)
 def make_camera(**fields: object) -> Camera:
     number = next(_numbers)
     return Camera.objects.create(**{"name": f"Camera {number}", "source": f"street://junction?seed={number}", **fields})
+
+
+def make_token(owner: User, *scopes: Scope, **fields: object) -> str:
+    """The secret of a new API token."""
+    token = ApiToken(**{"owner": owner, "name": f"Token {next(_numbers)}", "scopes": list(scopes), **fields})
+    return issue(token, now=utc_now())
 
 
 def detect(x: float, y: float, object_class: ObjectClass = ObjectClass.CAR, track_id: int | None = None) -> Detection:

@@ -22,6 +22,7 @@ from cameras.frames import FrameRef, connect_redis
 from cameras.health import mark_stale
 from cameras.load import adjust_pace
 from cameras.pacing import Pace
+from trafficmon.accounts import audit
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
@@ -184,6 +185,7 @@ def forget_old_frames() -> None:
     counted_before = now - timedelta(days=environment.count_retention_days)
     counts_gone = counts.forget_counts(before=counted_before)
     spending_gone = ledger.forget_spending(before=counted_before)
+    audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
     call_command("clearsessions")
-    rows = {"alerts": alerts_gone, "counts": counts_gone, "spending": spending_gone}
+    rows = {"alerts": alerts_gone, "counts": counts_gone, "spending": spending_gone, "audit": audit_gone}
     log.info("retention.done", frames=frames, pictures=pictures, **rows)

@@ -12,11 +12,11 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from assessment.admin.results import ReadOnlyAdmin
 from assessment.dead_letters import Chosen, drop, send_again
 from assessment.models import DeadLetter
 from cameras.models import Camera
 from trafficmon.accounts.models import User
+from trafficmon.accounts.site import ReadOnlyAdmin
 
 
 @admin.register(DeadLetter)

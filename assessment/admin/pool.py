@@ -19,12 +19,13 @@ from assessment.clients import UnableToAssess
 from assessment.key_file import secret_fields
 from assessment.limits import KeyStanding
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
+from trafficmon.accounts.site import AuditedAdmin
 
 LIMITS = ("requests_per_second", "requests_per_minute", "tokens_per_minute", "most_in_flight")
 SWITCHED_OFF_BY_HAND = "by hand"
 
 
-class PoolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class PoolAdmin(AuditedAdmin):
     """Whatever is changed here holds from the next call on, without a restart."""
 
     show_full_result_count = False

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
@@ -18,26 +18,11 @@ from django.utils.translation import gettext_lazy as _
 from assessment.group_outcomes import outcomes_of
 from assessment.models import Alert, Assessment, FrameResult, LineCount
 from cameras.models import Camera
+from trafficmon.accounts.site import ReadOnlyAdmin
 from trafficmon.core.clock import spell
 from trafficmon.core.spreadsheet import csv_line
 
 COUNT_COLUMNS = ("hour", "camera", "line", "class", "direction", "count")
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """Lists and details without a way to change anything; built for tables of millions."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  # Django's signature
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
 
 
 @admin.register(Assessment)

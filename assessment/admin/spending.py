@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from assessment.admin.results import ReadOnlyAdmin
 from assessment.models import ModelPrice, Spending
+from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin
 
 
 @admin.register(ModelPrice)
-class ModelPriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class ModelPriceAdmin(AuditedAdmin):
     """Per million tokens, in the currency that budgets are in."""
 
     list_display = ("model", "input_price", "output_price")

@@ -30,6 +30,8 @@ from trafficmon.core.clock import utc_now
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 START_SECONDS = 30.0
+FRONT_END = "http://localhost:8099"
+"""The origin of a front end elsewhere, which the server allows; nobody listens there, tests play its page."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +57,8 @@ def server(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
     port = _free_port()
     log = tmp_path_factory.mktemp("server") / "daphne.log"
     command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "trafficmon.asgi:application"]
-    environment = os.environ | {"DATABASE_URL": database, "ALGO_WS_HEARTBEAT_SECONDS": "1"}
+    told = {"DATABASE_URL": database, "ALGO_WS_HEARTBEAT_SECONDS": "1", "ALGO_CORS_ORIGINS": FRONT_END}
+    environment = os.environ | told
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
@@ -92,7 +95,9 @@ def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Pat
 def chromium() -> Iterator[Browser]:
     """A browser for one module: while it lives its event loop runs in this thread, where no other could."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # The page of a front end elsewhere, which tests play, counts as one of the internet: it may ask this machine.
+        arguments = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
 

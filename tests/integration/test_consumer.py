@@ -604,9 +604,9 @@ async def test_socket_of_the_demo_speaks_the_browsers_language(
     settings.DEMO = demo
     heard: list[str | None] = []
 
-    def listen(session_key: str) -> access.Access | None:
+    def listen(entry: access.Entry) -> access.Access | None:
         heard.append(get_language())
-        return access.look_up_access(session_key)
+        return access.look_up_access(entry)
 
     monkeypatch.setattr(consumers, "look_up_access", listen)
     async with opened(viewer.session_key, language="zh-CN,zh;q=0.9") as browser:
@@ -649,7 +649,7 @@ async def test_database_failure_closes_with_try_again(viewer: Desk, monkeypatch:
     async with opened(viewer.session_key) as browser:
         await browser.wait_for("connection_ack")
 
-        def fail(_session_key: str) -> None:
+        def fail(_entry: access.Entry) -> None:
             raise DatabaseError
 
         monkeypatch.setattr(consumers, "look_up_access", fail)
@@ -682,7 +682,7 @@ async def test_page_catches_up_after_redis_was_restarted(viewer: Desk, monkeypat
 
 
 async def test_failure_of_our_own_closes_and_is_not_hidden(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_session_key: str) -> None:
+    def fail(_entry: access.Entry) -> None:
         raise KeyError("a mistake of ours")
 
     monkeypatch.setattr(consumers, "look_up_access", fail)
@@ -710,7 +710,7 @@ def test_looking_up_access_takes_three_queries(viewer: Desk, django_assert_num_q
     for number in (1, 2):
         viewer.camera()
         with django_assert_num_queries(3):
-            found = access.look_up_access(viewer.session_key or "")
+            found = access.look_up_access(access.Entry(viewer.session_key))
         assert found is not None
         assert len(found.cameras) == number
 

@@ -59,6 +59,21 @@ def test_environment_reads_comma_separated_lists(monkeypatch: pytest.MonkeyPatch
     assert read.cors_origins == ()
 
 
+def test_origins_are_spelled_as_browsers_spell_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ALGO_CORS_ORIGINS", "https://front.example/, http://10.0.0.5:8080, http://[::1]:3000")
+    assert read_environment().cors_origins == ("https://front.example", "http://10.0.0.5:8080", "http://[::1]:3000")
+
+
+@pytest.mark.parametrize("origin", ["front.example", "*", "https://front.example/page", "https://user@front.example"])
+def test_what_is_no_origin_is_refused(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SECRETS, "ALGO_CORS_ORIGINS": f"https://front.example,{origin}"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=r"^ALGO_CORS_ORIGINS: .*such as https://front\.example"):
+        read_environment()
+
+
 def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ALGO_SERVER_PORT", "ALGO_FRAME_INTERVAL", "ALGO_TIME_ZONE", "ALGO_CAMERA_NETWORKS"):
         monkeypatch.setenv(name, "s3cret")

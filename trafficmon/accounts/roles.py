@@ -21,3 +21,22 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 def reaches(role: str, wanted: Role) -> bool:
     """Whether `role` may do what `wanted` may."""
     return _RANK[Role(role)] >= _RANK[wanted]
+
+
+class Scope(models.TextChoices):
+    """What an API token may be used for, as far as its owner's role reaches."""
+
+    READ = "read", _("read: cameras, alerts, pictures, figures")
+    LIVE = "live", _("live: open the live feed")
+    OPERATE = "operate", _("operate: what an operator may change")
+    SUPERVISE = "supervise", _("supervise: what a supervisor may change")
+    ADMINISTER = "administer", _("administer: what an administrator may change")
+
+
+SCOPE_OF = {
+    Role.VIEWER: Scope.READ,
+    Role.OPERATOR: Scope.OPERATE,
+    Role.SUPERVISOR: Scope.SUPERVISE,
+    Role.ADMINISTRATOR: Scope.ADMINISTER,
+}
+"""The scope under which a token changes what needs the role."""

@@ -6,7 +6,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path, re_path
 from django.utils.translation import gettext as _
 
-from trafficmon.api import dead_letters, pool, watching
+from trafficmon.api import dead_letters, live, pool, watching
 from trafficmon.api.answers import envelope
 
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/cameras", watching.cameras, name="api-cameras"),
     path("api/alerts", watching.alerts, name="api-alerts"),
     path("api/alerts/<int:alert_id>/acknowledge", watching.acknowledge_alert, name="api-acknowledge"),
+    path("api/live/ticket", live.ticket, name="api-live-ticket"),
     path("api/assessment/load", watching.assessment_load, name="api-assessment-load"),
     path("api/keys", pool.keys_now, name="api-keys"),
     path("api/keys/<str:slug>/disable", pool.disable_key, name="api-key-disable"),

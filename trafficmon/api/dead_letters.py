@@ -14,6 +14,8 @@ from assessment import dead_letters
 from assessment.dead_letters import MOST_AT_ONCE, Chosen
 from assessment.models import DeadLetter
 from cameras.models import Camera
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import endpoint, envelope, read_body, read_query
@@ -90,6 +92,7 @@ def send_again(request: HttpRequest, user: User) -> JsonResponse:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     again = dead_letters.send_again(order.chosen(user, order.ids), now=utc_now(), patience=patience, by=user)
     log.info("dead_letters.sent_again", count=len(again), user=user.pk)
+    audit.record(caller_of(request), "deadletter.send_again", assessments=again)
     return envelope({"sentAgain": len(again), "assessmentIds": again})
 
 
@@ -99,4 +102,7 @@ def drop(request: HttpRequest, user: User) -> JsonResponse:
     order = read_body(request, Order)
     dropped = dead_letters.drop(order.chosen(user, order.ids), now=utc_now(), by=user)
     log.info("dead_letters.dropped", count=dropped, user=user.pk)
+    audit.record(
+        caller_of(request), "deadletter.drop", count=dropped, order=order.model_dump(mode="json", by_alias=True)
+    )
     return envelope({"dropped": dropped})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,8 @@ from assessment.clients import UnableToAssess
 from assessment.key_record import KeyRecord, records_of
 from assessment.limits import KeyStanding
 from assessment.models import Account, ApiKey
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Refused, endpoint, envelope, read_body, read_query
@@ -86,33 +89,41 @@ def disable_account(request: HttpRequest, user: User, slug: str) -> JsonResponse
 
 
 @endpoint("POST", role=Role.ADMINISTRATOR)
-def enable_key(_request: HttpRequest, user: User, slug: str) -> JsonResponse:
+def enable_key(request: HttpRequest, user: User, slug: str) -> JsonResponse:
     """Put it back into the pool."""
-    return _enable(user, ApiKey, slug)
+    return _enable(request, user, ApiKey, slug)
 
 
 @endpoint("POST", role=Role.ADMINISTRATOR)
-def enable_account(_request: HttpRequest, user: User, slug: str) -> JsonResponse:
+def enable_account(request: HttpRequest, user: User, slug: str) -> JsonResponse:
     """Put it back into the pool."""
-    return _enable(user, Account, slug)
+    return _enable(request, user, Account, slug)
 
 
 def _disable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
-    _check_exists(kind, slug)
+    row = _find(kind, slug)
     reason = read_body(request, Disabling).reason or _("by hand")
     take_out = keys.take_out_key if kind is ApiKey else keys.take_out_account
-    changed = take_out(slug, reason, now=utc_now())
+    with transaction.atomic():
+        changed = take_out(slug, reason, now=utc_now())
+        if changed:
+            audit.record(caller_of(request), f"{kind._meta.model_name}.take_out", row, reason=reason)
     log.info("pool.taken_out_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
     return envelope({"id": slug, "enabled": False, "changed": changed})
 
 
-def _enable(user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
-    _check_exists(kind, slug)
-    changed = keys.put_back(kind, slug)
+def _enable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
+    row = _find(kind, slug)
+    with transaction.atomic():
+        changed = keys.put_back(kind, slug)
+        if changed:
+            audit.record(caller_of(request), f"{kind._meta.model_name}.put_back", row)
     log.info("pool.put_back_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
     return envelope({"id": slug, "enabled": kind.objects.get(slug=slug).enabled, "changed": changed})
 
 
-def _check_exists(kind: type[ApiKey | Account], slug: str) -> None:
-    if not kind.objects.filter(slug=slug).exists():
+def _find(kind: type[ApiKey | Account], slug: str) -> ApiKey | Account:
+    row = kind.objects.filter(slug=slug).first()
+    if row is None:
         raise Refused(404, _("There is no such key or account in the database."))
+    return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -13,6 +14,8 @@ from assessment.miss_rate import MissRate, measure_miss_rates
 from assessment.models import Alert
 from assessment.service_level import current_ladder, measure_workload
 from cameras.models import Camera
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import endpoint, envelope
@@ -69,12 +72,17 @@ def _alert(alert: Alert) -> dict[str, object]:
 
 
 @endpoint("POST", role=Role.OPERATOR)
-def acknowledge_alert(_request: HttpRequest, user: User, alert_id: int) -> JsonResponse:
+def acknowledge_alert(request: HttpRequest, user: User, alert_id: int) -> JsonResponse:
     """Say that the user has seen the alert; again is no mistake."""
     visible = Alert.objects.visible_to(user).select_related("camera", "acknowledged_by").filter(pk=alert_id)
-    if not visible.exists():
+    alert = visible.first()
+    if alert is None:
         return envelope(code=404, msg=_("There is no such alert, or you may not see its camera."))
-    if acknowledge(alert_id, by=user, now=utc_now()):
+    with transaction.atomic():
+        changed = acknowledge(alert_id, by=user, now=utc_now())
+        if changed:
+            audit.record(caller_of(request), "alert.acknowledge", alert)
+    if changed:
         publish.publish_alert(alert_id, AlertChange.ACKNOWLEDGED)
     return envelope(_alert(visible.get()))
 

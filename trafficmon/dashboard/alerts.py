@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Case, Prefetch, QuerySet, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
@@ -26,6 +27,8 @@ from assessment.results import detected_frame
 from assessment.risk import RiskLevel
 from cameras.models import Camera
 from detection.detections import DetectedFrame
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
@@ -136,7 +139,7 @@ def _loss(alert: Alert, user: User) -> dict[str, object]:
         "alert": alert,
         "gone_for": spell_duration(((alert.closed_at or utc_now()) - alert.opened_at).total_seconds()),
         "may_operate": user.may(Role.OPERATOR),
-        "may_configure": user.is_staff and user.has_perm("cameras.change_camera"),
+        "may_configure": user.may_enter_admin and user.has_perm("cameras.change_camera"),
     }
 
 
@@ -153,8 +156,12 @@ def acknowledge_alert(request: HttpRequest, alert_id: int) -> HttpResponseRedire
     user = cast("User", request.user)
     if not user.may(Role.OPERATOR):
         raise PermissionDenied
-    get_object_or_404(Alert.objects.visible_to(user), pk=alert_id)
-    if acknowledge(alert_id, by=user, now=utc_now()):
+    alert = get_object_or_404(Alert.objects.visible_to(user).select_related("camera"), pk=alert_id)
+    with transaction.atomic():
+        changed = acknowledge(alert_id, by=user, now=utc_now())
+        if changed:
+            audit.record(caller_of(request), "alert.acknowledge", alert)
+    if changed:
         publish_alert(alert_id, "acknowledged")
         messages.success(request, _("Acknowledged."))
     back = request.POST.get("next", "")

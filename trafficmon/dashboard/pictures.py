@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from typing import cast
+import functools
+from collections.abc import Callable
 
-from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
 
 from assessment.models import Evidence, FrameResult
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera
+from trafficmon.accounts.access import caller_of, names_a_token
 from trafficmon.accounts.models import User
+from trafficmon.accounts.roles import Scope
 
 A_DAY = 86_400
+
+
+def _picture(show: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """For who is signed in, and for API tokens that may read; which cameras they may see is for `show` to ask."""
+
+    @require_GET
+    @functools.wraps(show)
+    def guarded(request: HttpRequest, **which: object) -> HttpResponse:
+        caller = caller_of(request)
+        if caller is None:
+            return _refuse(request)
+        if not caller.holds(Scope.READ):
+            raise PermissionDenied
+        answer = show(caller.user, **which)
+        patch_vary_headers(answer, ("Authorization", "Cookie"))
+        return answer
+
+    return guarded
+
+
+def _refuse(request: HttpRequest) -> HttpResponse:
+    if names_a_token(request):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    return redirect_to_login(request.get_full_path())
 
 
 def _jpeg(content: bytes, *, max_age: int) -> HttpResponse:
@@ -25,11 +54,10 @@ def _jpeg(content: bytes, *, max_age: int) -> HttpResponse:
     return answer
 
 
-@require_GET
-@login_required
-def evidence(request: HttpRequest, evidence_id: int) -> HttpResponse:
+@_picture
+def evidence(user: User, evidence_id: int) -> HttpResponse:
     """A picture kept with a verdict."""
-    cameras = Camera.objects.visible_to(cast("User", request.user))
+    cameras = Camera.objects.visible_to(user)
     visible = Evidence.objects.filter(assessment__frame_result__camera__in=cameras)
     row = get_object_or_404(visible, pk=evidence_id)
     try:
@@ -39,11 +67,10 @@ def evidence(request: HttpRequest, evidence_id: int) -> HttpResponse:
         raise Http404 from None
 
 
-@require_GET
-@login_required
-def frame(request: HttpRequest, frame_key: str) -> HttpResponse:
+@_picture
+def frame(user: User, frame_key: str) -> HttpResponse:
     """A live frame while it is in the FrameStore: for clients that asked for pictures by URL."""
-    cameras = Camera.objects.visible_to(cast("User", request.user))
+    cameras = Camera.objects.visible_to(user)
     get_object_or_404(FrameResult.objects.filter(camera__in=cameras).only("pk"), frame_key=frame_key)
     jpeg = FrameStore(connect_redis()).get(frame_key)
     if jpeg is None:

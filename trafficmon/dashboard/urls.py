@@ -6,11 +6,12 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.i18n import JavaScriptCatalog
 
+from trafficmon.accounts.sign_in import SignInView
 from trafficmon.dashboard import alerts, pictures, views
 
 urlpatterns = [
     path("", views.wall, name="wall"),
-    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", SignInView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("alerts/", alerts.alert_list, name="alerts"),
     path("alerts/<int:alert_id>/", alerts.alert_page, name="alert"),

@@ -32,7 +32,7 @@ def wall(request: HttpRequest) -> HttpResponse:
         "type_names": json.dumps({code: str(name) for code, name in TYPE_CHOICES}),
         "server_time": spell(utc_now()),
         "may_operate": user.may(Role.OPERATOR),
-        "may_configure": user.is_staff and user.has_perm("cameras.add_camera"),
+        "may_configure": user.may_enter_admin and user.has_perm("cameras.add_camera"),
     }
     return render(request, "dashboard/wall.html", context)
 

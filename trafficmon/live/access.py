@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -12,19 +13,38 @@ from django.utils import timezone
 
 from assessment.models import Alert, AlertState
 from cameras.models import Camera
+from trafficmon.accounts import tokens
+from trafficmon.accounts.access import Caller
 from trafficmon.accounts.models import User
-from trafficmon.accounts.roles import Role
+from trafficmon.accounts.roles import Role, Scope
 from trafficmon.live import compose
 from trafficmon.live.messages import AlertChange, AlertList, AlertMessage, CameraList, CameraStatus, ListedCamera
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What one user may do at the moment it was looked up."""
+class Entry:
+    """By what a client came in: a session, or an API token whose ticket it had; and from where."""
 
-    user_id: int
-    may_operate: bool
-    cameras: dict[int, ListedCamera]
+    session_key: str | None = None
+    token_id: int | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one caller may do at the moment it was looked up; nobody may do anything."""
+
+    caller: Caller | None = None
+    cameras: Mapping[int, ListedCamera] = field(default_factory=dict)
+
+    @property
+    def user_id(self) -> int:
+        """0 for nobody."""
+        return self.caller.user.pk if self.caller else 0
+
+    @property
+    def may_operate(self) -> bool:
+        return self.caller is not None and self.caller.may(Role.OPERATOR)
 
     def listed(self) -> CameraList:
         return CameraList(cameras=tuple(self.cameras.values()))
@@ -38,21 +58,28 @@ class Standing:
     alerts: tuple[AlertMessage, ...]
 
 
-def look_up_access(session_key: str) -> Access | None:
-    """What the session's user may do now; None when it has ended or the user may no longer sign in."""
+def look_up_access(entry: Entry) -> Access | None:
+    """What who came in so may do now; None when the session or token has ended or the user may no longer sign in."""
+    if entry.token_id is not None:
+        caller = _caller_by_token(entry.token_id, entry.address)
+    else:
+        caller = _caller_by_session(entry.session_key, entry.address) if entry.session_key else None
+    if caller is None:
+        return None
+    cameras = Camera.objects.visible_to(caller.user).only("pk", "name", "frame_interval")
+    return Access(caller, {each.pk: _listed(each) for each in cameras})
+
+
+def _caller_by_session(session_key: str, address: str | None) -> Caller | None:
     request = HttpRequest()
     request.session = SessionStore(session_key)
     user = get_user(request)
-    return access_of(user) if isinstance(user, User) and user.is_active else None
+    return Caller(user, address=address) if isinstance(user, User) and user.is_active else None
 
 
-def access_of(user: User) -> Access:
-    cameras = Camera.objects.visible_to(user).only("pk", "name", "frame_interval")
-    return Access(
-        user_id=user.pk,
-        may_operate=user.may(Role.OPERATOR),
-        cameras={each.pk: _listed(each) for each in cameras},
-    )
+def _caller_by_token(token_id: int, address: str | None) -> Caller | None:
+    token = tokens.find_by_number(token_id)
+    return Caller(token.owner, token, address) if token and token.holds(Scope.LIVE) else None
 
 
 def _listed(camera: Camera) -> ListedCamera:

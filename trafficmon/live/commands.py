@@ -6,12 +6,15 @@ import asyncio
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext as _
 
-from cameras.addresses import unmask
+from cameras.addresses import mask_credentials, unmask
 from cameras.control import UnknownCamera, start_camera, stop_camera
 from cameras.models import Camera
 from cameras.sources import UnableToOpen, UnableToRead, probe
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import Caller
 from trafficmon.live import compose
 from trafficmon.live.access import Access
 from trafficmon.live.incoming import CheckCamera, StartStream, StopStream
@@ -39,16 +42,16 @@ async def carry_out(command: Command, access: Access, reader: FrameReader) -> Ca
     match command:
         case StartStream():
             _require_operator(access)
-            return await database_sync_to_async(_start)(camera_id, command.data.rtsp_url)
+            return await database_sync_to_async(_start)(camera_id, command.data.rtsp_url, access.caller)
         case StopStream():
             _require_operator(access)
-            return await database_sync_to_async(_stop)(camera_id)
+            return await database_sync_to_async(_stop)(camera_id, access.caller)
         case CheckCamera():
             if command.data.rtsp_url:
                 _require_operator(access)
             if not await reader.take_turn(f"probe:{access.user_id}", seconds=PROBE_PAUSE_SECONDS):
                 raise RefusedError("busy", _("Wait a few seconds between two connection tests."))
-            source = await database_sync_to_async(_source_of)(camera_id, command.data.rtsp_url)
+            source = await database_sync_to_async(_source_of)(camera_id, command.data.rtsp_url, access.caller)
             return await asyncio.to_thread(_probe, camera_id, source)
 
 
@@ -62,9 +65,11 @@ def _require_operator(access: Access) -> None:
         raise RefusedError("forbidden", _("This needs the operator role. Ask an administrator."))
 
 
-def _start(camera_id: int, source: str | None) -> CameraStatus:
+def _start(camera_id: int, source: str | None, by: Caller | None) -> CameraStatus:
     try:
-        camera = start_camera(camera_id, source=source)
+        with transaction.atomic():
+            camera = start_camera(camera_id, source=source)
+            audit.record(by, "camera.start", camera, **({"source": camera.masked_source} if source else {}))
     except UnknownCamera as error:
         raise RefusedError("unknown_camera", str(error)) from error
     except ValidationError as error:
@@ -72,17 +77,23 @@ def _start(camera_id: int, source: str | None) -> CameraStatus:
     return compose.camera_status(camera).model_copy(update={"message": _("The camera was asked to start.")})
 
 
-def _stop(camera_id: int) -> CameraStatus:
+def _stop(camera_id: int, by: Caller | None) -> CameraStatus:
     try:
-        camera = stop_camera(camera_id)
+        with transaction.atomic():
+            camera = stop_camera(camera_id)
+            audit.record(by, "camera.stop", camera)
     except UnknownCamera as error:
         raise RefusedError("unknown_camera", str(error)) from error
     return compose.camera_status(camera).model_copy(update={"message": _("The camera was asked to stop.")})
 
 
-def _source_of(camera_id: int, named: str | None) -> str:
-    kept = str(Camera.objects.get(pk=camera_id).source)
-    return unmask(named, kept=kept) if named else kept
+def _source_of(camera_id: int, named: str | None, by: Caller | None) -> str:
+    """The camera's own, or the one named, which is written down: this server connects there."""
+    camera = Camera.objects.get(pk=camera_id)
+    if not named:
+        return str(camera.source)
+    audit.record(by, "camera.test", camera, source=mask_credentials(named))
+    return unmask(named, kept=camera.source)
 
 
 def _probe(camera_id: int, source: str) -> CameraStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,9 +20,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
+from trafficmon.accounts.access import client_address
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose
-from trafficmon.live.access import Access, look_up_access, look_up_alerts, look_up_standing
+from trafficmon.live.access import Access, Entry, look_up_access, look_up_alerts, look_up_standing
 from trafficmon.live.commands import Command, RefusedError, carry_out
 from trafficmon.live.feed import ClientFeed
 from trafficmon.live.flow import flow_of
@@ -54,13 +56,24 @@ COMMANDS_AT_ONCE = 4
 CANCEL_AGAIN_SECONDS = 0.2
 
 
+def _asked(query_string: bytes, name: str) -> str:
+    """What the address says of `name`."""
+    return parse_qs(query_string.decode("latin1")).get(name, [""])[-1]
+
+
 def _first_wish(query_string: bytes) -> SubscribeRequest:
     """What to send before the client says so itself: `/ws?pictures=binary` spares it one round of inline pictures."""
-    chosen = parse_qs(query_string.decode("latin1")).get("pictures", ["inline"])[-1]
+    chosen = _asked(query_string, "pictures") or "inline"
     try:
         return SubscribeRequest.model_validate({"pictures": chosen})
     except ValidationError:
         return SubscribeRequest()
+
+
+def _address_of(scope: Mapping[str, Any]) -> str | None:
+    headers = dict(scope["headers"])
+    peer, _port = scope.get("client") or ("", 0)
+    return client_address(peer or "", headers.get(b"x-forwarded-for", b"").decode("latin1"))
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
@@ -73,7 +86,7 @@ async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """Refuses the anonymous, sends what the session's user may see, and ends with the session."""
+    """Refuses the anonymous, sends what the user may see, and ends with the session or the API token."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -96,13 +109,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._open = AsyncExitStack()
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._access = Access(user_id=0, may_operate=False, cameras={})
+        self._access = Access()
         self._wanted = _first_wish(self.scope["query_string"])
+        self._reader = await self._open.enter_async_context(shared_reader())
+        ticket = _asked(self.scope["query_string"], "ticket")
+        self._entry = await self._find_entry(ticket)
         access = await self._look_up_access()
         if access is None:
-            await self._end(SIGNED_OUT, _("Sign in first."))
+            used_up = _("This ticket was used or is too old: get another with your API token.")
+            await self._end(SIGNED_OUT, used_up if ticket else _("Sign in first."))
             return
-        self._reader = await self._open.enter_async_context(shared_reader())
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.pictures = self._wanted.pictures
         self._feed.tell(self._acknowledgement())
@@ -113,6 +129,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self._apply_access(access)
         self._start(self._feed.send_forever())
         self._start(self._look_again_forever())
+
+    async def _find_entry(self, ticket: str) -> Entry:
+        """A ticket, where there is one, and nothing else; or the session."""
+        address = _address_of(self.scope)
+        if ticket:
+            return Entry(token_id=await self._reader.take_ticket(ticket), address=address)
+        return Entry(session_key=self.scope["session"].session_key, address=address)
 
     def _acknowledgement(self) -> ConnectionAck:
         return ConnectionAck(
@@ -182,8 +205,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         await self._watch(anew=changed)
 
     async def _look_up_access(self) -> Access | None:
-        session_key = self.scope["session"].session_key
-        return await database_sync_to_async(look_up_access)(session_key) if session_key else None
+        return await database_sync_to_async(look_up_access)(self._entry)
 
     async def _apply_access(self, access: Access) -> None:
         """Listen to the cameras that `access` allows and to no others; tell the client when they changed."""

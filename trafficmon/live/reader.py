@@ -21,6 +21,7 @@ from detection.detector import Picture
 from trafficmon.core.geometry import box_from
 from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
 from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
+from trafficmon.live.tickets import ticket_key
 
 Pictures = Literal["inline", "url", "binary", "none"]
 Answer = TypeVar("Answer")
@@ -53,6 +54,14 @@ class FrameReader:
 
     async def _take_turn(self, name: str, seconds: int) -> bool:
         return bool(await self._client.set(f"live:turn:{name}", "1", nx=True, ex=seconds))
+
+    async def take_ticket(self, ticket: str) -> int | None:
+        """The number of the API token that the ticket was given for; None where it was used, is too old or invented."""
+        return await asyncio.shield(self._run(self._take_ticket(ticket)))
+
+    async def _take_ticket(self, ticket: str) -> int | None:
+        number = await self._client.getdel(ticket_key(ticket))
+        return None if number is None else int(number)
 
     async def load(self) -> tuple[float, LadderState]:
         """By what every camera's interval is multiplied now, and how far assessment is reduced."""

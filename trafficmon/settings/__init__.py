@@ -40,13 +40,14 @@ ALLOWED_HOSTS = [*ENVIRONMENT.allowed_hosts, "127.0.0.1", "localhost", "[::1]"]
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "trafficmon.accounts.site_app.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
+    "corsheaders",
     "django_prometheus",
     "csp",
     "trafficmon.accounts",
@@ -61,6 +62,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     *(["django.middleware.locale.LocaleMiddleware"] if ENVIRONMENT.demo else []),
     "django.middleware.common.CommonMiddleware",
@@ -144,6 +146,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+AUTHENTICATION_BACKENDS = ["trafficmon.accounts.sign_in.Backend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -157,7 +160,10 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENVIRONMENT.behind_tls
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.behind_tls else None
 SECURE_HSTS_SECONDS = 31536000 if ENVIRONMENT.behind_tls else 0
 SECURE_REFERRER_POLICY = "same-origin"
-CSRF_TRUSTED_ORIGINS = [origin for origin in ENVIRONMENT.cors_origins if "://" in origin]
+# Front ends elsewhere come by API token: without credentials, no answer to them is made with a visitor's cookie.
+CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.cors_origins)
+CORS_ALLOW_CREDENTIALS = False
+CORS_URLS_REGEX = r"^/(api|evidence|frames)/"
 CSRF_FAILURE_VIEW = "trafficmon.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from tzlocal import get_localzone_name
 from trafficmon.core.objects import ObjectClass
 
 Listed = NoDecode  # comma separated rather than JSON
+_ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
 class ConfigurationError(Exception):
@@ -65,6 +67,7 @@ class Environment(BaseSettings):
     risk_retention_days: float = Field(default=30, gt=0)
     alert_retention_days: float = Field(default=365, gt=0)
     count_retention_days: float = Field(default=365, gt=0)
+    audit_retention_days: float = Field(default=365, gt=0)
     jwt_secret: SecretStr = SecretStr("")
     jwt_header: str = "Authorization"
     flower_port: int = Field(default=5555, ge=1, le=65535)
@@ -84,6 +87,14 @@ class Environment(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def whole_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(each) for each in value):
+            message = "name each origin as a browser does, such as https://front.example or http://front.example:8080"
+            raise ValueError(message)
+        return tuple(each.rstrip("/") for each in value)
 
     @field_validator("time_zone")
     @classmethod

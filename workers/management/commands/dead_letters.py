@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from assessment.dead_letters import Chosen, drop, send_again, waiting
+from trafficmon.accounts import audit
 from trafficmon.core.clock import spell, utc_now
 from workers.pipeline import WakeUp
 from workers.queues import Queue
@@ -35,12 +36,15 @@ class Command(BaseCommand):
         if action == "list":
             self._list(chosen)
         elif action == "drop":
-            self.stdout.write(f"{drop(chosen, now=now)} dropped.")
+            dropped = drop(chosen, now=now)
+            audit.record(None, "deadletter.drop", count=dropped)
+            self.stdout.write(f"{dropped} dropped.")
         else:
             patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
             again = send_again(chosen, now=now, patience=patience)
             for assessment_id in again:
                 send_wake_up(WakeUp(Queue.ASSESS, assessment_id))
+            audit.record(None, "deadletter.send_again", assessments=again)
             self.stdout.write(f"{len(again)} sent again.")
 
     def _list(self, chosen: Chosen) -> None:

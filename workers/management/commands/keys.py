@@ -16,6 +16,7 @@ from assessment.key_file import UnusableKeyFile, import_keys
 from assessment.key_record import KeyRecord, records_of
 from assessment.limits import KeyStanding, Wish
 from assessment.models import Account, ApiKey
+from trafficmon.accounts import audit
 from trafficmon.core.clock import utc_now
 
 TRY_SECONDS = 30.0
@@ -51,6 +52,7 @@ class Command(BaseCommand):
             count = import_keys(path)
         except UnusableKeyFile as error:
             raise CommandError(str(error)) from None
+        audit.record(None, "apikey.import", path=str(path), count=count)
         self.stdout.write(f"{count} keys were imported from {path}.")
 
     def _status(self, **_options: Any) -> None:
@@ -102,16 +104,17 @@ class Command(BaseCommand):
         now = utc_now()
         changed = [each for each in key if keys.take_out_key(each, "by hand", now=now)]
         changed += [each for each in account if keys.take_out_account(each, "by hand", now=now)]
-        self._say_changed("taken out", changed, [*key, *account])
+        self._say_changed("taken out", "apikey.take_out", changed, [*key, *account])
 
     def _enable(self, *, key: list[str], account: list[str], **_options: Any) -> None:
         changed = [each for each in key if keys.put_back(ApiKey, each)]
         changed += [each for each in account if keys.put_back(Account, each)]
-        self._say_changed("put back", changed, [*key, *account])
+        self._say_changed("put back", "apikey.put_back", changed, [*key, *account])
 
-    def _say_changed(self, what: str, changed: list[str], meant: list[str]) -> None:
+    def _say_changed(self, what: str, action: str, changed: list[str], meant: list[str]) -> None:
         unchanged = [each for each in meant if each not in changed]
         if changed:
+            audit.record(None, action, names=changed)
             self.stdout.write(f"{', '.join(changed)}: {what}.")
         if unchanged or not meant:
             message = f"Nothing was {what}: {', '.join(unchanged) or 'name a key, or --account'}."

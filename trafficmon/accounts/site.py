@@ -1,0 +1,92 @@
+"""The admin: who may enter it, and what is written down of what is done there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from trafficmon.accounts import audit
+from trafficmon.accounts.access import caller_of
+from trafficmon.accounts.models import User
+from trafficmon.accounts.sign_in import AdminSignInForm
+
+MOST_NAMED = 1000
+_WRITTEN_ELSEWHERE = {"delete_selected"}
+
+
+class Site(admin.AdminSite):
+    """Lets in administrators, and others who were made staff."""
+
+    login_form = AdminSignInForm
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return isinstance(request.user, User) and request.user.may_enter_admin
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Django's page for one's own password; that it was changed is written down."""
+        answer = super().password_change(request, extra_context)
+        if request.method == "POST" and answer.status_code == 302 and isinstance(request.user, User):
+            audit.record(caller_of(request), "user.change_password", request.user)
+        return answer
+
+
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Whatever is added, changed, deleted or done by an action here is written to the audit log."""
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        self._record(request, "add", obj)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        self._record(request, "change", obj, changes=message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        for each in queryset:
+            self._record(request, "delete", each)
+        return super().log_deletions(request, queryset)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The usual ones; each writes down that it was carried out, and on what."""
+        usual: dict[str, Any] = super().get_actions(request) or {}
+        return {name: each if name in _WRITTEN_ELSEWHERE else _audited(*each) for name, each in usual.items()}
+
+    def _record(self, request: HttpRequest, verb: str, obj: Model | None, **detail: object) -> None:
+        told = self.told_of(obj) if obj else {}
+        audit.record(caller_of(request), f"{self.opts.model_name}.{verb}", obj, **told, **detail)
+
+    def told_of(self, obj: Any) -> dict[str, object]:  # noqa: ARG002  # for those that say more
+        """What the log keeps of an object, beside its name."""
+        return {}
+
+
+def _audited(work: Callable[..., Any], name: str, text: str) -> tuple[Callable[..., Any], str, str]:
+    @functools.wraps(work)
+    def carry_out(page: AuditedAdmin, request: HttpRequest, rows: QuerySet[Any]) -> Any:
+        meant = list(rows.values_list("pk", flat=True)[:MOST_NAMED])
+        answer = work(page, request, rows)
+        page._record(request, name, None, numbers=meant)
+        return answer
+
+    return carry_out, name, text
+
+
+class ReadOnlyAdmin(AuditedAdmin):
+    """Lists and details without a way to change anything; built for tables of millions."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  # Django's signature
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
