@@ -156,7 +156,7 @@ def start_workers(around: Surroundings, folder: Path, terms: Terms) -> None:
     fleet = around.fleet
     for number in range(terms.processes):
         start_assessment(fleet, folder, terms, number)
-    fleet.start("results", celery_worker([Queue.RESULTS], name="results", threads=2), folder / "results.log")
+    fleet.start("results", celery_worker([Queue.RESULTS], name="results", threads=3), folder / "results.log")
     beat = [sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat"]
     fleet.start("beat", beat, folder / "beat.log")
 
