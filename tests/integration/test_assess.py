@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from assessment.assess import Asked, Claim, RetryPolicy, claim_next, store_failure, store_verdict
 from assessment.clients import Answer, ContentBlocked, ProviderUnreachable, UnableToAssess
 from assessment.judge import Judgement
+from assessment.limiter import NoSlot
 from assessment.models import Assessment
 from assessment.results import expire_overdue
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType, RiskVerdict
@@ -169,3 +170,20 @@ def test_question_with_too_little_time_left_is_not_begun_and_expires() -> None:
     assert claim_next(now=now, seconds=CALL_SECONDS, least_seconds=3) is None
     assert expire_overdue(now=now, least=timedelta(seconds=3)) == [row.pk]
     assert Assessment.objects.get().reason == "no time left for an answer"
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(59, False), (60, True), (65, True)])
+def test_verdict_after_its_deadline_is_a_late_one(seconds: int, late: bool) -> None:
+    record(make_camera())
+    taken = claim(NOON + timedelta(seconds=50))
+    assert store_verdict(taken, JUDGEMENT, ASKED, now=NOON + timedelta(seconds=seconds))
+    assert Assessment.objects.get().late is late
+
+
+def test_try_without_a_call_forgets_nothing_of_the_one_before() -> None:
+    record(make_camera())
+    store_failure(claim(), ProviderUnreachable("gone"), ASKED, now=NOON, retries=RETRIES)
+    later = NOON + timedelta(seconds=10)
+    store_failure(claim(later), NoSlot("cooling", 1.0), Asked(), now=later, retries=RETRIES)
+    question = Assessment.objects.get()
+    assert (question.account, question.key, question.calls, question.attempts) == ("acct-a", "key-1", 1, 1)
