@@ -84,6 +84,9 @@ class FrameResult(models.Model):
         indexes = [
             models.Index(fields=("camera", "-captured_at"), name="frame_by_camera_and_time"),
             models.Index(fields=("captured_at",), name="frame_by_time"),
+            models.Index(
+                fields=("-captured_at", "-id"), condition=~Q(skipped_groups=[]), name="frame_with_skipped_by_time"
+            ),
             models.Index(fields=("deadline_at",), condition=Q(status="pending"), name="frame_undecided_by_deadline"),
         ]
         constraints = [
@@ -211,6 +214,11 @@ class Assessment(models.Model):
             ),
             models.Index(fields=("camera", "-created_at"), name="assessment_by_camera_and_time"),
             models.Index(fields=("-created_at",), name="assessment_by_time"),
+            models.Index(
+                fields=("-created_at", "-id"),
+                condition=Q(status__in=["failed", "expired"]),
+                name="assessment_unanswered_by_time",
+            ),
             models.Index(fields=("created_at",), condition=~Q(sampled_from=""), name="assessment_sampled_by_time"),
             models.Index(
                 fields=("reused_from",), condition=Q(reused_from__isnull=False), name="assessment_reused_by_original"
@@ -254,6 +262,7 @@ class EvidenceKind(models.TextChoices):
 
     FRAME = "frame", _("whole picture")
     CROP = "crop", _("traffic group")
+    EARLIER = "earlier", _("a moment before")
 
 
 class Evidence(models.Model):
@@ -261,6 +270,9 @@ class Evidence(models.Model):
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="evidence", verbose_name=_("assessment"))
     kind = models.CharField(_("kind"), max_length=8, choices=EvidenceKind.choices)
+    number = models.PositiveSmallIntegerField(
+        _("number"), default=0, help_text=_("Of several of a kind: their order in time.")
+    )
     picture = models.FileField(_("picture"), max_length=200)
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     created_at = models.DateTimeField(_("kept"), auto_now_add=True)
@@ -269,7 +281,7 @@ class Evidence(models.Model):
         verbose_name = _("evidence")
         verbose_name_plural = _("evidence")
         constraints = [
-            models.UniqueConstraint(fields=("assessment", "kind"), name="one_picture_of_a_kind"),
+            models.UniqueConstraint(fields=("assessment", "kind", "number"), name="one_picture_of_a_kind"),
             models.CheckConstraint(condition=Q(kind__in=EvidenceKind.values), name="evidence_kind_known"),
         ]
 
