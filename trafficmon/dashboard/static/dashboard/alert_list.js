@@ -1,0 +1,119 @@
+// The alert list: filters that leave a short URL, rows that come as they are scrolled to, and what is selected.
+
+const { gettext, interpolate } = window;
+
+/** Rows that come by themselves; after them the reader asks for more, so that a page left open does not grow for ever. */
+const MOST_BY_THEMSELVES = 500;
+const EARLY = "800px";
+
+const part = (name) => document.querySelector(`[data-part="${name}"]`);
+
+function shortenUrl(form) {
+  form.addEventListener("submit", () => {
+    const empty = [...form.elements].filter(({ name, value }) => name && !value);
+    for (const field of empty) field.disabled = true;
+    // Back on this page, they are there again.
+    setTimeout(() => { for (const field of empty) field.disabled = false; });
+  });
+  form.addEventListener("change", ({ target }) => { if (target.tagName === "SELECT") form.requestSubmit(); });
+}
+
+/** Replaces the link to older alerts by these, again and again, when it comes near. */
+function followLink(list, told) {
+  const nearing = new IntersectionObserver((entries) => {
+    if (entries.some(({ isIntersecting }) => isIntersecting) && list.children.length < MOST_BY_THEMSELVES) load();
+  }, { rootMargin: EARLY });
+
+  async function load() {
+    const more = list.querySelector('[data-part="more"]');
+    if (!more || more.ariaBusy === "true") return;
+    const link = more.querySelector("a");
+    more.ariaBusy = "true";
+    const address = new URL(link.href);
+    address.searchParams.set("part", "rows");
+    const answer = await fetch(address, { redirect: "error" }).catch(() => null);
+    if (!answer?.ok) {
+      more.ariaBusy = "false";
+      link.textContent = gettext("Older alerts could not be loaded. Try again");
+      return;
+    }
+    const focused = more.contains(document.activeElement);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body.children;
+    const rows = [...fresh];
+    more.replaceWith(...rows);
+    if (focused) rows[0]?.querySelector(".row-link")?.focus();
+    told.textContent = interpolate(gettext("%s alerts are shown."), [list.querySelectorAll(".row").length]);
+    watch();
+    list.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function watch() {
+    nearing.disconnect();
+    const more = list.querySelector('[data-part="more"]');
+    if (!more) return;
+    more.querySelector("a").addEventListener("click", (event) => {
+      event.preventDefault();
+      load();
+    });
+    nearing.observe(more);
+  }
+
+  watch();
+}
+
+/** Up and down among the rows, while one of their links has the focus. */
+function walkByKeyboard(list) {
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || !event.target.matches(".row-link, .choose input")) return;
+    const alike = [...list.querySelectorAll(event.target.matches(".row-link") ? ".row-link" : ".choose input")];
+    const next = alike[alike.indexOf(event.target) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+}
+
+/** What can be done with many is offered once some are selected; a row is selected up to another one with Shift. */
+function offerForSelected(form, list) {
+  const all = form.querySelector('[data-part="all"]');
+  const words = form.querySelector('[data-part="selected"]');
+  const boxes = () => [...list.querySelectorAll(".choose input")];
+  let last = null;
+
+  function show() {
+    const count = boxes().filter(({ checked }) => checked).length;
+    form.dataset.some = count ? "yes" : "no";
+    all.checked = count > 0 && count === boxes().length;
+    all.indeterminate = count > 0 && !all.checked;
+    words.textContent = count ? interpolate(gettext("With %s selected:"), [count]) : words.dataset.none;
+    for (const control of form.querySelectorAll("button, select")) control.disabled = !count;
+  }
+
+  all.addEventListener("change", () => {
+    for (const box of boxes()) box.checked = all.checked;
+    show();
+  });
+  list.addEventListener("click", (event) => {
+    if (!event.target.matches(".choose input")) return;
+    const shown = boxes();
+    const [from, to] = [shown.indexOf(last), shown.indexOf(event.target)].toSorted((one, other) => one - other);
+    if (event.shiftKey && from >= 0) for (const box of shown.slice(from, to + 1)) box.checked = event.target.checked;
+    last = event.target;
+    show();
+  });
+  list.addEventListener("change", show);
+  // A page that is gone back to has its boxes as they were.
+  window.addEventListener("pageshow", show);
+  // Buttons that were clicked belong to the submission until it has left.
+  form.addEventListener("submit", () => setTimeout(show));
+  show();
+}
+
+const list = part("rows");
+shortenUrl(part("filters"));
+if (list) {
+  followLink(list, part("told"));
+  walkByKeyboard(list);
+  if (part("bulk")) offerForSelected(part("bulk"), list);
+}
