@@ -32,6 +32,10 @@ class FrameResultQuerySet(models.QuerySet["FrameResult"]):
         pending = Assessment.objects.pending().filter(frame_result=models.OuterRef("pk"))
         return self.undecided().filter(~models.Exists(pending))
 
+    def with_groups_left_out(self) -> Self:
+        """Those with a group that nobody was asked about."""
+        return self.exclude(skipped_groups=[])
+
     def skipping_locked(self) -> Self:
         """Without the rows that another transaction is just closing, where the database can tell."""
         if connections[self.db].features.has_select_for_update_skip_locked:
@@ -109,6 +113,15 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def put_to_models(self) -> Self:
         """Those that a model answered, or was or is to answer."""
         return self.filter(judged_by=JudgedBy.MODEL)
+
+    def unanswered(self) -> Self:
+        """Those that ended without a verdict."""
+        return self.filter(status__in=[AssessmentStatus.FAILED, AssessmentStatus.EXPIRED])
+
+    def rejected(self) -> Self:
+        """Those in which a model saw no danger, or too little for an alert."""
+        answered = self.filter(status=AssessmentStatus.DONE, judged_by__in=[JudgedBy.MODEL, JudgedBy.REUSE])
+        return answered.filter(risk_level__in=[RiskLevel.NONE, RiskLevel.LOW])
 
     def claimable(self, now: datetime, *, least: timedelta = timedelta(0)) -> Self:
         """Those a worker may take now: due, at least so far from their deadline, and leased to nobody alive."""
@@ -217,7 +230,12 @@ class Assessment(models.Model):
             models.Index(
                 fields=("-created_at", "-id"),
                 condition=Q(status__in=["failed", "expired"]),
-                name="assessment_unanswered_by_time",
+                name="unanswered_by_time",
+            ),
+            models.Index(
+                fields=("camera", "-created_at", "-id"),
+                condition=Q(status__in=["failed", "expired"]),
+                name="unanswered_by_camera",
             ),
             models.Index(fields=("created_at",), condition=~Q(sampled_from=""), name="assessment_sampled_by_time"),
             models.Index(

@@ -121,6 +121,7 @@ def plan_of(user: User, query: dict[str, object]) -> str:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute("SET LOCAL enable_bitmapscan = off")
+            cursor.execute("SET LOCAL enable_sort = off")
     return page.explain()
 
 

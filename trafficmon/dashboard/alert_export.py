@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import Prefetch
 from django.http import StreamingHttpResponse
 
 from assessment.models import Alert, Assessment, Evidence
@@ -111,7 +112,8 @@ def export(alert_ids: Sequence[int]) -> StreamingHttpResponse:
 def _read(alert_ids: Sequence[int]) -> Iterable[Alert]:
     rows = Alert.objects.filter(pk__in=alert_ids).order_by("pk")
     loaded = rows.select_related("camera", "acknowledged_by", "assigned_to", "assessment__frame_result")
-    return loaded.prefetch_related("events", "judgements__judge", "assessment__evidence")
+    pictures = Prefetch("assessment__evidence", queryset=Evidence.objects.order_by("pk"))
+    return loaded.prefetch_related("events", "judgements__judge", pictures)
 
 
 def _exported(alert: Alert) -> ExportedAlert:

@@ -1,10 +1,8 @@
 // The alert list: filters that leave a short URL, rows that come as they are scrolled to, and what is selected.
 
-const { gettext, interpolate } = window;
+import { followLink } from "./more_rows.js";
 
-/** Rows that come by themselves; after them the reader asks for more, so that a page left open does not grow for ever. */
-const MOST_BY_THEMSELVES = 500;
-const EARLY = "800px";
+const { gettext, interpolate } = window;
 
 const part = (name) => document.querySelector(`[data-part="${name}"]`);
 
@@ -16,49 +14,6 @@ function shortenUrl(form) {
     setTimeout(() => { for (const field of empty) field.disabled = false; });
   });
   form.addEventListener("change", ({ target }) => { if (target.tagName === "SELECT") form.requestSubmit(); });
-}
-
-/** Replaces the link to older alerts by these, again and again, when it comes near. */
-function followLink(list, told) {
-  const nearing = new IntersectionObserver((entries) => {
-    if (entries.some(({ isIntersecting }) => isIntersecting) && list.children.length < MOST_BY_THEMSELVES) load();
-  }, { rootMargin: EARLY });
-
-  async function load() {
-    const more = list.querySelector('[data-part="more"]');
-    if (!more || more.ariaBusy === "true") return;
-    const link = more.querySelector("a");
-    more.ariaBusy = "true";
-    const address = new URL(link.href);
-    address.searchParams.set("part", "rows");
-    const answer = await fetch(address, { redirect: "error" }).catch(() => null);
-    if (!answer?.ok) {
-      more.ariaBusy = "false";
-      link.textContent = gettext("Older alerts could not be loaded. Try again");
-      return;
-    }
-    const focused = more.contains(document.activeElement);
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body.children;
-    const rows = [...fresh];
-    more.replaceWith(...rows);
-    if (focused) rows[0]?.querySelector(".row-link")?.focus();
-    told.textContent = interpolate(gettext("%s alerts are shown."), [list.querySelectorAll(".row").length]);
-    watch();
-    list.dispatchEvent(new Event("change", { bubbles: true }));
-  }
-
-  function watch() {
-    nearing.disconnect();
-    const more = list.querySelector('[data-part="more"]');
-    if (!more) return;
-    more.querySelector("a").addEventListener("click", (event) => {
-      event.preventDefault();
-      load();
-    });
-    nearing.observe(more);
-  }
-
-  watch();
 }
 
 /** Up and down among the rows, while one of their links has the focus. */
