@@ -134,6 +134,7 @@ def plan_of(user: User, query: dict[str, object]) -> str:
         ({"type": "red_light"}, "alert_by_type"),
         ({"camera": "the first"}, "alert_by_camera"),
         ({"assigned": "me"}, "alert_by_assignee"),
+        ({"kind": "camera_lost"}, "alert_lost_by_time"),
     ],
 )
 def test_page_is_found_by_an_index_and_not_sorted(chief: User, query: dict[str, object], index: str) -> None:
@@ -194,11 +195,11 @@ def test_timeline_has_a_bar_for_each_hour_with_its_levels() -> None:
     assert [(part.level, part.y, part.height) for part in bar.parts] == [("high", 20, 80), ("medium", 0, 20)]
 
 
-def test_timeline_counts_a_week_at_most_in_coarser_bars() -> None:
+def test_timeline_counts_three_days_at_most() -> None:
     add_alerts(make_camera(), 3, seconds_apart=86_400 * 5)
     until = NOON + timedelta(days=11)
     line = draw_timeline(Alert.objects.all(), since=NOON, until=until, now=until)
-    assert (len(line.bars), line.total) == (28, 2)
+    assert (len(line.bars), line.total) == (72, 1)
 
 
 def test_list_offers_the_hours_of_its_timeline_as_filters(desk: Client, settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""How many alerts there were when: bars over a day or up to a week, each a way to that part of the list."""
+"""How many alerts there were when: a bar for each hour of a day or up to three, each a way to that part of the list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assessment.models.alerts import AlertQuerySet
 from assessment.risk import RiskLevel
 
 HOUR = timedelta(hours=1)
-USUAL, LONGEST = timedelta(hours=24), timedelta(days=7)
+USUAL, LONGEST = timedelta(hours=24), timedelta(days=3)
 """More would have the database count too much for a page that is opened all day."""
 HEIGHT, WIDTH = 100, 10
 """Of the drawing and of one bar in it."""
@@ -58,17 +58,16 @@ class Timeline:
 
 
 def draw_timeline(alerts: AlertQuerySet, *, since: datetime | None, until: datetime | None, now: datetime) -> Timeline:
-    """Of the part of `alerts` between two moments, of the last day where none is given, and of a week at most."""
+    """Of the part of `alerts` between two moments, of the last day where none is given, and of three days at most."""
     end = until or now
     begin = max(since or end - USUAL, end - LONGEST)
-    step = HOUR if end - begin <= 2 * USUAL else 6 * HOUR
     hours = _count_by_hour(alerts.filter(opened_at__gte=begin, opened_at__lt=end))
-    starts = _starts(begin, end, step)
-    counts = [_added(hours, start, start + step) for start in starts]
+    starts = _starts(begin, end)
+    counts = [hours[start] for start in starts]
     most = max((each.total() for each in counts), default=0)
     return Timeline(
         [
-            Bar(WIDTH * place, start, start + step, count.total(), _parts(count, most))
+            Bar(WIDTH * place, start, start + HOUR, count.total(), _parts(count, most))
             for place, (start, count) in enumerate(zip(starts, counts, strict=True))
         ]
     )
@@ -82,14 +81,10 @@ def _count_by_hour(alerts: AlertQuerySet) -> Mapping[datetime, Counter[str]]:
     return counted
 
 
-def _starts(begin: datetime, end: datetime, step: timedelta) -> list[datetime]:
+def _starts(begin: datetime, end: datetime) -> list[datetime]:
     first = timezone.localtime(begin).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
-    count = -((first - end) // step) if end > first else 0
-    return [first + number * step for number in range(count)]
-
-
-def _added(hours: Mapping[datetime, Counter[str]], since: datetime, until: datetime) -> Counter[str]:
-    return sum((count for hour, count in hours.items() if since <= hour < until), Counter[str]())
+    count = -((first - end) // HOUR) if end > first else 0
+    return [first + number * HOUR for number in range(count)]
 
 
 def _parts(count: Counter[str], most: int) -> tuple[Part, ...]:
