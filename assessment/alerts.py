@@ -153,8 +153,9 @@ def note_event(alert_id: int, kind: EventKind, *, at: datetime, by: User | None 
 
 
 def forget_alerts(*, before: datetime) -> int:
-    """Delete the alerts closed before a moment; how many went."""
-    return Alert.objects.filter(closed_at__lt=before).delete()[0]
+    """Delete the alerts closed before a moment, with what happened to them; how many alerts went."""
+    _rows, gone = Alert.objects.filter(closed_at__lt=before).delete()
+    return gone.get(Alert._meta.label, 0)
 
 
 def close_unseen(*, now: datetime) -> list[AlertChange]:

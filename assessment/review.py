@@ -83,6 +83,11 @@ def judge_alert(alert: Alert, opinion: Opinion, *, by: User, now: datetime) -> b
     return True
 
 
+def forget_judgements(*, before: datetime) -> int:
+    """Delete those of alerts opened before a moment; how many went."""
+    return AlertJudgement.objects.filter(opened_at__lt=before).delete()[0]
+
+
 def _judged(alert: Alert) -> dict[str, object]:
     """The alert as it is now: it may become graver, and will be forgotten."""
     verdict = alert.assessment

@@ -9,7 +9,16 @@ from django.db import IntegrityError, transaction
 
 from assessment.alerts import acknowledge, apply_verdicts, close_unseen, forget_alerts
 from assessment.models import Alert, AlertEvent, AlertJudgement, AlertKind, Truth
-from assessment.review import Opinion, UnfitAssignee, UnfitJudgement, assign, comment, judge_alert, usual_opinion
+from assessment.review import (
+    Opinion,
+    UnfitAssignee,
+    UnfitJudgement,
+    assign,
+    comment,
+    forget_judgements,
+    judge_alert,
+    usual_opinion,
+)
 from assessment.risk import RiskLevel
 from tests.factories import NOON, make_camera
 from tests.integration.test_alerts import HIGH, MEDIUM, at, judged
@@ -131,3 +140,12 @@ def test_judgement_outlives_the_alert_and_the_person_with_what_was_judged() -> N
         *("true", "high", "high"),
         "default-v3/en",
     )
+
+
+def test_judgements_are_forgotten_by_the_age_of_what_was_judged() -> None:
+    user = make_user(Role.SUPERVISOR)
+    alerts = [raise_alert(make_camera(), after_seconds=seconds) for seconds in (0, 60)]
+    for alert in alerts:
+        judge_alert(alert, usual_opinion(Truth.TRUE, alert), by=user, now=NOON)
+    assert forget_judgements(before=at(30)) == 1
+    assert AlertJudgement.objects.get().alert == alerts[1]

@@ -11,8 +11,7 @@ from django.utils.translation import gettext_lazy
 from assessment.group_outcomes import GroupOutcome, outcomes_of
 from assessment.models import Assessment, EvidenceKind, FrameResult
 from assessment.results import detected_frame
-from assessment.risk import WHOLE_FRAME
-from detection.detections import DetectedFrame, Detection, PictureMotion, TrafficGroup
+from detection.detections import DetectedFrame, Detection, PictureMotion
 from trafficmon.core.geometry import Box
 
 _WAYS = ("→", "↘", "↓", "↙", "←", "↖", "↑", "↗")
@@ -31,7 +30,6 @@ class ObjectRow:
 
     number: int
     seen: Detection
-    is_member: bool
     is_trigger: bool
 
     @property
@@ -62,12 +60,15 @@ def explain(assessment: Assessment | None) -> dict[str, object]:
         return {}
     frame = detected_frame(assessment.frame_result)
     group = next((each for each in frame.groups if each.index == assessment.group_index), None)
+    everybody = frozenset(range(len(frame.detections)))
+    members = frozenset(group.members) if group else everybody
     return {
         "assessment": assessment,
         "frame": frame,
         "judged": group.box if group else Box(0, 0, frame.width, frame.height),
         "place": (group.crop if group else Box(0, 0, frame.width, frame.height)).rounded(),
-        "objects": _objects(assessment, frame, group),
+        "members": _objects(assessment, frame, members),
+        "bystanders": _objects(assessment, frame, everybody - members),
         "closing_speed": _spell_speed(group.closing_speed_kmh, group.closing_speed_deviation_kmh) if group else "",
         "steps": steps_of(assessment, assessment.frame_result),
         "others": _others(assessment),
@@ -84,15 +85,10 @@ def _pictures(assessment: Assessment) -> dict[str, object]:
     }
 
 
-def _objects(assessment: Assessment, frame: DetectedFrame, group: TrafficGroup | None) -> list[ObjectRow]:
-    """The members of the group first, then the rest of the picture."""
-    members = set(group.members) if group else set(range(len(frame.detections)))
+def _objects(assessment: Assessment, frame: DetectedFrame, places: frozenset[int]) -> list[ObjectRow]:
+    """Of these places among the frame's detections."""
     triggers = set(assessment.trigger_object_ids)
-    rows = [
-        ObjectRow(place + 1, seen, place in members, place + 1 in triggers)
-        for place, seen in enumerate(frame.detections)
-    ]
-    return sorted(rows, key=lambda row: (not row.is_member, row.number))
+    return [ObjectRow(place + 1, frame.detections[place], place + 1 in triggers) for place in sorted(places)]
 
 
 def _others(assessment: Assessment) -> list[GroupOutcome]:
@@ -132,8 +128,3 @@ def steps_of(assessment: Assessment, row: FrameResult) -> list[Step]:
     model = assessment.llm_seconds or 0.0
     steps += [Step(_("Waited for a worker and a key"), max(to_answer - model, 0.0)), Step(_("Model took"), model)]
     return [*steps, Step(_("In all"), (assessment.ended_at - row.captured_at).total_seconds())]
-
-
-def name_of_group(index: int) -> str:
-    """What pages call a traffic group by its number."""
-    return _("whole picture") if index == WHOLE_FRAME else _("traffic group %d") % index

@@ -121,6 +121,12 @@ function fitLevels(form) {
   fit();
 }
 
+/** Back to the list as it was narrowed, where the reader comes from one. */
+function keepFilters(link) {
+  if (document.referrer.startsWith(link.href)) link.href = document.referrer;
+}
+
+keepFilters(document.querySelector(".back a"));
 const figure = document.querySelector('[data-part="burst"]');
 if (figure?.querySelector('[data-part="moment"]')) startBurst(figure);
 const judge = document.querySelector('form[data-part="judge"]');
