@@ -132,6 +132,22 @@ def test_operator_acknowledges_and_assigns_many_at_once(
     expect(bulk.get_by_role("button", name="Export as ZIP")).to_have_count(0)
 
 
+def test_one_is_acknowledged_without_leaving_the_place(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    alerts = [raise_alert(camera, minutes_ago=number) for number in range(30)]
+    sign_in(operator)
+    page.goto("/alerts/")
+    page.mouse.wheel(0, 9000)
+    expect(shown(page)).to_have_count(30)
+    row = page.locator(f"#alert-{alerts[28].pk}")
+    row.get_by_role("button", name="Acknowledge").click()
+    expect(row.locator(".row-state")).to_contain_text("acknowledged by operator")
+    expect(row.get_by_role("button")).to_have_count(0)
+    expect(shown(page)).to_have_count(30)
+    assert Alert.objects.get(state="acknowledged") == alerts[28]
+
+
 def test_alert_is_explained_and_its_burst_plays(page: Page, operator: User, camera: Camera, sign_in: SignIn) -> None:
     alert = raise_alert(camera, evidence=True)
     sign_in(operator)

@@ -65,10 +65,37 @@ function offerForSelected(form, list) {
   show();
 }
 
+/** Acknowledges where the reader is, who would otherwise come back to the top of the list. */
+function acknowledgeInPlace(list) {
+  list.addEventListener("submit", async (event) => {
+    const form = event.target;
+    const row = form.closest(".row");
+    event.preventDefault();
+    form.querySelector("button").disabled = true;
+    const token = form.elements.csrfmiddlewaretoken.value;
+    const address = `/api/alerts/${row.id.slice("alert-".length)}/acknowledge`;
+    const answer = await fetch(address, { method: "POST", headers: { "X-CSRFToken": token } }).catch(() => null);
+    if (!answer?.ok) {
+      // The page that answers says why.
+      form.submit();
+      return;
+    }
+    const { data } = await answer.json();
+    row.dataset.state = data.state;
+    const state = row.querySelector(".state");
+    state.dataset.state = data.state;
+    state.textContent = gettext("acknowledged");
+    state.after(" ", interpolate(gettext("by %s"), [data.acknowledgedBy ?? "–"]));
+    if (form.contains(document.activeElement)) row.querySelector(".row-link").focus();
+    form.remove();
+  });
+}
+
 const list = part("rows");
 shortenUrl(part("filters"));
 if (list) {
   followLink(list, part("told"));
   walkByKeyboard(list);
+  acknowledgeInPlace(list);
   if (part("bulk")) offerForSelected(part("bulk"), list);
 }
