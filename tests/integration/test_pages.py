@@ -66,7 +66,7 @@ def raise_alert(camera: Camera, *, level: RiskLevel = RiskLevel.HIGH, after_seco
     )
 
 
-@pytest.mark.parametrize("path", ["/", "/alerts/", "/alerts/1/", "/evidence/1/", "/frames/x/"])
+@pytest.mark.parametrize("path", ["/", "/alerts/", "/alerts/1/", "/groups/", "/evidence/1/", "/frames/x/"])
 def test_anonymous_is_sent_to_sign_in_and_back(path: str) -> None:
     answer = browser(None).get(path)
     assert (answer.status_code, answer["Location"]) == (302, f"/login/?next={path}")
@@ -276,7 +276,7 @@ def test_viewer_may_not_acknowledge() -> None:
     assert "Acknowledge" not in client.get("/alerts/").content.decode()
 
 
-@pytest.mark.parametrize("path", ["/login/", "/", "/alerts/", "/nowhere/"])
+@pytest.mark.parametrize("path", ["/login/", "/", "/alerts/", "/groups/", "/nowhere/"])
 def test_pages_allow_no_foreign_or_inline_content(path: str) -> None:
     policy = browser(make_user()).get(path)["Content-Security-Policy"]
     directives = {name: rest for name, _space, rest in (each.strip().partition(" ") for each in policy.split(";"))}

@@ -84,13 +84,21 @@ def _acknowledge(alert: Alert, wish: Wish) -> bool:
 
 
 def _assign(alert: Alert, wish: Wish) -> bool:
-    to = None if wish.to == NOBODY else User.objects.filter(pk=wish.to).first() if wish.to.isdecimal() else None
-    if to is None and wish.to != NOBODY:
-        raise UnfitAssignee(wish.to)
+    to = _assignee(wish.to)
     if not assign(alert, to, by=wish.by.user, now=wish.now):
         return False
     audit.record(wish.by, "alert.assign", alert, to=to.get_username() if to else None)
     return True
+
+
+def _assignee(named: str) -> User | None:
+    """Whom a form names; None for nobody. Raises UnfitAssignee where there is no such person."""
+    if named == NOBODY:
+        return None
+    found = User.objects.filter(pk=named).first() if named.isdecimal() else None
+    if found is None:
+        raise UnfitAssignee(named)
+    return found
 
 
 def _comment(alert: Alert, wish: Wish) -> bool:
@@ -204,10 +212,11 @@ def _chosen(request: HttpRequest, user: User, most: int = MOST_AT_ONCE) -> Seque
     return list(visible.filter(pk__in=named).order_by("pk"))
 
 
-def _back(request: HttpRequest) -> HttpResponseRedirect:
+def _back(request: HttpRequest, otherwise: str = "") -> HttpResponseRedirect:
+    """To where the form says that it was sent from, if that is here."""
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
-    return redirect(back if safe else reverse("alerts"))
+    return redirect(back if safe else otherwise or reverse("alerts"))
 
 
 @require_POST
@@ -219,6 +228,4 @@ def acknowledge_alert(request: HttpRequest, alert_id: int) -> HttpResponseRedire
     alert = get_object_or_404(visible, pk=alert_id)
     if _do(ACTIONS["acknowledge"], alert, Wish(caller, utc_now(), "", "", "", "")):
         messages.success(request, _("Acknowledged."))
-    back = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
-    return redirect(back if safe else reverse("alert", args=[alert_id]))
+    return _back(request, reverse("alert", args=[alert_id]))
