@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 
 from assessment.alert_policy import AlertPolicy, LiveAlert, Match, Sighting, is_over, match_sightings, sighting_of
-from assessment.models import Alert, AlertState, Assessment, FrameResult
+from assessment.models import Alert, AlertEvent, AlertState, Assessment, EventKind, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera
@@ -95,6 +96,7 @@ def _open(sighting: Sighting, verdict: Assessment, camera_id: int) -> AlertChang
         **_words(verdict),
         **_whereabouts(sighting),
     )
+    note_event(alert.pk, EventKind.OPENED, at=sighting.seen_at, assessment=verdict, risk_level=sighting.level)
     metrics.risk_alerts.labels(sighting.level).inc()
     return AlertChange(alert.pk, "opened", sighting.level)
 
@@ -107,6 +109,8 @@ def _continue(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> Aler
         changes |= {"last_seen_at": sighting.seen_at, **_whereabouts(sighting)}
     if not Alert.objects.live().filter(pk=alert.alert_id).update(times_seen=F("times_seen") + 1, **changes):
         return None
+    kind = EventKind.ESCALATED if rising else EventKind.SEEN
+    note_event(alert.alert_id, kind, at=sighting.seen_at, assessment=verdict, risk_level=sighting.level)
     if rising:
         metrics.risk_alerts.labels(sighting.level).inc()
     return AlertChange(alert.alert_id, "escalated" if rising else "updated", sighting.level)
@@ -135,22 +139,36 @@ def _whereabouts(sighting: Sighting) -> dict[str, object]:
 def acknowledge(alert_id: int, *, by: User, now: datetime) -> bool:
     """Say that somebody has seen it; False when it was not open."""
     opened = Alert.objects.filter(pk=alert_id, state=AlertState.OPEN)
-    return bool(opened.update(state=AlertState.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=now))
+    with transaction.atomic():
+        changed = opened.update(state=AlertState.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=now)
+        if changed:
+            note_event(alert_id, EventKind.ACKNOWLEDGED, at=now, by=by)
+    return bool(changed)
+
+
+def note_event(alert_id: int, kind: EventKind, *, at: datetime, by: User | None = None, **told: object) -> None:
+    """Add to the alert's timeline what happened to it; in the transaction that makes it happen."""
+    name = by.get_username() if by else ""
+    AlertEvent.objects.create(alert_id=alert_id, kind=kind, at=at, by=by, by_name=name, **told)
 
 
 def forget_alerts(*, before: datetime) -> int:
-    """Delete the alerts closed before a moment; how many went."""
-    return Alert.objects.filter(closed_at__lt=before).delete()[0]
+    """Delete the alerts closed before a moment, with what happened to them; how many alerts went."""
+    _rows, gone = Alert.objects.filter(closed_at__lt=before).delete()
+    return gone.get(Alert._meta.label, 0)
 
 
 def close_unseen(*, now: datetime) -> list[AlertChange]:
     """Close the alerts whose danger has not been seen for their camera's time."""
     live = Alert.objects.dangers().live().select_related("camera")
     over = [alert for alert in live if is_over(alert.last_seen_at, now, policy_of(alert.camera))]
-    return [
-        AlertChange(alert.pk, "closed", RiskLevel(alert.risk_level))
-        for alert in over
-        if Alert.objects.live()
-        .filter(pk=alert.pk, last_seen_at=alert.last_seen_at)
-        .update(state=AlertState.CLOSED, closed_at=now)
-    ]
+    return [AlertChange(alert.pk, "closed", RiskLevel(alert.risk_level)) for alert in over if _close(alert, now)]
+
+
+@transaction.atomic
+def _close(alert: Alert, now: datetime) -> bool:
+    unseen = Alert.objects.live().filter(pk=alert.pk, last_seen_at=alert.last_seen_at)
+    closed = unseen.update(state=AlertState.CLOSED, closed_at=now)
+    if closed:
+        note_event(alert.pk, EventKind.CLOSED, at=now)
+    return bool(closed)

@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from assessment.alerts import AlertChange
-from assessment.models import Alert, AlertKind, AlertState
+from assessment.alerts import AlertChange, note_event
+from assessment.models import Alert, AlertKind, AlertState, EventKind
 from assessment.risk import RiskLevel, RiskType
 from cameras.models import Camera, StreamState, Wanted
 from trafficmon.core.logging import mask_secrets
@@ -43,6 +43,7 @@ def _open(camera: Camera, now: datetime) -> AlertChange | None:
                 opened_at=camera.state_since or now,
                 last_seen_at=now,
             )
+            note_event(alert.pk, EventKind.OPENED, at=alert.opened_at)
     except IntegrityError:
         return None
     return AlertChange(alert.pk, "opened", LEVEL)
@@ -55,6 +56,7 @@ def close_found(*, now: datetime) -> list[AlertChange]:
     return [AlertChange(alert.pk, "closed", LEVEL) for alert in over if _close(alert, now)]
 
 
+@transaction.atomic
 def _close(alert: Alert, now: datetime) -> bool:
     gone = {"duration": spell_duration((now - alert.opened_at).total_seconds())}
     if alert.camera.wanted == Wanted.STOPPED:
@@ -62,11 +64,12 @@ def _close(alert: Alert, now: datetime) -> bool:
     else:
         ending = _("Back after %(duration)s.") % gone
     still_live = Alert.objects.live().filter(pk=alert.pk)
-    return bool(
-        still_live.update(
-            state=AlertState.CLOSED, closed_at=now, last_seen_at=now, description=f"{alert.description} {ending}"
-        )
+    closed = still_live.update(
+        state=AlertState.CLOSED, closed_at=now, last_seen_at=now, description=f"{alert.description} {ending}"
     )
+    if closed:
+        note_event(alert.pk, EventKind.CLOSED, at=now)
+    return bool(closed)
 
 
 def spell_duration(seconds: float) -> str:

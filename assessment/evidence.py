@@ -78,12 +78,19 @@ def kept_picture(assessment_id: int) -> bytes | None:
 
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
-    """Write the pictures to the media storage, once for each kind."""
-    for kind, jpeg in ((EvidenceKind.FRAME, pictures.frame), (EvidenceKind.CROP, pictures.crop())):
-        if jpeg and not Evidence.objects.filter(assessment_id=assessment_id, kind=kind).exists():
-            row = Evidence(assessment_id=assessment_id, kind=kind, sha256=hashlib.sha256(jpeg).hexdigest())
-            day = utc_now().strftime("%Y/%m/%d")
-            row.picture.save(f"{FOLDER}/{day}/{assessment_id}-{kind}.jpg", ContentFile(jpeg), save=True)
+    """Write the pictures to the media storage, each once: the frame, the group's part, and the burst before it."""
+    kept = set(Evidence.objects.filter(assessment_id=assessment_id).values_list("kind", "number"))
+    earlier = ((EvidenceKind.EARLIER, number, jpeg) for number, jpeg in enumerate(pictures.earlier, 1))
+    for kind, number, jpeg in (
+        (EvidenceKind.FRAME, 0, pictures.frame),
+        (EvidenceKind.CROP, 0, pictures.crop()),
+        *earlier,
+    ):
+        if jpeg and (kind, number) not in kept:
+            digest = hashlib.sha256(jpeg).hexdigest()
+            row = Evidence(assessment_id=assessment_id, kind=kind, number=number, sha256=digest)
+            day, name = utc_now().strftime("%Y/%m/%d"), f"{kind}{number or ''}"
+            row.picture.save(f"{FOLDER}/{day}/{assessment_id}-{name}.jpg", ContentFile(jpeg), save=True)
 
 
 def forget_pictures(*, before: datetime) -> int:

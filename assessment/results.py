@@ -13,7 +13,7 @@ from django.db.models import Q
 from assessment.assess import TURN, next_turn
 from assessment.counts import add_crossings
 from assessment.gate import Gated, Question
-from assessment.models import Alert, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
+from assessment.models import Alert, AlertEvent, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel, highest
 from assessment.unasked import count_gated, pack_skipped, packed_prior, verdicts_without_a_model
 from detection.detections import DetectedFrame
@@ -188,6 +188,7 @@ def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 
     questions = Assessment.objects.filter(frame_result__in=keys)
     with transaction.atomic():
         Alert.objects.filter(assessment__in=questions).update(assessment=None)
+        AlertEvent.objects.filter(assessment__in=questions).update(assessment=None)
         Evidence.objects.filter(assessment__in=questions).delete()
         Assessment.objects.filter(reused_from__in=questions).update(reused_from=None)
         DeadLetter.objects.filter(assessment__in=questions).delete()

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results
+from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results, review
 from assessment.clients import UnableToAssess
 from assessment.key_record import records_of
 from assessment.ladder import LadderState
@@ -187,5 +187,6 @@ def forget_old_frames() -> None:
     spending_gone = ledger.forget_spending(before=counted_before)
     audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
     call_command("clearsessions")
-    rows = {"alerts": alerts_gone, "counts": counts_gone, "spending": spending_gone, "audit": audit_gone}
-    log.info("retention.done", frames=frames, pictures=pictures, **rows)
+    judgements_gone = review.forget_judgements(before=counted_before)
+    rows = {"alerts": alerts_gone, "judgements": judgements_gone, "counts": counts_gone, "spending": spending_gone}
+    log.info("retention.done", frames=frames, pictures=pictures, audit=audit_gone, **rows)

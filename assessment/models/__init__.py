@@ -16,6 +16,7 @@ from assessment.models.dead_letters import DeadLetter, DeadLetterState
 from assessment.models.frames import Assessment, AssessmentQuerySet, Evidence, EvidenceKind, FrameResult
 from assessment.models.ledger import ModelPrice, Spending
 from assessment.models.pool import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
+from assessment.models.review import AlertEvent, AlertJudgement, EventKind, Truth
 
 __all__ = [
     "JUDGED_BY_CHOICES",
@@ -26,6 +27,8 @@ __all__ = [
     "TYPE_CHOICES",
     "Account",
     "Alert",
+    "AlertEvent",
+    "AlertJudgement",
     "AlertKind",
     "AlertState",
     "ApiKey",
@@ -34,6 +37,7 @@ __all__ = [
     "CameraRoute",
     "DeadLetter",
     "DeadLetterState",
+    "EventKind",
     "Evidence",
     "EvidenceKind",
     "FrameResult",
@@ -42,4 +46,5 @@ __all__ = [
     "ModelPrice",
     "PoolPolicy",
     "Spending",
+    "Truth",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -43,6 +44,11 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         """Those about cameras that give no pictures."""
         return self.filter(kind=AlertKind.CAMERA_LOST)
 
+    def before(self, opened_at: datetime, alert_id: int) -> Self:
+        """Those that come after an alert in the list, which has the newest first: where its next page begins."""
+        # The first condition alone bounds the index; the second settles alerts of the same moment.
+        return self.filter(opened_at__lte=opened_at).filter(Q(opened_at__lt=opened_at) | Q(pk__lt=alert_id))
+
     def visible_to(self, user: User) -> Self:
         """Those of the cameras that `user` may see."""
         return self.filter(camera__in=Camera.objects.visible_to(user))
@@ -74,6 +80,15 @@ class Alert(models.Model):
     acknowledged_by = models.ForeignKey(
         User, models.SET_NULL, null=True, related_name="acknowledged_alerts", verbose_name=_("acknowledged by")
     )
+    assigned_to = models.ForeignKey(
+        User,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="assigned_alerts",
+        verbose_name=_("assigned to"),
+        db_index=False,
+    )
 
     objects = AlertQuerySet.as_manager()
 
@@ -82,8 +97,18 @@ class Alert(models.Model):
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
         indexes = [
-            models.Index(fields=("-opened_at", "-id"), name="alert_by_time"),
-            models.Index(fields=("camera", "-opened_at"), name="alert_by_camera_and_time"),
+            # With what the timeline counts, so that PostgreSQL need not look at the rows.
+            models.Index(fields=("-opened_at", "-id"), include=("risk_level",), name="alert_by_time"),
+            models.Index(fields=("-opened_at", "-id"), condition=Q(kind="camera_lost"), name="alert_lost_by_time"),
+            models.Index(fields=("camera", "-opened_at", "-id"), name="alert_by_camera"),
+            models.Index(fields=("state", "-opened_at", "-id"), name="alert_by_state"),
+            models.Index(fields=("risk_level", "-opened_at", "-id"), name="alert_by_level"),
+            models.Index(fields=("risk_type", "-opened_at", "-id"), name="alert_by_type"),
+            models.Index(
+                fields=("assigned_to", "-opened_at", "-id"),
+                condition=Q(assigned_to__isnull=False),
+                name="alert_by_assignee",
+            ),
             models.Index(fields=("last_seen_at",), condition=~Q(state="closed"), name="alert_live_by_last_seen"),
         ]
         constraints = [

@@ -32,6 +32,10 @@ class FrameResultQuerySet(models.QuerySet["FrameResult"]):
         pending = Assessment.objects.pending().filter(frame_result=models.OuterRef("pk"))
         return self.undecided().filter(~models.Exists(pending))
 
+    def with_groups_left_out(self) -> Self:
+        """Those with a group that nobody was asked about."""
+        return self.exclude(skipped_groups=[])
+
     def skipping_locked(self) -> Self:
         """Without the rows that another transaction is just closing, where the database can tell."""
         if connections[self.db].features.has_select_for_update_skip_locked:
@@ -84,6 +88,9 @@ class FrameResult(models.Model):
         indexes = [
             models.Index(fields=("camera", "-captured_at"), name="frame_by_camera_and_time"),
             models.Index(fields=("captured_at",), name="frame_by_time"),
+            models.Index(
+                fields=("-captured_at", "-id"), condition=~Q(skipped_groups=[]), name="frame_with_skipped_by_time"
+            ),
             models.Index(fields=("deadline_at",), condition=Q(status="pending"), name="frame_undecided_by_deadline"),
         ]
         constraints = [
@@ -106,6 +113,15 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def put_to_models(self) -> Self:
         """Those that a model answered, or was or is to answer."""
         return self.filter(judged_by=JudgedBy.MODEL)
+
+    def unanswered(self) -> Self:
+        """Those that ended without a verdict."""
+        return self.filter(status__in=[AssessmentStatus.FAILED, AssessmentStatus.EXPIRED])
+
+    def rejected(self) -> Self:
+        """Those in which a model saw no danger, or too little for an alert."""
+        answered = self.filter(status=AssessmentStatus.DONE, judged_by__in=[JudgedBy.MODEL, JudgedBy.REUSE])
+        return answered.filter(risk_level__in=[RiskLevel.NONE, RiskLevel.LOW])
 
     def claimable(self, now: datetime, *, least: timedelta = timedelta(0)) -> Self:
         """Those a worker may take now: due, at least so far from their deadline, and leased to nobody alive."""
@@ -211,6 +227,16 @@ class Assessment(models.Model):
             ),
             models.Index(fields=("camera", "-created_at"), name="assessment_by_camera_and_time"),
             models.Index(fields=("-created_at",), name="assessment_by_time"),
+            models.Index(
+                fields=("-created_at", "-id"),
+                condition=Q(status__in=["failed", "expired"]),
+                name="unanswered_by_time",
+            ),
+            models.Index(
+                fields=("camera", "-created_at", "-id"),
+                condition=Q(status__in=["failed", "expired"]),
+                name="unanswered_by_camera",
+            ),
             models.Index(fields=("created_at",), condition=~Q(sampled_from=""), name="assessment_sampled_by_time"),
             models.Index(
                 fields=("reused_from",), condition=Q(reused_from__isnull=False), name="assessment_reused_by_original"
@@ -254,6 +280,7 @@ class EvidenceKind(models.TextChoices):
 
     FRAME = "frame", _("whole picture")
     CROP = "crop", _("traffic group")
+    EARLIER = "earlier", _("a moment before")
 
 
 class Evidence(models.Model):
@@ -261,6 +288,9 @@ class Evidence(models.Model):
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="evidence", verbose_name=_("assessment"))
     kind = models.CharField(_("kind"), max_length=8, choices=EvidenceKind.choices)
+    number = models.PositiveSmallIntegerField(
+        _("number"), default=0, help_text=_("Of several of a kind: their order in time.")
+    )
     picture = models.FileField(_("picture"), max_length=200)
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     created_at = models.DateTimeField(_("kept"), auto_now_add=True)
@@ -269,7 +299,7 @@ class Evidence(models.Model):
         verbose_name = _("evidence")
         verbose_name_plural = _("evidence")
         constraints = [
-            models.UniqueConstraint(fields=("assessment", "kind"), name="one_picture_of_a_kind"),
+            models.UniqueConstraint(fields=("assessment", "kind", "number"), name="one_picture_of_a_kind"),
             models.CheckConstraint(condition=Q(kind__in=EvidenceKind.values), name="evidence_kind_known"),
         ]
 

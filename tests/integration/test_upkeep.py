@@ -99,6 +99,15 @@ def test_evidence_is_kept_once_for_each_kind() -> None:
     assert (row.kind, len(row.sha256)) == ("frame", 64)
 
 
+def test_burst_is_kept_with_its_evidence_in_time_order() -> None:
+    question = Assessment.objects.get(frame_result=record(make_camera()))
+    for _delivery in range(2):
+        keep_evidence(question.pk, Pictures(b"frame", (160, 90), earlier=(b"first", b"second")))
+    rows = Evidence.objects.order_by("kind", "number")
+    kept = [(row.kind, row.number, Path(row.picture.path).read_bytes()) for row in rows]
+    assert kept == [("earlier", 1, b"first"), ("earlier", 2, b"second"), ("frame", 0, b"frame")]
+
+
 def test_message_to_an_unreachable_broker_is_counted_and_not_raised() -> None:
     assert send(UnreachableTask(), Queue.ASSESS, assessment_id=1) is False  # type: ignore[arg-type]  # a stand-in
 

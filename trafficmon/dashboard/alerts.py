@@ -2,168 +2,139 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
-from django import forms
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
-from django.db import transaction
 from django.db.models import Case, Prefetch, QuerySet, When
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_GET, require_POST
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
 
 from assessment.alert_policy import is_stale
-from assessment.alerts import acknowledge, policy_of
+from assessment.alerts import policy_of
 from assessment.camera_lost import spell_duration
-from assessment.group_outcomes import GroupOutcome, outcomes_of
-from assessment.models import LEVEL_CHOICES, Alert, AlertKind, AlertState, Assessment, Evidence, EvidenceKind
-from assessment.results import detected_frame
-from assessment.risk import RiskLevel
+from assessment.models import (
+    LEVEL_CHOICES,
+    Alert,
+    AlertEvent,
+    AlertJudgement,
+    AlertKind,
+    Assessment,
+    Evidence,
+    EvidenceKind,
+    Truth,
+)
+from assessment.models.alerts import AlertQuerySet
 from cameras.models import Camera
-from detection.detections import DetectedFrame
-from trafficmon.accounts import audit
-from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
-from trafficmon.core.geometry import Box
-from trafficmon.live.publish import publish_alert
+from trafficmon.dashboard.alert_actions import assignees
+from trafficmon.dashboard.alert_filter import AlertFilter, Place
+from trafficmon.dashboard.explaining import explain
+from trafficmon.dashboard.timeline import draw_timeline
 
 ALERTS_ON_A_PAGE = 25
+EVENTS_SHOWN = 200
+ROWS_ONLY = "rows"
+"""The value of `part` in a URL that asks for the next rows alone, to be put under those that are there."""
 
 
-class AlertFilter(forms.Form):
-    """What the list is narrowed to; it lives in the URL."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A page of the list, and where the next begins, if there is one."""
 
-    kind = forms.ChoiceField(label=_("Kind"), required=False, choices=[("", _("all kinds")), *AlertKind.choices])
-    level = forms.ChoiceField(
-        label=_("Level"),
-        required=False,
-        choices=[("", _("all levels")), *(each for each in LEVEL_CHOICES if each[0] != RiskLevel.NONE)],
-    )
-    state = forms.ChoiceField(label=_("State"), required=False, choices=[("", _("all states")), *AlertState.choices])
-    camera = forms.ModelChoiceField(
-        label=_("Camera"), required=False, queryset=Camera.objects.none(), empty_label=_("all cameras")
-    )
-
-    def __init__(self, *args: object, user: User, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are
-        cast("forms.ModelChoiceField[Camera]", self.fields["camera"]).queryset = Camera.objects.visible_to(user)
-
-    def narrow(self, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
-        """The alerts that match; a value that means nothing matches nothing."""
-        if not self.is_valid():
-            return alerts.none()
-        wanted = {"kind": "kind", "risk_level": "level", "state": "state", "camera": "camera"}
-        chosen = {field: self.cleaned_data[name] for field, name in wanted.items() if self.cleaned_data[name]}
-        return alerts.filter(**chosen)
+    alerts: list[Alert]
+    next: Place | None
 
 
-def _shown(user: User) -> QuerySet[Alert]:
-    """Visible alerts with everything a page shows of them."""
+def _rows(alerts: AlertQuerySet, before: Place | None) -> Rows:
+    """One query, as fast at the end of a million as at the beginning, and a fixed number for what hangs on them."""
+    if before:
+        alerts = alerts.before(before.at, before.row_id)
+    found = list(_with_what_a_row_shows(alerts)[: ALERTS_ON_A_PAGE + 1])
+    shown = found[:ALERTS_ON_A_PAGE]
+    return Rows(shown, Place(shown[-1].opened_at, shown[-1].pk) if len(found) > len(shown) else None)
+
+
+def _with_what_a_row_shows(alerts: AlertQuerySet) -> QuerySet[Alert]:
     # The first is the thumbnail: the traffic group where there is one, else the whole picture.
-    pictures = Evidence.objects.order_by(Case(When(kind=EvidenceKind.CROP, then=0), default=1), "pk")
-    return (
-        Alert.objects.visible_to(user)
-        .select_related("camera", "assessment__frame_result", "acknowledged_by")
-        .prefetch_related(Prefetch("assessment__evidence", queryset=pictures))
+    pictures = Evidence.objects.exclude(kind=EvidenceKind.EARLIER)
+    pictures = pictures.order_by(Case(When(kind=EvidenceKind.CROP, then=0), default=1), "pk")
+    rows = alerts.select_related("camera", "acknowledged_by", "assigned_to").defer("track_ids", "place")
+    return rows.prefetch_related(
+        Prefetch("assessment", queryset=Assessment.objects.only("pk")),
+        Prefetch("assessment__evidence", queryset=pictures),
+        Prefetch("judgements", queryset=AlertJudgement.objects.only("alert", "truth", "right_level").order_by("pk")),
     )
 
 
 @require_GET
 @login_required
 def alert_list(request: HttpRequest) -> HttpResponse:
-    """Alerts, newest first."""
+    """Alerts, newest first; the next rows alone where the page asks for them as it is scrolled."""
     user = cast("User", request.user)
-    narrowed = AlertFilter(request.GET, user=user)
-    page = Paginator(narrowed.narrow(_shown(user)), ALERTS_ON_A_PAGE).get_page(request.GET.get("page"))
-    context = {"filter": narrowed, "page": page, "query": _query_of(request), "may_operate": user.may(Role.OPERATOR)}
+    narrowed = AlertFilter(request.GET, user=user, cameras=list(Camera.objects.visible_to(user).only("name")))
+    alerts = narrowed.narrow()
+    rows = _rows(alerts, Place.read(request.GET.get("before", "")))
+    query = _query_of(request)
+    context = {"rows": rows, "query": query, **_rights(user), "here": f"{request.path}?{query}"}
+    if request.GET.get("part") == ROWS_ONLY:
+        return render(request, "dashboard/alert_rows.html", context)
+    asked = narrowed.cleaned_data if narrowed.is_valid() else {}
+    context["timeline"] = draw_timeline(alerts, since=asked.get("since"), until=asked.get("until"), now=utc_now())
+    context |= {"filter": narrowed, "query_without_times": _query_of(request, "since", "until")}
+    context |= {"assignees": assignees() if user.may(Role.OPERATOR) else []}
     return render(request, "dashboard/alerts.html", context)
 
 
-def _query_of(request: HttpRequest) -> str:
-    """The filters as a query string, to be carried from page to page."""
+def _query_of(request: HttpRequest, *without: str) -> str:
+    """The filters as a query string, to be carried from page to page; those that say nothing left out."""
     kept = request.GET.copy()
-    kept.pop("page", None)
+    for name in ("before", "part", *without, *(each for each in kept if not kept[each])):
+        kept.pop(name, None)
     return kept.urlencode()
+
+
+def _rights(user: User) -> dict[str, bool]:
+    return {"may_operate": user.may(Role.OPERATOR), "may_judge": user.may(Role.SUPERVISOR)}
 
 
 @require_GET
 @login_required
 def alert_page(request: HttpRequest, alert_id: int) -> HttpResponse:
-    """One alert with what explains it."""
+    """One alert with what explains it, what happened to it, and what may be done."""
     user = cast("User", request.user)
-    alert = get_object_or_404(_shown(user), pk=alert_id)
+    visible = Alert.objects.visible_to(user)
+    shown = visible.select_related("camera", "assessment__frame_result", "acknowledged_by", "assigned_to")
+    alert = get_object_or_404(shown, pk=alert_id)
+    context = {"alert": alert, "here": request.path, **_rights(user), **_history(alert, user)}
     if alert.kind == AlertKind.CAMERA_LOST:
-        return render(request, "dashboard/camera_lost.html", _loss(alert, user))
-    context = {
-        "alert": alert,
-        "assessment": alert.assessment,
-        "others": [],
-        "triggers": [],
-        "stale": is_stale(alert.last_seen_at, utc_now(), policy_of(alert.camera)),
-        "may_operate": user.may(Role.OPERATOR),
-        **(_explanation(alert.assessment) if alert.assessment else {}),
-    }
-    return render(request, "dashboard/alert.html", context)
+        return render(request, "dashboard/camera_lost.html", context | _loss(alert, user))
+    context["stale"] = is_stale(alert.last_seen_at, utc_now(), policy_of(alert.camera))
+    return render(request, "dashboard/alert.html", context | explain(alert.assessment))
 
 
-def _explanation(assessment: Assessment) -> dict[str, object]:
-    """What the verdict was about: the frame, what was judged in it, and the pictures that were kept."""
-    pictures = {each.kind: each for each in assessment.evidence.all()}
-    frame = detected_frame(assessment.frame_result)
+def _history(alert: Alert, user: User) -> dict[str, object]:
+    """What happened, the latest first, and who judged it how."""
+    pictures = Prefetch("evidence", queryset=Evidence.objects.filter(kind=EvidenceKind.FRAME))
+    seen = Prefetch("assessment", queryset=Assessment.objects.only("pk").prefetch_related(pictures))
+    events = AlertEvent.objects.filter(alert=alert).order_by("-at", "-pk").prefetch_related(seen)
+    judgements = list(AlertJudgement.objects.filter(alert=alert).select_related("judge"))
     return {
-        "frame": frame,
-        "judged": _judged_box(assessment, frame),
-        "others": _others(assessment),
-        "triggers": assessment.trigger_object_ids,
-        "crop": pictures.get(EvidenceKind.CROP),
-        "whole": pictures.get(EvidenceKind.FRAME),
+        "events": events[:EVENTS_SHOWN],
+        "judgements": judgements,
+        "own": next((each for each in judgements if each.judge_id == user.pk), None),
+        "truths": Truth.choices,
+        "levels": LEVEL_CHOICES,
+        "assignees": assignees() if user.may(Role.OPERATOR) else [],
     }
-
-
-def _others(assessment: Assessment) -> list[GroupOutcome]:
-    """What became of the other groups of the frame."""
-    return [each for each in outcomes_of(assessment.frame_result) if each.group_index != assessment.group_index]
 
 
 def _loss(alert: Alert, user: User) -> dict[str, object]:
     """What is known of a camera that is or was gone."""
     return {
-        "alert": alert,
         "gone_for": spell_duration(((alert.closed_at or utc_now()) - alert.opened_at).total_seconds()),
-        "may_operate": user.may(Role.OPERATOR),
         "may_configure": user.may_enter_admin and user.has_perm("cameras.change_camera"),
     }
-
-
-def _judged_box(assessment: Assessment, frame: DetectedFrame) -> Box:
-    """What the shown assessment was about; the alert itself may have moved on since."""
-    groups = {group.index: group.box for group in frame.groups}
-    return groups.get(assessment.group_index, Box(0, 0, frame.width, frame.height))
-
-
-@require_POST
-@login_required
-def acknowledge_alert(request: HttpRequest, alert_id: int) -> HttpResponseRedirect:
-    """Acknowledge without JavaScript, and go back to where the button was."""
-    user = cast("User", request.user)
-    if not user.may(Role.OPERATOR):
-        raise PermissionDenied
-    alert = get_object_or_404(Alert.objects.visible_to(user).select_related("camera"), pk=alert_id)
-    with transaction.atomic():
-        changed = acknowledge(alert_id, by=user, now=utc_now())
-        if changed:
-            audit.record(caller_of(request), "alert.acknowledge", alert)
-    if changed:
-        publish_alert(alert_id, "acknowledged")
-        messages.success(request, _("Acknowledged."))
-    back = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
-    return redirect(back if safe else reverse("alert", args=[alert_id]))

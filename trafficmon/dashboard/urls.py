@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.i18n import JavaScriptCatalog
 
 from trafficmon.accounts.sign_in import SignInView
-from trafficmon.dashboard import alerts, pictures, views
+from trafficmon.dashboard import alert_actions, alerts, groups, pictures, views
 
 urlpatterns = [
     path("", views.wall, name="wall"),
@@ -15,7 +15,13 @@ urlpatterns = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("alerts/", alerts.alert_list, name="alerts"),
     path("alerts/<int:alert_id>/", alerts.alert_page, name="alert"),
-    path("alerts/<int:alert_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge"),
+    path("alerts/<int:alert_id>/acknowledge/", alert_actions.acknowledge_alert, name="acknowledge"),
+    path("alerts/export/", alert_actions.export_alerts, name="export_alerts"),
+    *(
+        path(f"alerts/{action}/", alert_actions.act, {"action": action}, name=f"{action}_alerts")
+        for action in alert_actions.ACTIONS
+    ),
+    path("groups/", groups.group_list, name="groups"),
     path("evidence/<int:evidence_id>/", pictures.evidence, name="evidence"),
     path("frames/<str:frame_key>/", pictures.frame, name="frame"),
     path("favicon.ico", views.icon, name="icon"),
