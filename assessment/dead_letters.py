@@ -49,14 +49,11 @@ def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
 def send_again(chosen: Chosen, *, now: datetime, patience: timedelta, by: User | None = None) -> list[int]:
     """Put up to MOST_AT_ONCE questions again, with all their attempts; the assessments that wait now.
 
-    Their answers come late and are labelled so: they raise no live alert.
+    Their answers come late and are labelled so: they raise no alert. One whose frame still waits for its other answers
+    is left alone, for those may have to alarm.
     """
-    again = []
-    for letter in waiting(chosen)[:MOST_AT_ONCE]:
-        with transaction.atomic():
-            if _end(letter, DeadLetterState.SENT_AGAIN, now, by) and _reopen(letter.assessment_id, now, patience):
-                again.append(letter.assessment_id)
-    return again
+    letters = waiting(chosen).select_related("assessment")[:MOST_AT_ONCE]
+    return [each.assessment_id for each in letters if _send(each, now, now + patience, by)]
 
 
 def drop(chosen: Chosen, *, now: datetime, by: User | None = None) -> int:
@@ -69,10 +66,23 @@ def _end(letter: DeadLetter, state: DeadLetterState, now: datetime, by: User | N
     return bool(held.update(state=state, ended_at=now, ended_by=by))
 
 
-def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
-    deadline = now + patience
-    failed = Assessment.objects.filter(pk=assessment_id, status=AssessmentStatus.FAILED)
-    reopened = failed.update(
+@transaction.atomic
+def _send(letter: DeadLetter, now: datetime, deadline: datetime, by: User | None) -> bool:
+    frames = FrameResult.objects.select_for_update(no_key=True)
+    frame = frames.filter(pk=letter.assessment.frame_result_id).first()
+    if frame is None or _is_live(frame) or not _end(letter, DeadLetterState.SENT_AGAIN, now, by):
+        return False
+    _reopen(frame, letter.assessment_id, now, deadline)
+    return True
+
+
+def _is_live(frame: FrameResult) -> bool:
+    """Whether it was never closed."""
+    return frame.status == AssessmentStatus.PENDING and not frame.assessments.filter(late=True).exists()
+
+
+def _reopen(frame: FrameResult, assessment_id: int, now: datetime, deadline: datetime) -> None:
+    Assessment.objects.filter(pk=assessment_id).update(
         status=AssessmentStatus.PENDING,
         reason="",
         attempts=0,
@@ -82,7 +92,6 @@ def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
         next_at=now,
         deadline_at=deadline,
     )
-    frame = FrameResult.objects.get(assessments=assessment_id)
     FrameResult.objects.filter(pk=frame.pk).update(
         status=AssessmentStatus.PENDING,
         closed_at=None,
@@ -90,4 +99,3 @@ def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
         max_risk_level=RiskLevel.NONE,
         partial=is_partial_from_the_start(frame),
     )
-    return bool(reopened)

@@ -15,9 +15,10 @@ from assessment.alerts import apply_verdicts
 from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
 from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
 from assessment.dead_letters import Chosen, drop, send_again, waiting
-from assessment.models import Assessment, DeadLetter, FrameResult
+from assessment.models import Alert, Assessment, DeadLetter, FrameResult
 from assessment.results import close_frames
 from tests.factories import NOON, PATIENCE, make_camera, record
+from trafficmon.live.compose import assessment_result
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 LATER = NOON + timedelta(minutes=5)
@@ -78,6 +79,41 @@ def test_sent_again_its_frame_is_as_partial_as_it_was_stored(reason: str, partia
     row.refresh_from_db()
     # What was never asked about is not safe for an answer about something else.
     assert (row.status, row.max_risk_level, row.partial) == ("done", "none", partial)
+
+
+def give_up_one_of_two() -> FrameResult:
+    """A frame whose first group was found to be in danger, and whose second has no answer."""
+    row = record(make_camera(), groups=2)
+    row.assessments.filter(group_index=1).update(status="done", risk_level="high", risk_type="collision")
+    claim = claim_next(now=NOON, seconds=30)
+    assert claim
+    assert store_failure(claim, ModelTimedOut(""), Asked(), now=NOON, retries=RetryPolicy(most=0))
+    return row
+
+
+def close(row: FrameResult) -> tuple[int, int]:
+    """Alerts that closing the frame changed, and that there are."""
+    [closed] = close_frames([row.pk], now=LATER)
+    return len(apply_verdicts(closed)), Alert.objects.count()
+
+
+@pytest.mark.parametrize("outcome", [{"status": "failed"}, {"status": "done", "risk_level": "high"}])
+def test_sent_again_it_repeats_no_alarm_of_its_frames_other_groups(outcome: dict[str, str]) -> None:
+    row = give_up_one_of_two()
+    assert close(row) == (1, 1)
+    Alert.objects.update(state="closed", closed_at=LATER)
+    assert len(send_again(Chosen(), now=LATER, patience=PATIENCE)) == 1
+    row.assessments.filter(group_index=2).update(risk_type="collision", **outcome)
+    assert close(row) == (0, 1)
+    row.refresh_from_db()
+    assert (row.max_risk_level, assessment_result(row, list(row.assessments.all())).late) == ("high", True)
+
+
+def test_it_is_not_sent_again_while_its_frame_may_still_alarm() -> None:
+    row = give_up_one_of_two()
+    assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
+    assert close(row) == (1, 1)
+    assert len(send_again(Chosen(), now=LATER, patience=PATIENCE)) == 1
 
 
 def test_given_up_twice_it_waits_twice() -> None:
