@@ -181,8 +181,11 @@ def _outcome_of(row: FrameResult) -> Outcome:
 
 
 def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 1000) -> int:
-    """Delete up to `most` old frames, those that showed a risk only when older still; how many went."""
-    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE)
+    """Delete up to `most` old frames, those that showed a risk only when older still; how many went.
+
+    One that waits for an answer is kept: what it shows is not known yet.
+    """
+    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE) & ~Q(status=AssessmentStatus.PENDING)
     old = FrameResult.objects.filter(calm | Q(captured_at__lt=risky_before)).order_by("captured_at")
     keys = list(old.values_list("pk", flat=True)[:most])
     questions = Assessment.objects.filter(frame_result__in=keys)

@@ -16,7 +16,7 @@ from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
 from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
 from assessment.dead_letters import Chosen, drop, send_again, waiting
 from assessment.models import Alert, Assessment, DeadLetter, FrameResult
-from assessment.results import close_frames
+from assessment.results import close_frames, forget_frames
 from tests.factories import NOON, PATIENCE, make_camera, record
 from trafficmon.live.compose import assessment_result
 
@@ -107,6 +107,23 @@ def test_sent_again_it_repeats_no_alarm_of_its_frames_other_groups(outcome: dict
     assert close(row) == (0, 1)
     row.refresh_from_db()
     assert (row.max_risk_level, assessment_result(row, list(row.assessments.all())).late) == ("high", True)
+
+
+def test_risky_frame_is_kept_while_its_letter_is_answered_again() -> None:
+    row = give_up_one_of_two()
+    close(row)
+    ages = {"calm_before": NOON + timedelta(days=1), "risky_before": NOON - timedelta(days=1)}
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    assert forget_frames(**ages) == 0
+    row.assessments.filter(group_index=2).update(status="failed")
+    close(row)
+    assert forget_frames(**ages) == 0
+
+
+def test_letter_goes_with_its_calm_frame() -> None:
+    give_up(ModelTimedOut(""))
+    assert forget_frames(calm_before=LATER, risky_before=NOON) == 1
+    assert DeadLetter.objects.count() == 0
 
 
 def test_it_is_not_sent_again_while_its_frame_may_still_alarm() -> None:
