@@ -20,9 +20,10 @@ MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which dead letters are meant; what is left empty narrows nothing."""
+    """Which dead letters are meant; what is left out narrows nothing."""
 
-    ids: Sequence[int] = ()
+    ids: Sequence[int] | None = None
+    """These alone: of an empty selection, none."""
     reason: str = ""
     camera_id: int | None = None
     before: datetime | None = None
@@ -33,7 +34,7 @@ class Chosen:
 def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
     """Those of the chosen that nobody has dealt with, oldest first."""
     rows = DeadLetter.objects.filter(state=DeadLetterState.WAITING)
-    if chosen.ids:
+    if chosen.ids is not None:
         rows = rows.filter(pk__in=chosen.ids)
     if chosen.reason:
         rows = rows.filter(reason=chosen.reason)

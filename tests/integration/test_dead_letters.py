@@ -6,7 +6,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -112,12 +112,11 @@ def test_sent_again_it_repeats_no_alarm_of_its_frames_other_groups(outcome: dict
 def test_risky_frame_is_kept_while_its_letter_is_answered_again() -> None:
     row = give_up_one_of_two()
     close(row)
-    ages = {"calm_before": NOON + timedelta(days=1), "risky_before": NOON - timedelta(days=1)}
     send_again(Chosen(), now=LATER, patience=PATIENCE)
-    assert forget_frames(**ages) == 0
+    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 0
     row.assessments.filter(group_index=2).update(status="failed")
     close(row)
-    assert forget_frames(**ages) == 0
+    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 0
 
 
 def test_letter_goes_with_its_calm_frame() -> None:
@@ -151,6 +150,15 @@ def test_dropped_it_stays_failed() -> None:
     assert Assessment.objects.get().status == "failed"
 
 
+def test_empty_selection_is_none_rather_than_all(admin_client: Client) -> None:
+    give_up(ModelTimedOut(""))
+    assert drop(Chosen(ids=()), now=LATER) == 0
+    page = reverse("admin:assessment_deadletter_changelist")
+    for action in ("drop", "send_again"):
+        admin_client.post(page, {"action": action, "_selected_action": ["0"]})
+    assert DeadLetter.objects.get().state == "waiting"
+
+
 def test_filters_choose() -> None:
     first, second = give_up(ModelTimedOut("")), give_up(QuestionRejected(""))
     letters = {each.reason: each.pk for each in DeadLetter.objects.all()}
@@ -173,7 +181,10 @@ def test_command_lists_sends_again_and_drops() -> None:
     give_up(QuestionRejected("Bad."))
     assert run("list").splitlines()[-1] == "2 waiting."
     assert run("send_again", "--reason", "timeout") == "1 sent again.\n"
-    assert run("drop") == "1 dropped.\n"
+    for action in ("drop", "send_again"):
+        with pytest.raises(CommandError, match="or say --all"):
+            run(action)
+    assert run("drop", "--all") == "1 dropped.\n"
     assert run("list") == "0 waiting.\n"
 
 
