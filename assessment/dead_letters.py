@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 
+from assessment.assess import next_turn
 from assessment.models import Assessment, DeadLetter, DeadLetterState, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel
 from assessment.unasked import is_partial_from_the_start
@@ -54,7 +55,7 @@ def send_again(chosen: Chosen, *, now: datetime, patience: timedelta, by: User |
     is left alone, for those may have to alarm.
     """
     letters = waiting(chosen).select_related("assessment")[:MOST_AT_ONCE]
-    return [each.assessment_id for each in letters if _send(each, now, now + patience, by)]
+    return [each.assessment_id for each in letters if _send(each, now, patience, by)]
 
 
 def drop(chosen: Chosen, *, now: datetime, by: User | None = None) -> int:
@@ -68,12 +69,12 @@ def _end(letter: DeadLetter, state: DeadLetterState, now: datetime, by: User | N
 
 
 @transaction.atomic
-def _send(letter: DeadLetter, now: datetime, deadline: datetime, by: User | None) -> bool:
+def _send(letter: DeadLetter, now: datetime, patience: timedelta, by: User | None) -> bool:
     frames = FrameResult.objects.select_for_update(no_key=True)
     frame = frames.filter(pk=letter.assessment.frame_result_id).first()
     if frame is None or _is_live(frame) or not _end(letter, DeadLetterState.SENT_AGAIN, now, by):
         return False
-    _reopen(frame, letter.assessment_id, now, deadline)
+    _reopen(frame, letter.assessment_id, now, patience)
     return True
 
 
@@ -82,14 +83,18 @@ def _is_live(frame: FrameResult) -> bool:
     return frame.status == AssessmentStatus.PENDING and not frame.assessments.filter(late=True).exists()
 
 
-def _reopen(frame: FrameResult, assessment_id: int, now: datetime, deadline: datetime) -> None:
+def _reopen(frame: FrameResult, assessment_id: int, now: datetime, patience: timedelta) -> None:
+    """Its turn comes behind all that waits of its camera, and its time begins with it: nobody waits for the answer."""
+    turn_at = next_turn(frame.camera_id, now=now)
+    deadline = turn_at + patience
     Assessment.objects.filter(pk=assessment_id).update(
         status=AssessmentStatus.PENDING,
         reason="",
+        urgent=False,
         attempts=0,
         late=True,
         ended_at=None,
-        turn_at=now,
+        turn_at=turn_at,
         next_at=now,
         deadline_at=deadline,
     )

@@ -147,7 +147,8 @@ def measure_waiting() -> None:
     metrics.forget_dead_processes()
     for queue in Queue:
         metrics.task_queue_size.labels(queue).set(waiting_on(queue))
-    oldest = Assessment.objects.pending().order_by("created_at").values_list("created_at", flat=True).first()
+    asked = Assessment.objects.pending().filter(late=False)
+    oldest = asked.order_by("created_at").values_list("created_at", flat=True).first()
     lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
     try:

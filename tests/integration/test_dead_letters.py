@@ -125,6 +125,22 @@ def test_letter_goes_with_its_calm_frame() -> None:
     assert DeadLetter.objects.count() == 0
 
 
+def test_sent_again_they_come_behind_all_that_waits_of_their_camera() -> None:
+    first, second = give_up(ModelTimedOut("")), give_up(ModelTimedOut(""))
+    Assessment.objects.update(camera=first.camera, urgent=True)
+    FrameResult.objects.filter(pk=second.pk).update(camera=first.camera)
+    live = record(first.camera, captured_at=LATER).assessments.get()
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    sent = Assessment.objects.filter(late=True).order_by("turn_at")
+    turns = [LATER + timedelta(seconds=number) for number in (1, 2)]
+    assert live.turn_at == LATER
+    assert [(each.urgent, each.turn_at, each.deadline_at) for each in sent] == [
+        (False, turn, turn + PATIENCE) for turn in turns
+    ]
+    # What is asked after them need not wait for them.
+    assert record(first.camera, captured_at=LATER).assessments.get().turn_at == LATER + timedelta(seconds=1)
+
+
 def test_it_is_not_sent_again_while_its_frame_may_still_alarm() -> None:
     row = give_up_one_of_two()
     assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
