@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from django.conf import settings
@@ -260,11 +260,16 @@ def _take_out(model: type[ApiKey | Account], slug: str, reason: str, now: dateti
     return True
 
 
+NOT_TAKEN_OUT: Mapping[str, Any] = {"disabled_at": None, "disabled_reason": ""}
+"""How a key is kept that no refusal has taken out."""
+
+
 def put_back(model: type[ApiKey | Account], slug: str) -> bool:
-    """Use it again; False where nothing had taken it out."""
-    taken_out = model.objects.filter(slug=slug, disabled_at__isnull=False)
-    cleared: dict[str, object] = {"refused_models": []} if model is ApiKey else {}
-    if not taken_out.update(disabled_at=None, disabled_reason="", **cleared):
+    """Use it again, a key for every model; False where nobody had taken it out or switched it off."""
+    back: dict[str, object] = {"enabled": True, **NOT_TAKEN_OUT}
+    if model is ApiKey:
+        back["refused_models"] = []
+    if not model.objects.filter(slug=slug).exclude(**back).update(**back):
         return False
     pool_changed()
     return True

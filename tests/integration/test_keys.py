@@ -233,6 +233,15 @@ def test_taken_out_and_put_back() -> None:
     assert usable() == []
 
 
+def test_put_back_it_is_switched_on_and_asked_for_every_model() -> None:
+    make_key("k1", enabled=False, account=Account.objects.create(slug="a", enabled=False))
+    make_key("k2", refused_models=[MODEL], account=Account.objects.get())
+    assert keys.put_back(Account, "a")
+    assert usable() == []
+    assert [keys.put_back(ApiKey, each) for each in ("k1", "k2", "k2")] == [True, True, False]
+    assert usable() == ["k1", "k2"]
+
+
 def run(*words: str) -> str:
     output = StringIO()
     call_command("keys", *words, stdout=output)
@@ -301,9 +310,13 @@ def test_admin_takes_a_secret_and_never_shows_it_again(admin_client: Client) -> 
     key.refresh_from_db()
     assert (key.weight, keys.secret_of(key)) == (3, "sk-typed-by-hand")
     assert "sk-typed" not in key.secret_encrypted
+    keys.take_out_key("k1", "revoked", now=NOON)
+    admin_client.post(change, fields)
+    assert ApiKey.objects.get().disabled_reason == "revoked"
     admin_client.post(change, {**fields, "secret": "${NAME}"})
     key.refresh_from_db()
     assert (key.secret_variable, key.secret_encrypted) == ("NAME", "")
+    assert (key.disabled_reason, key.disabled_at) == ("", None)
 
 
 @pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE, FaultKind.FORBIDDEN])
