@@ -7,7 +7,6 @@ or a key changes the version, and the limiter refuses a pool of an old one: a ch
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -219,7 +218,7 @@ def secret_of(key: ApiKey) -> str:
     if key.secret_variable == "DASHSCOPE_API_KEY":  # noqa: S105  # its name
         return settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     if key.secret_variable:
-        return os.environ.get(key.secret_variable, "")
+        return settings.ENVIRONMENT.secret_named(key.secret_variable)
     try:
         return decrypt(key.secret_encrypted, key=settings.FIELD_KEY)
     except UnreadableSecretError:
