@@ -26,6 +26,7 @@ from trafficmon.accounts import audit
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from workers.health import WATCH_KEY, WATCH_SECONDS
 from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
 from workers.rules import fresh_for
@@ -38,8 +39,6 @@ MOST_QUESTIONS_WOKEN = 1000
 """By each sweep: as many as the workers of a large pool of keys answer until the next."""
 FORGETTING_SECONDS = 30.0
 """Of each minute at the most; what is left goes in the next."""
-WATCH_KEY, WATCH_SECONDS = "sweep:since", 30
-"""Since when sweeps follow one another without a gap of so many seconds."""
 WAKE_AFTER = timedelta(seconds=3)
 """A question this old should have been taken: its wake-up may be lost."""
 
