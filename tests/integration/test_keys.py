@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from io import StringIO
+from typing import Any
 
 import pytest
 import redis
@@ -103,6 +104,7 @@ def test_secret_comes_from_the_environment_or_is_decrypted(monkeypatch: pytest.M
     assert [keys.access_of(each).secret for each in ("stored", "named")] == ["sk-stored-secret", "sk-from-environment"]
     assert [keys.masked(each) for each in ApiKey.objects.order_by("slug")] == ["${KEY_OF_TESTS}", "…cret"]
     monkeypatch.delenv("KEY_OF_TESTS")
+    keys.forget_pool()
     with pytest.raises(NoKey, match="named"):
         keys.access_of(named.slug)
     assert "sk-stored" not in repr(keys.access_of("stored"))
@@ -219,6 +221,33 @@ def test_call_that_would_come_too_late_is_not_made(simulator: RunningSimulator) 
     with pytest.raises(OutOfTime):
         ask(caller(seconds=0.5))
     assert simulator.stats()["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    "lost", [{"secret_encrypted": "of another ALGO_FIELD_KEY"}, {"secret_encrypted": "", "secret_variable": "NOWHERE"}]
+)
+def test_key_whose_secret_cannot_be_read_is_left_out_and_says_so(lost: dict[str, Any]) -> None:
+    make_key("lost", **lost)
+    make_key("sound")
+    assert usable() == ["sound"]
+    standings = {each.key_id: (each.state, each.reason) for each in keys.standings(MODEL)}
+    assert standings == {
+        "lost": (KeyState.DISABLED, "its secret cannot be read: enter it again, or set its environment variable"),
+        "sound": (KeyState.AVAILABLE, ""),
+    }
+
+
+def test_secrets_are_decrypted_once_for_as_long_as_the_keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_key("k1")
+    decrypted: list[str] = []
+
+    def decrypt(token: str, *, key: str) -> str:
+        decrypted.append(token)
+        return "sk-plain"
+
+    monkeypatch.setattr(keys, "decrypt", decrypt)
+    assert [keys.access_of("k1").secret for _ in range(3)] == ["sk-plain"] * 3
+    assert len(decrypted) == 1
 
 
 def test_taken_out_and_put_back() -> None:

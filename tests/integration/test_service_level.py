@@ -33,7 +33,7 @@ from assessment.service_level import (
     read_ladder,
     seconds_until_key,
 )
-from tests.factories import NOON, make_camera, record
+from tests.factories import NOON, make_camera, record, seal
 from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -131,7 +131,7 @@ def configure(settings: Settings, **fields: object) -> None:
 def make_key(slug: str = "key-1", *, account: Account | None = None, **fields: object) -> ApiKey:
     account = account or Account.objects.create(slug=f"of-{slug}")
     keys.forget_pool()
-    return ApiKey.objects.create(slug=slug, account=account, secret_variable="A_KEY", **fields)
+    return ApiKey.objects.create(slug=slug, account=account, secret_encrypted=seal(), **fields)
 
 
 def test_single_key_of_the_environment_is_enough(settings: Settings) -> None:
