@@ -42,10 +42,12 @@ def policy_of(camera: Camera) -> AlertPolicy:
 def apply_verdicts(row: FrameResult) -> list[AlertChange]:
     """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it.
 
-    A late verdict tells of what is long over: it alarms nobody.
+    A frame of which a question was put again tells of what is long over, and its other verdicts were applied when it
+    was closed before: it alarms nobody.
     """
-    verdicts = {verdict.pk: verdict for verdict in row.assessments.all() if _alarms(verdict)}
-    if not verdicts:
+    questions = list(row.assessments.all())
+    verdicts = {each.pk: each for each in questions if _alarms(each)}
+    if not verdicts or any(each.late for each in questions):
         return []
     # One frame of a camera at a time, or two could open the same alert twice.
     camera = Camera.objects.select_for_update(no_key=True).get(pk=row.camera_id)
@@ -57,7 +59,7 @@ def apply_verdicts(row: FrameResult) -> list[AlertChange]:
 
 
 def _alarms(verdict: Assessment) -> bool:
-    return verdict.status == AssessmentStatus.DONE and not verdict.late and verdict.risk_level != RiskLevel.NONE
+    return verdict.status == AssessmentStatus.DONE and verdict.risk_level != RiskLevel.NONE
 
 
 def _sighting(verdict: Assessment, frame: DetectedFrame) -> Sighting:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 
+from assessment.assess import next_turn
 from assessment.models import Assessment, DeadLetter, DeadLetterState, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel
 from assessment.unasked import is_partial_from_the_start
@@ -20,9 +21,10 @@ MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which dead letters are meant; what is left empty narrows nothing."""
+    """Which dead letters are meant; what is left out narrows nothing."""
 
-    ids: Sequence[int] = ()
+    ids: Sequence[int] | None = None
+    """These alone: of an empty selection, none."""
     reason: str = ""
     camera_id: int | None = None
     before: datetime | None = None
@@ -33,7 +35,7 @@ class Chosen:
 def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
     """Those of the chosen that nobody has dealt with, oldest first."""
     rows = DeadLetter.objects.filter(state=DeadLetterState.WAITING)
-    if chosen.ids:
+    if chosen.ids is not None:
         rows = rows.filter(pk__in=chosen.ids)
     if chosen.reason:
         rows = rows.filter(reason=chosen.reason)
@@ -49,14 +51,11 @@ def waiting(chosen: Chosen) -> QuerySet[DeadLetter]:
 def send_again(chosen: Chosen, *, now: datetime, patience: timedelta, by: User | None = None) -> list[int]:
     """Put up to MOST_AT_ONCE questions again, with all their attempts; the assessments that wait now.
 
-    Their answers come late and are labelled so: they raise no live alert.
+    Their answers come late and are labelled so: they raise no alert. One whose frame still waits for its other answers
+    is left alone, for those may have to alarm.
     """
-    again = []
-    for letter in waiting(chosen)[:MOST_AT_ONCE]:
-        with transaction.atomic():
-            if _end(letter, DeadLetterState.SENT_AGAIN, now, by) and _reopen(letter.assessment_id, now, patience):
-                again.append(letter.assessment_id)
-    return again
+    letters = waiting(chosen).select_related("assessment")[:MOST_AT_ONCE]
+    return [each.assessment_id for each in letters if _send(each, now, patience, by)]
 
 
 def drop(chosen: Chosen, *, now: datetime, by: User | None = None) -> int:
@@ -69,20 +68,36 @@ def _end(letter: DeadLetter, state: DeadLetterState, now: datetime, by: User | N
     return bool(held.update(state=state, ended_at=now, ended_by=by))
 
 
-def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
-    deadline = now + patience
-    failed = Assessment.objects.filter(pk=assessment_id, status=AssessmentStatus.FAILED)
-    reopened = failed.update(
+@transaction.atomic
+def _send(letter: DeadLetter, now: datetime, patience: timedelta, by: User | None) -> bool:
+    frames = FrameResult.objects.select_for_update(no_key=True)
+    frame = frames.filter(pk=letter.assessment.frame_result_id).first()
+    if frame is None or _is_live(frame) or not _end(letter, DeadLetterState.SENT_AGAIN, now, by):
+        return False
+    _reopen(frame, letter.assessment_id, now, patience)
+    return True
+
+
+def _is_live(frame: FrameResult) -> bool:
+    """Whether it was never closed."""
+    return frame.status == AssessmentStatus.PENDING and not frame.assessments.filter(late=True).exists()
+
+
+def _reopen(frame: FrameResult, assessment_id: int, now: datetime, patience: timedelta) -> None:
+    """Its turn comes behind all that waits of its camera, and its time begins with it: nobody waits for the answer."""
+    turn_at = next_turn(frame.camera_id, now=now)
+    deadline = turn_at + patience
+    Assessment.objects.filter(pk=assessment_id).update(
         status=AssessmentStatus.PENDING,
         reason="",
+        urgent=False,
         attempts=0,
         late=True,
         ended_at=None,
-        turn_at=now,
+        turn_at=turn_at,
         next_at=now,
         deadline_at=deadline,
     )
-    frame = FrameResult.objects.get(assessments=assessment_id)
     FrameResult.objects.filter(pk=frame.pk).update(
         status=AssessmentStatus.PENDING,
         closed_at=None,
@@ -90,4 +105,3 @@ def _reopen(assessment_id: int, now: datetime, patience: timedelta) -> bool:
         max_risk_level=RiskLevel.NONE,
         partial=is_partial_from_the_start(frame),
     )
-    return bool(reopened)

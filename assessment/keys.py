@@ -7,11 +7,10 @@ or a key changes the version, and the limiter refuses a pool of an old one: a ch
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from django.conf import settings
@@ -32,6 +31,7 @@ log = structlog.get_logger()
 DEFAULT = "default"
 """Account and key where the database has none: DASHSCOPE_API_KEY."""
 BOOK_SECONDS = 5.0
+NO_SECRET = "its secret cannot be read: enter it again, or set its environment variable"  # noqa: S105  # a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,15 @@ class Access:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
-    """What the database says of keys with their accounts, of routes and policy, as of a version."""
+    """What the database says of keys with their accounts, of routes and policy, as of a version.
+
+    The secrets are by the keys' ids, "" of those that cannot be had here; to decrypt them at each call would be work.
+    """
 
     version: str
     policy: PoolPolicy
     keys: tuple[ApiKey, ...]
+    secrets: Mapping[str, str] = field(repr=False)
     model_limits: Mapping[tuple[int, str], ModelLimit]
     routes: Mapping[int, Wish]
 
@@ -62,11 +66,12 @@ def limiter() -> Limiter:
 def _read_book() -> Book:
     # The version first: what changes while the rest is read makes this book outdated.
     version = _version()
-    keys = tuple(ApiKey.objects.select_related("account"))
+    keys = tuple(ApiKey.objects.select_related("account")) or _only_key()
     return Book(
         version=version,
         policy=PoolPolicy.objects.filter(pk=1).first() or PoolPolicy(pk=1),
-        keys=keys or _only_key(),
+        keys=keys,
+        secrets={each.slug: secret_of(each) for each in keys},
         model_limits={(each.account_id, each.model): each for each in ModelLimit.objects.all()},
         routes={each.camera_id: _pin(each) for each in CameraRoute.objects.select_related("account", "key")},
     )
@@ -109,8 +114,8 @@ def load_pool(model: str) -> Pool:
 @functools.lru_cache(maxsize=8)
 def _pool(book: Book, spent: frozenset[str], model: str) -> Pool:
     """The same one for as long as nothing changes: the limiter spells each out for its script."""
-    keys = [each for each in book.keys if is_usable(each) and each.account.slug not in spent]
-    keys = [each for each in keys if model not in each.refused_models]
+    keys = [each for each in book.keys if is_usable(each) and book.secrets[each.slug]]
+    keys = [each for each in keys if each.account.slug not in spent and model not in each.refused_models]
     accounts = {each.account.slug: each.account for each in keys}
     return Pool(
         version=book.version,
@@ -139,14 +144,17 @@ def masked(key: ApiKey) -> str:
 def standings(model: str) -> list[KeyStanding]:
     """Where every key stands, those that were taken out too; raises LimiterUnreachable."""
     in_use = {each.key_id: each for each in limiter().standings(load_pool(model))}
-    return [in_use.get(each.slug) or _disabled(each, model) for each in _book().keys]
+    book = _book()
+    return [in_use.get(each.slug) or _disabled(book, each, model) for each in book.keys]
 
 
-def _disabled(key: ApiKey, model: str) -> KeyStanding:
+def _disabled(book: Book, key: ApiKey, model: str) -> KeyStanding:
     account = key.account
     reason = key.disabled_reason or account.disabled_reason
     if not reason and not (key.enabled and account.enabled):
         reason = "switched off"
+    if not reason and not book.secrets[key.slug]:
+        reason = NO_SECRET
     if not reason:
         reason = f"no right to {model}" if model in key.refused_models else "budget used up"
     return KeyStanding(key.slug, account.slug, KeyState.DISABLED, reason)
@@ -177,12 +185,12 @@ def pin_of(camera_id: int, *, last_account: str = "") -> Wish:
 
 def access_of(key_id: str) -> Access:
     """How to ask with the key; raises NoKey where its secret cannot be had."""
-    key = next((each for each in _book().keys if each.slug == key_id), None)
-    secret = secret_of(key) if key else ""
-    if not key or not secret:
-        message = f"The secret of key {key_id} cannot be had: enter it again, or set its environment variable."
+    book = _book()
+    key = next((each for each in book.keys if each.slug == key_id), None)
+    if not key or not book.secrets[key_id]:
+        message = f"Key {key_id}: {NO_SECRET}."
         raise NoKey(message)
-    return Access(_client_of(key.account), secret)
+    return Access(_client_of(key.account), book.secrets[key_id])
 
 
 def access_to(model: str, kept: Sequence[ApiKey]) -> Access:
@@ -219,12 +227,18 @@ def secret_of(key: ApiKey) -> str:
     if key.secret_variable == "DASHSCOPE_API_KEY":  # noqa: S105  # its name
         return settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     if key.secret_variable:
-        return os.environ.get(key.secret_variable, "")
+        return settings.ENVIRONMENT.secret_named(key.secret_variable)
     try:
         return decrypt(key.secret_encrypted, key=settings.FIELD_KEY)
     except UnreadableSecretError:
-        log.error("key.unreadable", key_id=key.slug)  # noqa: TRY400  # the trace says nothing more
+        _say_unreadable(key.slug, key.secret_encrypted)
         return ""
+
+
+@functools.lru_cache(maxsize=1000)
+def _say_unreadable(key_id: str, _secret_encrypted: str) -> None:
+    """Once in each process, though it is tried every few seconds."""
+    log.error("key.unreadable", key_id=key_id)
 
 
 def pool_changed() -> None:
@@ -260,11 +274,16 @@ def _take_out(model: type[ApiKey | Account], slug: str, reason: str, now: dateti
     return True
 
 
+NOT_TAKEN_OUT: Mapping[str, Any] = {"disabled_at": None, "disabled_reason": ""}
+"""How a key is kept that no refusal has taken out."""
+
+
 def put_back(model: type[ApiKey | Account], slug: str) -> bool:
-    """Use it again; False where nothing had taken it out."""
-    taken_out = model.objects.filter(slug=slug, disabled_at__isnull=False)
-    cleared: dict[str, object] = {"refused_models": []} if model is ApiKey else {}
-    if not taken_out.update(disabled_at=None, disabled_reason="", **cleared):
+    """Use it again, a key for every model; False where nobody had taken it out or switched it off."""
+    back: dict[str, object] = {"enabled": True, **NOT_TAKEN_OUT}
+    if model is ApiKey:
+        back["refused_models"] = []
+    if not model.objects.filter(slug=slug).exclude(**back).update(**back):
         return False
     pool_changed()
     return True

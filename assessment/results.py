@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from assessment.assess import TURN, next_turn
+from assessment.assess import TURN
 from assessment.counts import add_crossings
 from assessment.gate import Gated, Question
 from assessment.models import Alert, AlertEvent, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
@@ -73,10 +73,17 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
 
 def _ask(row: FrameResult, gated: Gated, now: datetime) -> None:
     if gated.questions:
-        turn_at = next_turn(row.camera_id, now=now)
+        turn_at = _next_turn(row.camera_id, now)
         Assessment.objects.bulk_create(
             _question(row, each, now, turn_at + number * TURN) for number, each in enumerate(gated.questions)
         )
+
+
+def _next_turn(camera_id: int, now: datetime) -> datetime:
+    """As `assess.next_turn`, but before the questions that are put again: nobody waits for their answers."""
+    waiting = Assessment.objects.pending().filter(camera=camera_id, late=False)
+    last = waiting.order_by("-turn_at").values_list("turn_at", flat=True).first()
+    return max(now, last + TURN) if last else now
 
 
 def _question(row: FrameResult, asked: Question, now: datetime, turn_at: datetime) -> Assessment:
@@ -181,8 +188,11 @@ def _outcome_of(row: FrameResult) -> Outcome:
 
 
 def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 1000) -> int:
-    """Delete up to `most` old frames, those that showed a risk only when older still; how many went."""
-    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE)
+    """Delete up to `most` old frames, those that showed a risk only when older still; how many went.
+
+    One that waits for an answer is kept: what it shows is not known yet.
+    """
+    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE) & ~Q(status=AssessmentStatus.PENDING)
     old = FrameResult.objects.filter(calm | Q(captured_at__lt=risky_before)).order_by("captured_at")
     keys = list(old.values_list("pk", flat=True)[:most])
     questions = Assessment.objects.filter(frame_result__in=keys)

@@ -191,3 +191,9 @@ def _at(places: Sequence[int], wanted: Sequence[int]) -> frozenset[int]:
 
 def _key(camera_id: int) -> str:
     return f"camera:{camera_id}:owner"
+
+
+def capture_processes(client: redis.Redis) -> int:
+    """How many processes capture now; raises RedisError."""
+    seconds, microseconds = client.time()
+    return int(client.zcount(_MEMBERS, seconds * 1000 + microseconds // 1000, "+inf"))

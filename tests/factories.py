@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
+
 from assessment.gate import Gated, Question
 from assessment.models import FrameResult
 from assessment.results import record_frame
@@ -14,6 +16,7 @@ from trafficmon.accounts.models import ApiToken, User
 from trafficmon.accounts.roles import Scope
 from trafficmon.accounts.tokens import issue
 from trafficmon.core.clock import utc_now
+from trafficmon.core.encryption import encrypt
 from trafficmon.core.geometry import Box
 from trafficmon.core.objects import ObjectClass
 
@@ -25,6 +28,11 @@ _numbers = itertools.count(1)
 def make_camera(**fields: object) -> Camera:
     number = next(_numbers)
     return Camera.objects.create(**{"name": f"Camera {number}", "source": f"street://junction?seed={number}", **fields})
+
+
+def seal() -> str:
+    """A key's secret as the database keeps it."""
+    return encrypt("sk-of-tests", key=settings.FIELD_KEY)
 
 
 def make_token(owner: User, *scopes: Scope, **fields: object) -> str:

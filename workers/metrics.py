@@ -9,6 +9,7 @@ import cv2
 import structlog
 from celery.signals import (
     celeryd_after_setup,
+    heartbeat_sent,
     task_failure,
     task_postrun,
     task_prerun,
@@ -20,9 +21,11 @@ from django.db import close_old_connections
 
 from assessment.key_file import UnusableKeyFile, import_if_changed
 from assessment.keys import warm_up as warm_up_clients
+from cameras.frames import connect_redis
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
 from workers.database import lend_connection, pool_connections
+from workers.health import note_seen
 from workers.queues import Queue
 from workers.stopping import STOPPING
 
@@ -69,6 +72,12 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
         except UnusableKeyFile as error:
             sys.exit(f"The key file cannot be used.\n{error}")
         warm_up_clients()
+
+
+@heartbeat_sent.connect
+def say_seen(sender: Any, **_: Any) -> None:
+    """A worker lives, and takes messages from its queues."""
+    note_seen(connect_redis(), sender.eventer.app.amqp.queues.consume_from)
 
 
 @worker_shutting_down.connect

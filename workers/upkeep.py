@@ -26,6 +26,7 @@ from trafficmon.accounts import audit
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from workers.health import WATCH_KEY, WATCH_SECONDS
 from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
 from workers.rules import fresh_for
@@ -38,8 +39,6 @@ MOST_QUESTIONS_WOKEN = 1000
 """By each sweep: as many as the workers of a large pool of keys answer until the next."""
 FORGETTING_SECONDS = 30.0
 """Of each minute at the most; what is left goes in the next."""
-WATCH_KEY, WATCH_SECONDS = "sweep:since", 30
-"""Since when sweeps follow one another without a gap of so many seconds."""
 WAKE_AFTER = timedelta(seconds=3)
 """A question this old should have been taken: its wake-up may be lost."""
 
@@ -147,7 +146,8 @@ def measure_waiting() -> None:
     metrics.forget_dead_processes()
     for queue in Queue:
         metrics.task_queue_size.labels(queue).set(waiting_on(queue))
-    oldest = Assessment.objects.pending().order_by("created_at").values_list("created_at", flat=True).first()
+    asked = Assessment.objects.pending().filter(late=False)
+    oldest = asked.order_by("created_at").values_list("created_at", flat=True).first()
     lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
     try:

@@ -94,7 +94,7 @@ class AccountAdmin(PoolAdmin):
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new secret replaces the old one; left empty, the old one stays."""
+    """A new secret replaces the old one, and no refusal of that holds for it; left empty, the old one stays."""
 
     secret = forms.CharField(
         label=_("Secret"),
@@ -112,7 +112,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         secret = cleaned.get("secret", "")
         if secret:
-            for field, value in secret_fields(SecretStr(secret)).items():
+            for field, value in {**secret_fields(SecretStr(secret)), **keys.NOT_TAKEN_OUT}.items():
                 setattr(self.instance, field, value)
         elif not (self.instance.secret_encrypted or self.instance.secret_variable):
             self.add_error("secret", _("A key needs its secret."))

@@ -221,11 +221,18 @@ _BY_STATUS: dict[int, type[UnableToAssess]] = {
     402: Unpaid,
     403: KeyRevoked,
     404: UnknownModel,
+    407: ProviderFailed,
     408: ModelTimedOut,
     429: RateLimited,
     503: ModelOverloaded,
     504: ModelTimedOut,
 }
+
+_ONLY_WHERE_MEANT = (KeyRevoked, Unpaid, UnknownModel)
+"""What takes out a key or an account, or stops a model for all."""
+
+_NO_CODES = ("", "unknown")
+"""`Unknown` is the word of DashScope's SDK for a refusal in which it found no code."""
 
 _ALLOWANCE_USED_UP = ("free allocated quota", "free tier", "free quota")
 """In the message of a quota code: not a moment's throttle but the end of a free allowance."""
@@ -234,10 +241,17 @@ _OF_TOKENS = ("tokens per min", "tokens per day")
 """In the message of OpenAI's one code for all throttles."""
 
 
-def failure_of(status: int, code: str, message: str) -> type[UnableToAssess]:
-    """Which failure a refusal is, by its code, its words where the code has two meanings, then its HTTP status."""
-    known = _BY_CODE.get(code.strip().lower())
-    failure = known or _BY_STATUS.get(status)
+def failure_of(status: int, code: str, message: str, *, is_meant: bool | None = None) -> type[UnableToAssess]:
+    """Which failure a refusal is, by its code, its words where the code has two meanings, then its HTTP status.
+
+    `is_meant` is whether it came in the provider's protocol; unless told otherwise, where it has a code. A bare status
+    that says so may be that of a proxy in between, which must not take out one key after the other.
+    """
+    said = code.strip().lower()
+    failure = _BY_CODE.get(said) or _BY_STATUS.get(status)
+    if said not in _BY_CODE and failure in _ONLY_WHERE_MEANT:
+        has_code = said not in _NO_CODES and not said.isdigit()
+        return failure if (has_code if is_meant is None else is_meant) else ProviderFailed
     if failure in {TokenLimited, RateLimited}:
         return _throttle(failure, message.lower())
     if failure:

@@ -70,19 +70,25 @@ class OpenAICompatibleClient:
     ) -> Answer:
         """One request, one answer; raises the UnableToAssess that fits. Never logs or repeats the key."""
         way = self._session.begin_way(departure)
-        response = self._session.post(
-            f"{self._base_url}/chat/completions",
-            data=json.dumps(self._request(question)).encode("utf-8"),
-            headers={
-                "Authorization": f"Bearer {api_key}",
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-            },
-            timeout=timeout_seconds,
-        )
+        response = self._post(question, api_key, timeout_seconds)
         if response.status_code != requests.codes.ok:
             raise self._refusal(response, api_key)
         return _answer(response, question.model, way.seconds)
+
+    def _post(self, question: Question, api_key: str, seconds: float) -> requests.Response:
+        headers = {
+            "Authorization": f"Bearer {api_key}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
+        body = json.dumps(self._request(question)).encode("utf-8")
+        try:
+            return self._session.post(f"{self._base_url}/chat/completions", data=body, headers=headers, timeout=seconds)
+        except ModelOverloaded as error:
+            # Of a bare status. Elsewhere it is one server's, or that of the proxy before it.
+            if self._is_dashscope:
+                raise
+            raise ServerBusy(str(error), status=error.status) from None
 
     def close(self) -> None:
         """Give its pooled connections back."""
@@ -103,7 +109,7 @@ class OpenAICompatibleClient:
         code, message = code_and_message(reply)
         headers = {name.lower(): value for name, value in response.headers.items()}
         request_id = str(reply.get("request_id") or headers.get("x-request-id", ""))
-        failure = failure_of(response.status_code, code, message)
+        failure = failure_of(response.status_code, code, message, is_meant=_is_meant(reply))
         if not self._is_dashscope:
             failure = _meant_elsewhere(failure, code)
         told = Told(response.status_code, code, message, request_id, headers)
@@ -114,6 +120,11 @@ def _is_dashscope(base_url: str) -> bool:
     """Whether codes and settings are those of DashScope's compatible mode."""
     address = urlsplit(base_url)
     return "compatible-mode" in address.path.split("/") or (address.hostname or "").endswith(".aliyuncs.com")
+
+
+def _is_meant(reply: Mapping[str, Any]) -> bool:
+    """Whether a refusal is of the protocol, of FastAPI below a server of it, or of an old vLLM; gateways say less."""
+    return bool(reply.get("error") or reply.get("detail")) or reply.get("object") == "error"
 
 
 def _meant_elsewhere(failure: type[UnableToAssess], code: str) -> type[UnableToAssess]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assessment.clients.failures import UnableToAssess, failure_of
+from assessment.clients.failures import ProviderFailed, UnableToAssess, failure_of
 
 TEMPERATURE = 0.1
 """The same scene should be judged the same way twice."""
@@ -55,13 +55,19 @@ def refusal(told: Told, *, api_key: str, failure: type[UnableToAssess] | None = 
     """The failure that the refusal is, or is given to be, without the key that providers like to repeat."""
     message = hide(told.message, api_key)[:MAX_MESSAGE_CHARACTERS]
     kind = failure or failure_of(told.status, told.code, message)
+    words = message or told.code or f"HTTP {told.status}"
     return kind(
-        message or told.code or f"HTTP {told.status}",
+        in_between(told.status, words) if kind is ProviderFailed and told.status in range(400, 500) else words,
         status=told.status,
         code=told.code,
         request_id=told.request_id[:MAX_MESSAGE_CHARACTERS],
         retry_after_seconds=_retry_after(told.headers.get("retry-after", "")),
     )
+
+
+def in_between(status: int, what: str) -> str:
+    """The words for a reply outside the provider's protocol."""
+    return f"HTTP {status}, perhaps of a proxy or gateway before the provider: {what}"[:MAX_MESSAGE_CHARACTERS]
 
 
 def hide(text: str, api_key: str) -> str:

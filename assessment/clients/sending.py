@@ -30,7 +30,7 @@ from assessment.clients.failures import (
     UnableToAssess,
     failure_of,
 )
-from assessment.clients.parts import Told, code_and_message, refusal
+from assessment.clients.parts import Told, code_and_message, in_between, refusal
 from trafficmon import __version__
 
 CONNECT_SECONDS = 5.0
@@ -284,8 +284,7 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     if isinstance(reply, dict):
         return reply
     failure = ProviderFailed if status == HTTPStatus.OK else failure_of(status, "", "")
-    message = f"HTTP {status} with a body that is no JSON object."
-    raise failure(message, status=status)
+    raise failure(in_between(status, "a body that is no JSON object"), status=status)
 
 
 def _refusal_with_200(reply: dict[str, Any], api_key: str) -> UnableToAssess:

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import redis
-from django.conf import settings
+from django.conf import settings as project_settings
 from django.core.management import call_command
+from pydantic import SecretStr
+from pytest_django import Settings
 
 from assessment.models import Account, ApiKey, Spending
 from assessment.simulator import Latency, RunningSimulator, running_simulator
+from tests.client_questions import question
 from tests.clips import write_clip
 from tests.factories import detect
 from tests.fakes import FakeDetector
@@ -62,7 +65,7 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def add_key(slug: str, account: Account, *, secret: str, **fields: object) -> ApiKey:
     return ApiKey.objects.create(
-        slug=slug, account=account, secret_encrypted=encrypt(secret, key=settings.FIELD_KEY), **fields
+        slug=slug, account=account, secret_encrypted=encrypt(secret, key=project_settings.FIELD_KEY), **fields
     )
 
 
@@ -100,6 +103,26 @@ def test_accounts_of_both_kinds_are_asked_within_their_limits(
 
 
 @in_database
+def test_key_of_the_environment_is_asked_through_the_pool_and_paid_for(
+    run: Run, simulator: RunningSimulator, redis_client: redis.Redis, settings: Settings
+) -> None:
+    told = {"dashscope_api_key": SecretStr("sk-cloud"), "llm_base_url": simulator.base_url}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
+    assert run() == {("done", "")}
+    assert asked_at(simulator) == {(NATIVE, "sk-cloud")}
+    [paid] = Spending.objects.all()
+    assert (paid.account, paid.key, paid.calls) == ("default", "default", len(simulator.captured))
+
+
+def test_where_redis_answers_nobody_is_asked_without_the_pool(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whom, "_is_database_there", lambda: False)
+    with pytest.raises(whom.PoolUnreachable, match=r"manage\.py migrate"):
+        whom.find_ask()(question())
+
+
+@in_database
 def test_without_redis_the_first_usable_key_is_asked(run: Run, simulator: RunningSimulator, no_redis: None) -> None:
     cloud = Account.objects.create(slug="cloud", base_url=simulator.base_url)
     add_key("a-taken-out", cloud, secret="sk-cloud", priority=1, disabled_at=utc_now())
@@ -121,7 +144,13 @@ def test_analysis_needs_no_server(tmp_path: Path) -> None:
     away = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1"}
     command = [sys.executable, "manage.py", "analyze", str(clip), "--out", str(tmp_path / "report")]
     ended = subprocess.run(
-        command, env=os.environ | away, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120, check=False
+        command,
+        env=os.environ | away,
+        cwd=project_settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "report" / "report.html").exists()

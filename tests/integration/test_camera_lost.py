@@ -20,6 +20,7 @@ from tests.factories import NOON, make_camera, record
 from trafficmon.accounts.models import User
 from trafficmon.core.clock import utc_now
 from workers import upkeep
+from workers.health import WATCH_KEY
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -189,7 +190,7 @@ def test_duration_is_said_in_words(seconds: float, words: str) -> None:
 
 
 def sweeping_since(client: redis.Redis, seconds: float) -> None:
-    client.set(upkeep.WATCH_KEY, utc_now().timestamp() - seconds)
+    client.set(WATCH_KEY, utc_now().timestamp() - seconds)
 
 
 def test_sweep_tells_of_a_camera_that_dead_capture_left_online(redis_client: redis.Redis) -> None:
@@ -209,7 +210,7 @@ def test_sweep_tells_of_a_camera_that_dead_capture_left_online(redis_client: red
 def test_fleet_that_has_just_been_started_gives_its_cameras_their_time(redis_client: redis.Redis) -> None:
     gone()
     upkeep.sweep_unfinished()
-    assert (Alert.objects.count(), redis_client.ttl(upkeep.WATCH_KEY) > 0) == (0, True)
+    assert (Alert.objects.count(), redis_client.ttl(WATCH_KEY) > 0) == (0, True)
     sweeping_since(redis_client, 29)
     upkeep.sweep_unfinished()
     assert Alert.objects.count() == 0

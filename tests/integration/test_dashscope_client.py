@@ -215,6 +215,18 @@ def test_refusal_without_a_body_is_told_by_its_status(status: str, failure: type
     assert type(failed.value) is failure
 
 
+@pytest.mark.parametrize("status", ["401 Unauthorized", "402 Payment", "403 Forbidden", "404 Not Found"])
+@pytest.mark.parametrize("body", ["", "<html>Forbidden</html>", '{"message": "Forbidden"}'])
+def test_proxy_that_refuses_takes_out_nobody(status: str, body: str) -> None:
+    with replying(status, body) as base_url:
+        client = load_client("dashscope", base_url=base_url)
+        with pytest.raises(
+            ProviderFailed, match=r"^HTTP 40., perhaps of a proxy or gateway before the provider: ."
+        ) as one:
+            client.ask(question(), api_key=KEY, timeout_seconds=5)
+    assert one.value.scope == Scope.PROVIDER
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -363,7 +375,13 @@ def test_many_threads_share_kept_open_connections() -> None:
         (403, "AllocationQuota.FreeTierOnly", "", Unpaid),
         (403, "AccessDenied.Unpurchased", "", Unpaid),
         (403, "Workspace.AccessDenied", "", KeyRevoked),
-        (401, "Unknown", "", KeyRevoked),
+        (401, "SomethingNew", "", KeyRevoked),
+        (401, "Unknown", "", ProviderFailed),
+        (401, "401", "", ProviderFailed),
+        (403, "", "Forbidden", ProviderFailed),
+        (402, "", "", ProviderFailed),
+        (404, "", "", ProviderFailed),
+        (407, "", "", ProviderFailed),
         (400, "BadRequest.TooLarge", "", QuestionRejected),
         (413, "", "", QuestionRejected),
         (408, "", "", ModelTimedOut),

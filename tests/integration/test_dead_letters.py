@@ -6,7 +6,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -15,9 +15,10 @@ from assessment.alerts import apply_verdicts
 from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
 from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
 from assessment.dead_letters import Chosen, drop, send_again, waiting
-from assessment.models import Assessment, DeadLetter, FrameResult
-from assessment.results import close_frames
+from assessment.models import Alert, Assessment, DeadLetter, FrameResult
+from assessment.results import close_frames, forget_frames
 from tests.factories import NOON, PATIENCE, make_camera, record
+from trafficmon.live.compose import assessment_result
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 LATER = NOON + timedelta(minutes=5)
@@ -80,6 +81,73 @@ def test_sent_again_its_frame_is_as_partial_as_it_was_stored(reason: str, partia
     assert (row.status, row.max_risk_level, row.partial) == ("done", "none", partial)
 
 
+def give_up_one_of_two() -> FrameResult:
+    """A frame whose first group was found to be in danger, and whose second has no answer."""
+    row = record(make_camera(), groups=2)
+    row.assessments.filter(group_index=1).update(status="done", risk_level="high", risk_type="collision")
+    claim = claim_next(now=NOON, seconds=30)
+    assert claim
+    assert store_failure(claim, ModelTimedOut(""), Asked(), now=NOON, retries=RetryPolicy(most=0))
+    return row
+
+
+def close(row: FrameResult) -> tuple[int, int]:
+    """Alerts that closing the frame changed, and that there are."""
+    [closed] = close_frames([row.pk], now=LATER)
+    return len(apply_verdicts(closed)), Alert.objects.count()
+
+
+@pytest.mark.parametrize("outcome", [{"status": "failed"}, {"status": "done", "risk_level": "high"}])
+def test_sent_again_it_repeats_no_alarm_of_its_frames_other_groups(outcome: dict[str, str]) -> None:
+    row = give_up_one_of_two()
+    assert close(row) == (1, 1)
+    Alert.objects.update(state="closed", closed_at=LATER)
+    assert len(send_again(Chosen(), now=LATER, patience=PATIENCE)) == 1
+    row.assessments.filter(group_index=2).update(risk_type="collision", **outcome)
+    assert close(row) == (0, 1)
+    row.refresh_from_db()
+    assert (row.max_risk_level, assessment_result(row, list(row.assessments.all())).late) == ("high", True)
+
+
+def test_risky_frame_is_kept_while_its_letter_is_answered_again() -> None:
+    row = give_up_one_of_two()
+    close(row)
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 0
+    row.assessments.filter(group_index=2).update(status="failed")
+    close(row)
+    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 0
+
+
+def test_letter_goes_with_its_calm_frame() -> None:
+    give_up(ModelTimedOut(""))
+    assert forget_frames(calm_before=LATER, risky_before=NOON) == 1
+    assert DeadLetter.objects.count() == 0
+
+
+def test_sent_again_they_come_behind_all_that_waits_of_their_camera() -> None:
+    first, second = give_up(ModelTimedOut("")), give_up(ModelTimedOut(""))
+    Assessment.objects.update(camera=first.camera, urgent=True)
+    FrameResult.objects.filter(pk=second.pk).update(camera=first.camera)
+    live = record(first.camera, captured_at=LATER).assessments.get()
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    sent = Assessment.objects.filter(late=True).order_by("turn_at")
+    turns = [LATER + timedelta(seconds=number) for number in (1, 2)]
+    assert live.turn_at == LATER
+    assert [(each.urgent, each.turn_at, each.deadline_at) for each in sent] == [
+        (False, turn, turn + PATIENCE) for turn in turns
+    ]
+    # What is asked after them need not wait for them.
+    assert record(first.camera, captured_at=LATER).assessments.get().turn_at == LATER + timedelta(seconds=1)
+
+
+def test_it_is_not_sent_again_while_its_frame_may_still_alarm() -> None:
+    row = give_up_one_of_two()
+    assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
+    assert close(row) == (1, 1)
+    assert len(send_again(Chosen(), now=LATER, patience=PATIENCE)) == 1
+
+
 def test_given_up_twice_it_waits_twice() -> None:
     give_up(ModelTimedOut(""))
     send_again(Chosen(), now=LATER, patience=PATIENCE)
@@ -96,6 +164,15 @@ def test_dropped_it_stays_failed() -> None:
     assert drop(Chosen(), now=LATER) == 0
     assert send_again(Chosen(), now=LATER, patience=PATIENCE) == []
     assert Assessment.objects.get().status == "failed"
+
+
+def test_empty_selection_is_none_rather_than_all(admin_client: Client) -> None:
+    give_up(ModelTimedOut(""))
+    assert drop(Chosen(ids=()), now=LATER) == 0
+    page = reverse("admin:assessment_deadletter_changelist")
+    for action in ("drop", "send_again"):
+        admin_client.post(page, {"action": action, "_selected_action": ["0"]})
+    assert DeadLetter.objects.get().state == "waiting"
 
 
 def test_filters_choose() -> None:
@@ -120,7 +197,10 @@ def test_command_lists_sends_again_and_drops() -> None:
     give_up(QuestionRejected("Bad."))
     assert run("list").splitlines()[-1] == "2 waiting."
     assert run("send_again", "--reason", "timeout") == "1 sent again.\n"
-    assert run("drop") == "1 dropped.\n"
+    for action in ("drop", "send_again"):
+        with pytest.raises(CommandError, match="or say --all"):
+            run(action)
+    assert run("drop", "--all") == "1 dropped.\n"
     assert run("list") == "0 waiting.\n"
 
 

@@ -9,6 +9,7 @@ import pytest
 from assessment import keys
 from assessment.key_file import UnusableKeyFile, import_if_changed, import_keys
 from assessment.models import Account, ApiKey, PoolPolicy
+from tests.factories import NOON
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 EXAMPLE = Path(__file__).parents[2] / "config" / "api_keys.example.yaml"
@@ -51,6 +52,19 @@ def test_file_is_imported_when_it_has_changed(tmp_path: Path) -> None:
     assert import_if_changed(write(tmp_path, TWO + "# changed\n")) == 2
     assert ApiKey.objects.get(slug="key-001").weight == 3
     assert import_if_changed(tmp_path / "missing.yaml") is None
+
+
+def test_only_another_secret_puts_a_key_back_that_was_refused(tmp_path: Path) -> None:
+    import_keys(write(tmp_path, TWO))
+    for slug in ("key-001", "key-002"):
+        keys.take_out_key(slug, "revoked", now=NOON)
+    out = ApiKey.objects.filter(disabled_at__isnull=False).order_by("slug").values_list("slug", flat=True)
+    import_keys(write(tmp_path, TWO.replace("weight: 3", "weight: 4")))
+    assert list(out) == ["key-001", "key-002"]
+    import_keys(write(tmp_path, TWO.replace("sk-written-here", "sk-another")))
+    assert list(out.all()) == ["key-001"]
+    import_keys(write(tmp_path, TWO.replace("KEY_ONE", "KEY_TWO")))
+    assert list(out.all()) == []
 
 
 def test_example_is_a_usable_file() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from io import StringIO
+from typing import Any
 
 import pytest
 import redis
@@ -111,6 +112,7 @@ def test_secret_comes_from_the_environment_or_is_decrypted(monkeypatch: pytest.M
     assert [keys.access_of(each).secret for each in ("stored", "named")] == ["sk-stored-secret", "sk-from-environment"]
     assert [keys.masked(each) for each in ApiKey.objects.order_by("slug")] == ["${KEY_OF_TESTS}", "…cret"]
     monkeypatch.delenv("KEY_OF_TESTS")
+    keys.forget_pool()
     with pytest.raises(NoKey, match="named"):
         keys.access_of(named.slug)
     assert "sk-stored" not in repr(keys.access_of("stored"))
@@ -229,6 +231,33 @@ def test_call_that_would_come_too_late_is_not_made(simulator: RunningSimulator) 
     assert simulator.stats()["requests"] == 0
 
 
+@pytest.mark.parametrize(
+    "lost", [{"secret_encrypted": "of another ALGO_FIELD_KEY"}, {"secret_encrypted": "", "secret_variable": "NOWHERE"}]
+)
+def test_key_whose_secret_cannot_be_read_is_left_out_and_says_so(lost: dict[str, Any]) -> None:
+    make_key("lost", **lost)
+    make_key("sound")
+    assert usable() == ["sound"]
+    standings = {each.key_id: (each.state, each.reason) for each in keys.standings(MODEL)}
+    assert standings == {
+        "lost": (KeyState.DISABLED, "its secret cannot be read: enter it again, or set its environment variable"),
+        "sound": (KeyState.AVAILABLE, ""),
+    }
+
+
+def test_secrets_are_decrypted_once_for_as_long_as_the_keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_key("k1")
+    decrypted: list[str] = []
+
+    def decrypt(token: str, *, key: str) -> str:
+        decrypted.append(token)
+        return "sk-plain"
+
+    monkeypatch.setattr(keys, "decrypt", decrypt)
+    assert [keys.access_of("k1").secret for _ in range(3)] == ["sk-plain"] * 3
+    assert len(decrypted) == 1
+
+
 def test_taken_out_and_put_back() -> None:
     make_key("k1")
     assert keys.take_out_key("k1", "by hand", now=NOON)
@@ -239,6 +268,15 @@ def test_taken_out_and_put_back() -> None:
     assert usable() == ["k1"]
     assert keys.take_out_account("of-k1", "unpaid", now=NOON)
     assert usable() == []
+
+
+def test_put_back_it_is_switched_on_and_asked_for_every_model() -> None:
+    make_key("k1", enabled=False, account=Account.objects.create(slug="a", enabled=False))
+    make_key("k2", refused_models=[MODEL], account=Account.objects.get())
+    assert keys.put_back(Account, "a")
+    assert usable() == []
+    assert [keys.put_back(ApiKey, each) for each in ("k1", "k2", "k2")] == [True, True, False]
+    assert usable() == ["k1", "k2"]
 
 
 def run(*words: str) -> str:
@@ -309,9 +347,13 @@ def test_admin_takes_a_secret_and_never_shows_it_again(admin_client: Client) -> 
     key.refresh_from_db()
     assert (key.weight, keys.secret_of(key)) == (3, "sk-typed-by-hand")
     assert "sk-typed" not in key.secret_encrypted
+    keys.take_out_key("k1", "revoked", now=NOON)
+    admin_client.post(change, fields)
+    assert ApiKey.objects.get().disabled_reason == "revoked"
     admin_client.post(change, {**fields, "secret": "${NAME}"})
     key.refresh_from_db()
     assert (key.secret_variable, key.secret_encrypted) == ("NAME", "")
+    assert (key.disabled_reason, key.disabled_at) == ("", None)
 
 
 @pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE, FaultKind.FORBIDDEN])

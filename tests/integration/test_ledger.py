@@ -24,7 +24,7 @@ from assessment.ledger import (
     todays_ledger,
 )
 from assessment.models import Account, ApiKey, ModelPrice, PoolPolicy, Spending
-from tests.factories import NOON, make_camera
+from tests.factories import NOON, make_camera, seal
 from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -39,7 +39,7 @@ def price(model: str = "qwen", tokens_in: str = "0.15", tokens_out: str = "1.5")
 
 def make_account(slug: str, *, budget: str = "0", **fields: object) -> Account:
     account = Account.objects.create(slug=slug, daily_budget=Decimal(budget), **fields)
-    ApiKey.objects.create(slug=f"{slug}-key", account=account, secret_variable="A_KEY")
+    ApiKey.objects.create(slug=f"{slug}-key", account=account, secret_encrypted=seal())
     return account
 
 

@@ -275,6 +275,21 @@ def test_refusal_without_a_body_is_told_by_its_status(status: str, failure: type
         assert type(refused(base_url.replace("/api/v1", DASHSCOPE))) is failure
 
 
+@pytest.mark.parametrize("where", [DASHSCOPE, ELSEWHERE])
+@pytest.mark.parametrize("status", ["401 Unauthorized", "402 Payment", "403 Forbidden", "404 Not Found"])
+@pytest.mark.parametrize("body", ["<html>", "404 page not found", '{"message": "Forbidden"}'])
+def test_proxy_that_refuses_takes_out_nobody(status: str, body: str, where: str) -> None:
+    with replying(status, body) as base_url:
+        failure = refused(base_url.replace("/api/v1", where))
+    assert type(failure) is ProviderFailed
+    assert str(failure).startswith(f"HTTP {status[:3]}, perhaps of a proxy")
+
+
+def test_proxy_of_a_server_that_is_away_stops_no_model_for_others() -> None:
+    with replying("503 Unavailable", "<html>") as base_url:
+        assert type(refused(base_url)) is ServerBusy
+
+
 @pytest.mark.parametrize(
     ("choices", "failure"),
     [

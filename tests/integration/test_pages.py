@@ -430,10 +430,3 @@ def test_failure_of_the_service_is_said_without_a_traceback(path: str, monkeypat
     answer = client.get(path)
     assert (answer.status_code, "secret detail" in answer.content.decode()) == (500, False)
     assert "It has been logged" in answer.content.decode()
-
-
-def test_health_is_open_to_everyone() -> None:
-    client = browser(None)
-    enveloped, flat = client.get("/api/health/health_check").json(), client.get("/health/health_check").json()
-    assert enveloped == {"code": 200, "msg": "OK", "data": flat}
-    assert (flat["status"], flat["service"]) == ("UP", "algo")

@@ -114,6 +114,7 @@ def test_key_and_account_are_taken_out_and_put_back(desk: Client, kind: str) -> 
         ("/api/accounts/none/enable", {}, 404),
         ("/api/keys/one/disable", {"because": "x"}, 400),
         ("/api/dead-letters/drop", {}, 400),
+        ("/api/dead-letters/drop", {"ids": []}, 400),
         ("/api/dead-letters/drop", {"ids": ["one"]}, 400),
         ("/api/dead-letters/send-again", {"ids": list(range(1001))}, 400),
         ("/api/dead-letters/send-again", {"before": "yesterday"}, 400),

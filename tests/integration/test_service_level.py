@@ -33,7 +33,7 @@ from assessment.service_level import (
     read_ladder,
     seconds_until_key,
 )
-from tests.factories import NOON, make_camera, record
+from tests.factories import NOON, make_camera, record, seal
 from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -87,9 +87,18 @@ def test_questions_of_the_last_minute_were_answered_in_time_or_missed() -> None:
     end(ago=59)
     end(AssessmentStatus.EXPIRED, asked=61)
     end(AssessmentStatus.FAILED, reason="timeout")
-    end(late=True, asked=70)
     workload = measure_workload(NOON)
-    assert (workload.in_time, workload.missed, workload.in_time_share) == (2, 3, 0.4)
+    assert (workload.in_time, workload.missed, workload.in_time_share) == (2, 2, 0.5)
+
+
+def test_what_is_put_again_counts_neither_as_waiting_nor_as_answered() -> None:
+    end(late=True, asked=70)
+    end(AssessmentStatus.EXPIRED, late=True, asked=70)
+    ask(ago=100_000, late=True)
+    ask(ago=6)
+    workload = measure_workload(NOON)
+    assert (workload.others_waiting, workload.oldest_seconds) == (1, 6.0)
+    assert (workload.in_time, workload.missed) == (0, 0)
 
 
 def test_what_says_nothing_of_the_service_is_not_counted() -> None:
@@ -122,7 +131,7 @@ def configure(settings: Settings, **fields: object) -> None:
 def make_key(slug: str = "key-1", *, account: Account | None = None, **fields: object) -> ApiKey:
     account = account or Account.objects.create(slug=f"of-{slug}")
     keys.forget_pool()
-    return ApiKey.objects.create(slug=slug, account=account, secret_variable="A_KEY", **fields)
+    return ApiKey.objects.create(slug=slug, account=account, secret_encrypted=seal(), **fields)
 
 
 def test_single_key_of_the_environment_is_enough(settings: Settings) -> None:

@@ -27,7 +27,7 @@ from cameras.load import PACE_KEY, current_stretch
 from cameras.models import StreamState, Wanted
 from cameras.sources import encode_jpeg
 from detection.detect import read_picture
-from tests.factories import make_camera, record
+from tests.factories import make_camera, record, seal
 from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
 from trafficmon.live import publish
@@ -173,7 +173,7 @@ def test_sweep_lets_assessment_follow_what_is_left_to_ask_with(
 
     sweep_again()
     assert "assessment_ladder_level 3.0" in client.get("/metrics").content.decode().splitlines()
-    ApiKey.objects.create(slug="key-1", account=Account.objects.create(slug="acct-a"), secret_variable="A_KEY")
+    ApiKey.objects.create(slug="key-1", account=Account.objects.create(slug="acct-a"), secret_encrypted=seal())
     keys.forget_pool()
     sweep_again()
     sweep_again()

@@ -107,6 +107,18 @@ def test_misspelt_setting_is_named_with_what_was_meant(monkeypatch: pytest.Monke
     ]
 
 
+def test_secret_under_a_name_of_its_own_is_read_from_the_environment_or_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KEY_HERE", "sk-here")
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text("KEY_HERE=sk-not-this\nKEY_IN_FILE='sk-in-file'\nKEY_WITHOUT_VALUE\n")
+    read = read_environment()
+    names = ("KEY_HERE", "KEY_IN_FILE", "KEY_WITHOUT_VALUE", "KEY_NOWHERE")
+    assert [read.secret_named(each) for each in names] == ["sk-here", "sk-in-file", "", ""]
+
+
 def test_demo_makes_its_secrets_once_and_keeps_them_private(tmp_path: Path) -> None:
     made = demo_secrets(tmp_path / "run")
     assert demo_secrets(tmp_path / "run") == made

@@ -113,7 +113,7 @@ def test_tokens_are_foreseen_before_the_question_is_made() -> None:
     given, frame = pictures(earlier=(grey(20, (640, 360)),)), scene()
     shown = show(frame, 1, given)
     question = build_question(
-        facts_of(frame, 1, shown), shown.pictures, model="qwen-vl-plus", language="en", template="default-v2"
+        facts_of(frame, 1, shown), shown.pictures, model="qwen-vl-plus", language="en", template="default-v3"
     )
     assert expect_tokens(frame, given) == pytest.approx(estimate_tokens(question), rel=0.15)
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path, re_path
 from django.utils.translation import gettext as _
 
-from trafficmon.api import dead_letters, live, pool, watching
+from trafficmon.api import dead_letters, health, live, pool, watching
 from trafficmon.api.answers import envelope
 
 
@@ -15,8 +15,8 @@ def unknown(_request: HttpRequest) -> JsonResponse:
 
 
 urlpatterns = [
-    path("api/health/health_check", watching.health),
-    path("health/health_check", watching.flat_health),
+    path("api/health/health_check", health.health),
+    path("health/health_check", health.flat_health),
     path("api/cameras", watching.cameras, name="api-cameras"),
     path("api/alerts", watching.alerts, name="api-alerts"),
     path("api/alerts/<int:alert_id>/acknowledge", watching.acknowledge_alert, name="api-acknowledge"),

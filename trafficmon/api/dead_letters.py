@@ -33,7 +33,7 @@ class Filters(BaseModel):
     camera_id: int | None = Field(default=None, alias="cameraId")
     before: AwareDatetime | None = None
 
-    def chosen(self, user: User, ids: tuple[int, ...] = ()) -> Chosen:
+    def chosen(self, user: User, ids: tuple[int, ...] | None = None) -> Chosen:
         """Those of them that the user may see."""
         return Chosen(ids, self.reason, self.camera_id, self.before, Camera.objects.visible_to(user))
 
@@ -48,7 +48,7 @@ class Page(Filters):
 class Order(Filters):
     """What is to be sent again or dropped. Everything that waits only where `all` says so."""
 
-    ids: tuple[int, ...] = Field(default=(), max_length=MOST_AT_ONCE)
+    ids: tuple[int, ...] | None = Field(default=None, max_length=MOST_AT_ONCE)
     everything: bool = Field(default=False, alias="all")
 
     @model_validator(mode="after")

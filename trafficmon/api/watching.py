@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
 
 from assessment.alerts import acknowledge
 from assessment.ledger import todays_ledger
@@ -24,20 +22,6 @@ from trafficmon.live import compose, publish
 from trafficmon.live.messages import AlertChange
 
 ALERTS_AT_ONCE = 100
-
-
-def _health() -> dict[str, str]:
-    return {"status": "UP", "service": "algo", "version": settings.VERSION}
-
-
-@require_GET
-def health(_request: HttpRequest) -> JsonResponse:
-    return envelope(_health())
-
-
-@require_GET
-def flat_health(_request: HttpRequest) -> JsonResponse:
-    return JsonResponse(_health())
 
 
 @endpoint("GET")

@@ -122,7 +122,7 @@ def assessment_result(row: FrameResult, assessments: Sequence[Assessment]) -> As
         frame_timestamp=spell(row.captured_at),
         assessment_status=AssessmentStatus(row.status),
         partial=row.partial,
-        late=any(each.late for each in done),
+        late=any(each.late for each in assessments),
         reason=row.reason,
         dangerous_driving_results=tuple(_result(each) for each in done),
         has_dangerous_driving=level is not RiskLevel.NONE,

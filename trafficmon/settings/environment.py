@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 from pathlib import Path
@@ -81,6 +82,10 @@ class Environment(BaseSettings):
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
 
+    def secret_named(self, variable: str) -> str:
+        """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither."""
+        return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
+
     @field_validator("allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", mode="before")
     @classmethod
     def split_commas(cls, value: object) -> object:
@@ -107,6 +112,12 @@ class Environment(BaseSettings):
             message = f"no such time zone as {value!r}; use a name such as Asia/Shanghai"
             raise ValueError(message) from error
         return value
+
+
+@functools.cache
+def _written_in(path: Path) -> dict[str, str | None]:
+    """As all that is set, it is read once in the life of a process."""
+    return dotenv_values(path)
 
 
 def variable_of(field: str) -> str:

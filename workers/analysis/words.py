@@ -21,6 +21,7 @@ _CLASSES = {
 }
 _REASONS = {
     "no_key": _("no API key is configured"),
+    "no_pool": _("the database of accounts and keys could not be read"),
     "interrupted": _("stopped before an answer came"),
     "timeout": _("no answer in time"),
     "unreachable": _("the provider could not be reached"),

@@ -1,9 +1,9 @@
 """Analyse one recorded file as the fleet would, without the fleet, and write a report about it.
 
-Needs no Redis, no queue and no database. Where they are there, the accounts of the pool are asked, whatever their
-provider, within their limits; else the first usable key, or DASHSCOPE_API_KEY. Time is the recording's own: the
-cooldown between assessments and the life of alerts are counted in it, so the report does not depend on how fast the
-machine is.
+Needs no Redis, no queue and no database. Where Redis answers, the accounts of the pool in the database are asked,
+whatever their provider, or else DASHSCOPE_API_KEY, within their limits; where it does not, the first usable key. Time
+is the recording's own: the cooldown between assessments and the life of alerts are counted in it, so the report does
+not depend on how fast the machine is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,81 @@
+"""Whether the service says that it can work: what answers, and which of its processes were seen."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import OperationalError
+from django.test import Client
+
+from cameras.ownership import Ownership
+from trafficmon.api import health
+from workers.health import WATCH_KEY, processes_seen
+from workers.metrics import say_seen
+from workers.queues import Queue
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+CONTRACT = {"status": "UP", "service": "algo", "version": settings.VERSION}
+
+
+def ask(path: str = "/health/health_check") -> tuple[int, dict[str, Any]]:
+    answer = Client().get(path)
+    return answer.status_code, answer.json()
+
+
+def test_health_is_open_to_everyone_and_says_what_answers(redis_client: redis.Redis) -> None:
+    status, flat = ask()
+    assert (status, flat) == (200, {**CONTRACT, "database": "UP", "redis": "UP", "workers": flat["workers"]})
+    assert ask("/api/health/health_check") == (200, {"code": 200, "msg": "OK", "data": flat})
+    assert flat["workers"] == dict.fromkeys(("capture", "detection", "assessment", "results", "beat"), "DOWN")
+
+
+def test_health_is_down_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "connect_redis", lambda: redis.Redis(host="127.0.0.1", port=1))
+    status, flat = ask()
+    assert (status, flat["status"], flat["database"], flat["redis"], flat["workers"]) == (
+        503,
+        "DOWN",
+        "UP",
+        "DOWN",
+        None,
+    )
+    told = ask("/api/health/health_check")
+    assert told == (503, {"code": 503, "msg": "The database or Redis does not answer.", "data": flat})
+
+
+def test_health_is_down_without_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OperationalError("secret detail")
+
+    monkeypatch.setattr(health, "connection", SimpleNamespace(cursor=fail))
+    status, flat = ask()
+    assert (status, flat["status"], flat["database"], flat["redis"]) == (503, "DOWN", "DOWN", "UP")
+    assert "secret detail" not in str(flat)
+
+
+def beat_of(*queues: Queue) -> Any:
+    """What Celery's heartbeat of a worker of these queues is sent with."""
+    app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=dict.fromkeys(queues))))
+    return SimpleNamespace(eventer=SimpleNamespace(app=app))
+
+
+def test_processes_are_seen_by_what_they_keep_saying(redis_client: redis.Redis) -> None:
+    say_seen(beat_of(Queue.DETECT, Queue.ASSESS))
+    assert [name for name, seen in processes_seen(redis_client).items() if seen] == ["detection"]
+    say_seen(beat_of(Queue.ASSESS_URGENT, Queue.RESULTS))
+    redis_client.set(WATCH_KEY, 1)
+    capturing = Ownership(redis_client, most=5)
+    capturing.keep([])
+    assert set(processes_seen(redis_client).values()) == {True}
+    assert 0 < redis_client.ttl("worker:detect:seen") <= 15
+    capturing.leave()
+    assert not processes_seen(redis_client)["capture"]
+
+
+def test_worker_goes_on_where_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.metrics.connect_redis", lambda: redis.Redis(host="127.0.0.1", port=1))
+    say_seen(beat_of(Queue.DETECT))
