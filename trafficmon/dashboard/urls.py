@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.i18n import JavaScriptCatalog
 
 from trafficmon.accounts.sign_in import SignInView
-from trafficmon.dashboard import alerts, pictures, views
+from trafficmon.dashboard import alerts, cameras, drawings, pictures, views
 
 urlpatterns = [
     path("", views.wall, name="wall"),
@@ -16,6 +16,11 @@ urlpatterns = [
     path("alerts/", alerts.alert_list, name="alerts"),
     path("alerts/<int:alert_id>/", alerts.alert_page, name="alert"),
     path("alerts/<int:alert_id>/acknowledge/", alerts.acknowledge_alert, name="acknowledge"),
+    path("cameras/<int:camera_id>/", cameras.camera_page, name="camera"),
+    path("cameras/<int:camera_id>/activity/", cameras.camera_activity, name="camera-activity"),
+    path("cameras/<int:camera_id>/switch/", cameras.switch, name="camera-switch"),
+    path("cameras/<int:camera_id>/snapshot/", cameras.snapshot, name="camera-snapshot"),
+    path("cameras/<int:camera_id>/drawing/", drawings.save_drawing, name="camera-drawing"),
     path("evidence/<int:evidence_id>/", pictures.evidence, name="evidence"),
     path("frames/<str:frame_key>/", pictures.frame, name="frame"),
     path("favicon.ico", views.icon, name="icon"),

@@ -70,6 +70,7 @@ function arrange(cameras) {
 function newTile(cameraId) {
   const element = blank.content.firstElementChild.cloneNode(true);
   element.dataset.camera = cameraId;
+  element.querySelector("[data-part=name]").href = wall.dataset.cameraPage.replace("/0/", `/${cameraId}/`);
   const tile = new Tile(element);
   tile.stretch(stretch);
   return tile;
