@@ -14,7 +14,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -93,6 +93,7 @@ class CameraAdmin(AuditedAdmin):
         "wanted",
         "detection_enabled",
         "where",
+        "live_page",
     )
     list_filter = ("state", "wanted", "group", "detection_enabled", "assessment_enabled", "sampling")
     list_select_related = ("group",)
@@ -155,6 +156,11 @@ class CameraAdmin(AuditedAdmin):
     def where(self, camera: Camera) -> str:
         """The source without its password."""
         return camera.masked_source
+
+    @admin.display(description=_("page"))
+    def live_page(self, camera: Camera) -> str:
+        """The way to its live picture, its figures and the zone editor."""
+        return format_html('<a href="{}">{}</a>', reverse("camera", args=[camera.pk]), _("live and zones"))
 
     @admin.action(description=_("Start the selected cameras"), permissions=["change"])
     def start(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
