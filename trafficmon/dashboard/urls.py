@@ -7,10 +7,12 @@ from django.urls import path
 from django.views.i18n import JavaScriptCatalog
 
 from trafficmon.accounts.sign_in import SignInView
-from trafficmon.dashboard import alerts, cameras, drawings, pictures, views
+from trafficmon.dashboard import alerts, cameras, drawings, layouts, pictures, views
 
 urlpatterns = [
     path("", views.wall, name="wall"),
+    path("layouts/", layouts.keep_layout, name="keep-layout"),
+    path("layouts/<int:layout_id>/forget/", layouts.forget_layout, name="forget-layout"),
     path("login/", SignInView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("alerts/", alerts.alert_list, name="alerts"),

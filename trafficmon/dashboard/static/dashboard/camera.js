@@ -34,7 +34,7 @@ const receivers = {
 };
 
 function subscribe() {
-  feed.send("subscribe", { cameraIds: [cameraId], pictures: document.hidden ? "none" : "binary" });
+  feed.send("subscribe", { cameraIds: [cameraId], pictures: "binary", framesOf: document.hidden ? [] : undefined });
 }
 
 function showFrame(frame, jpeg) {
@@ -109,8 +109,10 @@ function toggleFullScreen() {
 activity.addEventListener("submit", flip);
 document.querySelector("#full-screen").addEventListener("click", toggleFullScreen);
 document.addEventListener("keydown", (event) => {
-  const isPlain = event.key === "f" && !event.ctrlKey && !event.altKey && !event.metaKey;
-  if (isPlain && !event.target.matches("input, select")) toggleFullScreen();
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, select")) return;
+  if (event.key === "f") toggleFullScreen();
+  // In the editor it means something else, and in full screen the browser takes it.
+  else if (event.key === "Escape" && !editor.isDirty && !event.target.closest("#editor")) document.querySelector(".back a").click();
 });
 feed.addEventListener("message", ({ detail }) => receivers[detail.type]?.(detail.data, detail.jpeg));
 feed.addEventListener("state", ({ detail }) => followLink(detail));
