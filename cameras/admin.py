@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import redis
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -15,7 +14,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -27,9 +26,8 @@ from django.views.decorators.http import require_POST
 
 from cameras.addresses import mask_credentials, unmask
 from cameras.forms import CameraForm
-from cameras.frames import connect_redis
-from cameras.load import skipped_of
 from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
+from cameras.skipped import skipped_in_words
 from cameras.sources import Probe, UnableToOpen, probe
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
@@ -38,17 +36,6 @@ from trafficmon.accounts.site import AuditedAdmin
 PROBE_SECONDS = 8.0
 COUNTING_SECONDS = 0.2
 """The longest interval between frames at which counting is of use: at a longer one most vehicles cross unseen."""
-SKIPPED_NAMES = {
-    "superseded": _("a newer picture came first"),
-    "stale": _("too old when its turn came"),
-    "lost": _("picture gone from Redis"),
-    "unreadable": _("picture damaged"),
-    "failed": _("detection failed"),
-    "worker_lost": _("its worker died"),
-    "behind": _("capture cannot keep up"),
-    "late": _("its stream lags"),
-}
-"""What the reasons of `frames_dropped_total` are called; others are shown by their code."""
 
 
 @admin.register(CameraGroup)
@@ -106,6 +93,7 @@ class CameraAdmin(AuditedAdmin):
         "wanted",
         "detection_enabled",
         "where",
+        "live_page",
     )
     list_filter = ("state", "wanted", "group", "detection_enabled", "assessment_enabled", "sampling")
     list_select_related = ("group",)
@@ -158,18 +146,21 @@ class CameraAdmin(AuditedAdmin):
     @admin.display(description=_("skipped"), empty_value="–")
     def skipped(self, camera: Camera) -> str | None:
         """How many of its frames were given up lately, and why."""
-        try:
-            since, counts = skipped_of(connect_redis(), camera.pk)
-        except redis.RedisError:
+        skipped = skipped_in_words(camera.pk)
+        if skipped is None:
             return None
-        reasons = [f"{SKIPPED_NAMES.get(reason, reason)}: {count}" for reason, count in sorted(counts.items())]
-        shown = ", ".join(map(str, reasons)) or _("none")
-        return _("since %(time)s: %(counts)s") % {"time": date_format(localtime(since), "H:i"), "counts": shown}
+        shown = ", ".join(f"{reason}: {count}" for reason, count in skipped.counts) or _("none")
+        return _("since %(time)s: %(counts)s") % {"time": date_format(localtime(skipped.since), "H:i"), "counts": shown}
 
     @admin.display(description=_("source"))
     def where(self, camera: Camera) -> str:
         """The source without its password."""
         return camera.masked_source
+
+    @admin.display(description=_("page"))
+    def live_page(self, camera: Camera) -> str:
+        """The way to its live picture, its figures and the zone editor."""
+        return format_html('<a href="{}">{}</a>', reverse("camera", args=[camera.pk]), _("live and zones"))
 
     @admin.action(description=_("Start the selected cameras"), permissions=["change"])
     def start(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:

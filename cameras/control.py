@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from cameras.addresses import check_source, unmask
 from cameras.models import Camera, Wanted
+
+SWITCHES = {"detection": _("Detection"), "assessment": _("Assessment")}
+"""What of a camera can be switched off while it runs."""
 
 
 class UnknownCamera(Exception):
@@ -29,6 +34,12 @@ def start_camera(camera_id: int, *, source: str | None = None) -> Camera:
 def stop_camera(camera_id: int) -> Camera:
     """Want the camera stopped; raises UnknownCamera."""
     return _write(camera_id, {"wanted": Wanted.STOPPED})
+
+
+def switch_camera(camera_id: int, name: str, *, on: bool) -> bool:
+    """Switch one of SWITCHES on or off; whether it was otherwise before."""
+    field = f"{name}_enabled"
+    return bool(Camera.objects.filter(pk=camera_id).exclude(**{field: on}).update(**{field: on}))
 
 
 def _write(camera_id: int, changes: dict[str, Any]) -> Camera:

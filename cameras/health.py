@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from cameras.models import Camera, StreamState, Wanted
+from cameras.models import Camera, StateChange, StreamState, Wanted
 
 SILENT_INTERVALS = 3
 """So many intervals without a picture, and the last one is no longer taken for the present."""
@@ -40,13 +42,29 @@ def record_state(camera_id: int, state: StreamState, *, error: str = "", now: da
     wanted = Wanted.STOPPED if state is StreamState.STOPPED else Wanted.RUNNING
     camera = Camera.objects.filter(pk=camera_id, wanted=wanted)
     short = error[: Camera._meta.get_field("last_error").max_length]
+    change = StateChange(camera_id=camera_id, state=state, error=short, at=now)
     # A camera that is stale before it is offline has been gone since then.
-    if state is StreamState.OFFLINE and camera.filter(state=StreamState.STALE).update(state=state, last_error=short):
+    if state is StreamState.OFFLINE and _change(camera.filter(state=StreamState.STALE), change):
         return True
-    if camera.exclude(state=state).update(state=state, state_since=now, last_error=short):
+    if _change(camera.exclude(state=state), change, state_since=now):
         return True
     camera.exclude(last_error=short).update(last_error=short)
     return False
+
+
+def _change(camera: QuerySet[Camera], change: StateChange, **fields: Any) -> bool:
+    """Write the new state where the camera is still as `camera` wants it, and keep the change; whether it was so."""
+    with transaction.atomic():
+        changed = camera.update(state=change.state, last_error=change.error, **fields)
+        if changed:
+            change.save()
+    return bool(changed)
+
+
+def forget_states(*, before: datetime) -> int:
+    """Delete the changes of state before a moment; how many went."""
+    gone, _by_model = StateChange.objects.filter(at__lt=before).delete()
+    return gone
 
 
 def record_frame(camera_id: int, *, at: datetime, cost: ReadingCost | None = None) -> None:
@@ -82,5 +100,7 @@ def _end(camera: Camera, now: datetime) -> bool:
         pk=camera.pk, wanted=camera.wanted, state=camera.state, last_frame_at=camera.last_frame_at
     )
     if camera.wanted == Wanted.STOPPED:
-        return bool(unchanged.update(state=StreamState.STOPPED, state_since=now, last_error=""))
-    return bool(unchanged.update(state=StreamState.STALE, state_since=now, last_error=_("No new picture comes.")))
+        change = StateChange(camera=camera, state=StreamState.STOPPED, at=now)
+    else:
+        change = StateChange(camera=camera, state=StreamState.STALE, error=_("No new picture comes."), at=now)
+    return _change(unchanged, change, state_since=now)

@@ -157,6 +157,28 @@ class Camera(models.Model):
         return mask_credentials(self.source)
 
 
+class StateChange(models.Model):
+    """A camera was seen in another state than before; `error` says why it gives no pictures."""
+
+    camera = models.ForeignKey(Camera, models.CASCADE, related_name="state_changes", verbose_name=_("camera"))
+    at = models.DateTimeField(_("since"))
+    state = models.CharField(_("state"), max_length=16, choices=StreamState.choices)
+    error = models.CharField(_("error"), max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("-at", "-pk")
+        verbose_name = _("change of state")
+        verbose_name_plural = _("changes of state")
+        indexes = [
+            models.Index(fields=("camera", "-at", "-id"), name="state_by_camera_and_time"),
+            models.Index(fields=("at",), name="state_by_time"),
+        ]
+        constraints = [models.CheckConstraint(condition=models.Q(state__in=StreamState.values), name="state_known")]
+
+    def __str__(self) -> str:
+        return f"{self.camera}: {self.state}"
+
+
 class ZoneKind(models.TextChoices):
     """What a polygon means."""
 

@@ -19,7 +19,7 @@ from assessment.limits import KeyState
 from assessment.models import Assessment, FrameResult
 from assessment.service_level import adjust_ladder
 from cameras.frames import FrameRef, connect_redis
-from cameras.health import mark_stale
+from cameras.health import forget_states, mark_stale
 from cameras.load import adjust_pace
 from cameras.pacing import Pace
 from trafficmon.accounts import audit
@@ -186,7 +186,15 @@ def forget_old_frames() -> None:
     counts_gone = counts.forget_counts(before=counted_before)
     spending_gone = ledger.forget_spending(before=counted_before)
     audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
+    states_gone = forget_states(before=risky_before)
     call_command("clearsessions")
     judgements_gone = review.forget_judgements(before=counted_before)
-    rows = {"alerts": alerts_gone, "judgements": judgements_gone, "counts": counts_gone, "spending": spending_gone}
-    log.info("retention.done", frames=frames, pictures=pictures, audit=audit_gone, **rows)
+    rows = {
+        "alerts": alerts_gone,
+        "judgements": judgements_gone,
+        "states": states_gone,
+        "counts": counts_gone,
+        "spending": spending_gone,
+        "audit": audit_gone,
+    }
+    log.info("retention.done", frames=frames, pictures=pictures, **rows)

@@ -448,6 +448,76 @@ def test_tiles_and_alerts_are_reached_by_keyboard(page: Page, operator: User, ca
     assert {"Skip to the content", "Wall", "Alerts", "Sign out", "Acknowledge", "Enlarge"} <= set(reached)
 
 
+def test_arrow_keys_go_from_camera_to_camera_enter_opens_and_escape_comes_back(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    group = operator.camera_groups.get()
+    for name in ("K", "L", "M"):
+        make_camera(name=name, group=group)
+    sign_in(operator)
+    connected(page)
+    reached = []
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "ArrowUp"):
+        page.keyboard.press(key)
+        reached.append(page.evaluate("() => document.activeElement.textContent.trim()"))
+    assert reached == ["Junction", "K", "M", "L", "Junction", "Junction"]
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(rf"/cameras/{camera.pk}/$"))
+    expect(page.locator("#link")).to_have_text("Connected")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile(r"[0-9]/$"))
+
+
+def test_layout_shows_its_cameras_and_the_alerts_of_all(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    other = make_camera(name="Tunnel", group=operator.camera_groups.get())
+    sign_in(operator)
+    connected(page)
+    page.get_by_text("Arrange").click()
+    page.get_by_label("Name", exact=True).fill("Night")
+    page.get_by_label("Columns").select_option("3")
+    page.get_by_role("checkbox", name="Tunnel").uncheck()
+    page.get_by_role("button", name="Keep this layout").click()
+    expect(page.get_by_role("link", name="Night")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#link")).to_have_text("Connected")
+    expect(page.locator(".tile")).to_have_count(1)
+    judge(show_frame(other), RiskLevel.HIGH, "A car passes at red.")
+    expect(page.locator(".card")).to_contain_text("Tunnel")
+    show_frame(camera)
+    expect(page.locator("canvas")).to_have_attribute("data-boxes", "2")
+
+
+HIDE = """(state) => {
+  Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_hidden_page_is_sent_no_frames_and_has_the_newest_when_it_is_seen_again(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    received: list[str | bytes] = []
+
+    def note(message: str | bytes) -> None:
+        received.append(message)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    connected(page)
+    page.evaluate(HIDE, "hidden")
+    # What was sent before is on its way.
+    page.wait_for_timeout(1_500)
+    received.clear()
+    show_frame(camera)
+    page.wait_for_timeout(1_500)
+    assert [
+        each for each in received if b"detection_result" in (each if isinstance(each, bytes) else each.encode())
+    ] == []
+    page.evaluate(HIDE, "visible")
+    expect(page.locator("canvas")).to_have_attribute("data-boxes", "2")
+
+
 def test_publishing_from_many_threads_reaches_the_browser(
     page: Page, operator: User, camera: Camera, sign_in: SignIn
 ) -> None:

@@ -352,3 +352,9 @@ def test_form_offers_the_connection_test(desk: Client) -> None:
     kept = camera()
     assert f'formaction="{LIST}{kept.pk}/test/"' in page(desk, f"{LIST}{kept.pk}/change/")
     assert f'formaction="{LIST}test/"' in page(desk, f"{LIST}add/")
+
+
+def test_list_and_form_lead_to_the_page_of_the_camera(desk: Client) -> None:
+    number = camera().pk
+    for url in (LIST, f"{LIST}{number}/change/"):
+        assert f'href="/cameras/{number}/"' in page(desk, url)

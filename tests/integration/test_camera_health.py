@@ -10,8 +10,8 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from cameras.control import UnknownCamera, start_camera, stop_camera
-from cameras.health import mark_stale, record_frame, record_state, silence_seconds
-from cameras.models import Camera, StreamState, Wanted
+from cameras.health import forget_states, mark_stale, record_frame, record_state, silence_seconds
+from cameras.models import Camera, StateChange, StreamState, Wanted
 from cameras.sources.streams import back_off_seconds
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -166,3 +166,31 @@ def test_unknown_camera_is_named(act: object) -> None:
 def test_waiting_grows_to_a_minute_and_differs_between_cameras() -> None:
     assert [back_off_seconds(failures, jitter=1.0) for failures in (1, 2, 3, 6, 500)] == [2, 4, 8, 60, 60]
     assert [back_off_seconds(failures, jitter=0.0) for failures in (1, 2, 3, 6, 500)] == [1.5, 2.5, 4.5, 30.5, 30.5]
+
+
+def history(camera_id: int) -> list[tuple[str, str]]:
+    return [(each.state, each.error) for each in StateChange.objects.filter(camera=camera_id)]
+
+
+def test_each_change_of_state_is_kept_once_with_its_reason() -> None:
+    number = camera().pk
+    record_state(number, StreamState.ONLINE, now=NOON)
+    record_state(number, StreamState.ONLINE, now=after(5))
+    record_state(number, StreamState.STALE, error="quiet", now=after(10))
+    record_state(number, StreamState.OFFLINE, error="refused", now=after(20))
+    record_state(number, StreamState.OFFLINE, error="refused again", now=after(25))
+    assert history(number) == [("offline", "refused"), ("stale", "quiet"), ("online", "")]
+
+
+def test_camera_that_the_sweep_calls_stale_has_that_in_its_history() -> None:
+    number = camera(state=StreamState.ONLINE, state_since=NOON, last_frame_at=NOON).pk
+    assert mark_stale(after(60)) == [number]
+    assert [state for state, _error in history(number)] == ["stale"]
+
+
+def test_old_changes_of_state_are_forgotten() -> None:
+    number = camera().pk
+    record_state(number, StreamState.ONLINE, now=NOON)
+    record_state(number, StreamState.OFFLINE, now=after(60))
+    assert forget_states(before=after(60)) == 1
+    assert history(number) == [("offline", "")]

@@ -367,6 +367,22 @@ async def test_subscriber_gets_only_what_it_asked_for(viewer: Desk) -> None:
         assert (await browser.wait_for("detection_result"))["cameraId"] == wanted.pk
 
 
+async def test_subscriber_gets_frames_of_the_cameras_it_shows_and_all_else_of_all(viewer: Desk) -> None:
+    shown, other = await in_thread(viewer.camera), await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("connection_ack")
+        await browser.ask("subscribe", framesOf=[shown.pk], pictures="none")
+        await browser.ask("ping", echo=1)
+        await browser.wait_for("pong")
+        for camera in (other, shown):
+            await in_thread(publish.publish_frame, await in_thread(record, camera))
+        assert (await browser.wait_for("detection_result"))["cameraId"] == shown.pk
+        await in_thread(publish.publish_stream_stopped, other.pk, "Stopped.")
+        assert (await browser.wait_for("stream_stopped"))["cameraId"] == other.pk
+        await browser.ask("subscribe", pictures="none")
+        assert (await browser.wait_for("detection_result"))["cameraId"] == other.pk
+
+
 async def test_subscriber_is_told_of_cameras_it_may_not_see(viewer: Desk) -> None:
     hidden = await in_thread(make_camera)
     async with opened(viewer.session_key) as browser:

@@ -101,12 +101,12 @@ def test_wall_lists_the_visible_cameras_only() -> None:
 
 
 @pytest.mark.parametrize("cameras", [1, 3])
-def test_wall_takes_three_queries(cameras: int, django_assert_num_queries: Any) -> None:
+def test_wall_takes_four_queries(cameras: int, django_assert_num_queries: Any) -> None:
     user = make_user()
     for _ in range(cameras):
         camera_of(user)
     client = browser(user)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         client.get("/")
 
 

@@ -7,10 +7,12 @@ from django.urls import path
 from django.views.i18n import JavaScriptCatalog
 
 from trafficmon.accounts.sign_in import SignInView
-from trafficmon.dashboard import alert_actions, alerts, groups, pictures, views
+from trafficmon.dashboard import alert_actions, alerts, cameras, drawings, groups, layouts, pictures, views
 
 urlpatterns = [
     path("", views.wall, name="wall"),
+    path("layouts/", layouts.keep_layout, name="keep-layout"),
+    path("layouts/<int:layout_id>/forget/", layouts.forget_layout, name="forget-layout"),
     path("login/", SignInView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("alerts/", alerts.alert_list, name="alerts"),
@@ -22,6 +24,11 @@ urlpatterns = [
         for action in alert_actions.ACTIONS
     ),
     path("groups/", groups.group_list, name="groups"),
+    path("cameras/<int:camera_id>/", cameras.camera_page, name="camera"),
+    path("cameras/<int:camera_id>/activity/", cameras.camera_activity, name="camera-activity"),
+    path("cameras/<int:camera_id>/switch/", cameras.switch, name="camera-switch"),
+    path("cameras/<int:camera_id>/snapshot/", cameras.snapshot, name="camera-snapshot"),
+    path("cameras/<int:camera_id>/drawing/", drawings.save_drawing, name="camera-drawing"),
     path("evidence/<int:evidence_id>/", pictures.evidence, name="evidence"),
     path("frames/<str:frame_key>/", pictures.frame, name="frame"),
     path("favicon.ico", views.icon, name="icon"),

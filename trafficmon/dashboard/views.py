@@ -17,17 +17,30 @@ from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import spell, utc_now
+from trafficmon.dashboard.layouts import COLUMNS
+from trafficmon.dashboard.models import WallLayout
 from trafficmon.dashboard.pictures import A_DAY
 
 
 @require_GET
 @login_required
 def wall(request: HttpRequest) -> HttpResponse:
-    """Every camera the user may see, as it was last known; the WebSocket brings it to life."""
+    """The cameras of a layout or a group, else all that the user may see; the WebSocket brings them to life."""
     user = cast("User", request.user)
-    cameras = Camera.objects.visible_to(user).select_related("group")
+    visible = list(Camera.objects.visible_to(user).select_related("group"))
+    layouts = list(WallLayout.objects.filter(user=user))
+    layout = next((each for each in layouts if str(each.pk) == request.GET.get("layout")), None)
+    chosen = _chosen(visible, layout, request.GET.get("group", ""))
     context = {
-        "cameras": cameras,
+        "visible": visible,
+        "cameras": visible if chosen is None else [each for each in visible if each.pk in chosen],
+        "chosen": chosen,
+        "chosen_text": "" if chosen is None else json.dumps(sorted(chosen)),
+        "groups": sorted({(each.group.name, each.group.pk) for each in visible if each.group}),
+        "group": request.GET.get("group", ""),
+        "layouts": layouts,
+        "layout": layout,
+        "columns": COLUMNS,
         "default_interval": settings.ENVIRONMENT.frame_interval,
         "type_names": json.dumps({code: str(name) for code, name in TYPE_CHOICES}),
         "server_time": spell(utc_now()),
@@ -35,6 +48,13 @@ def wall(request: HttpRequest) -> HttpResponse:
         "may_configure": user.may_enter_admin and user.has_perm("cameras.add_camera"),
     }
     return render(request, "dashboard/wall.html", context)
+
+
+def _chosen(visible: list[Camera], layout: WallLayout | None, group: str) -> set[int] | None:
+    """The numbers of the cameras to show; None: all."""
+    if layout:
+        return set(layout.cameras.values_list("pk", flat=True)) & {each.pk for each in visible}
+    return {each.pk for each in visible if str(each.group_id) == group} if group else None
 
 
 @require_GET

@@ -202,7 +202,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._refuse("unknown_camera", _("These cameras do not exist or you may not see them: %s.") % listed)
         changed = wanted.pictures != self._feed.pictures
         self._wanted, self._feed.pictures = wanted, wanted.pictures
+        shown = self._feed.show_only(None if wanted.frames_of is None else frozenset(wanted.frames_of))
         await self._watch(anew=changed)
+        self._feed.show_anew(shown)
 
     async def _look_up_access(self) -> Access | None:
         return await database_sync_to_async(look_up_access)(self._entry)

@@ -38,6 +38,7 @@ class ClientFeed:
         self._sent: dict[int, str] = {}
         self.pictures: Pictures = "inline"
         self.watched: frozenset[int] = frozenset()
+        self._frames_of: frozenset[int] | None = None
 
     def watch(self, camera_ids: frozenset[int]) -> frozenset[int]:
         """Watch exactly these cameras from now on; those that are new."""
@@ -47,6 +48,16 @@ class ClientFeed:
             self._sent.pop(camera_id, None)
         self.watched = camera_ids
         return added
+
+    def show_only(self, camera_ids: frozenset[int] | None) -> frozenset[int]:
+        """Send frames of these watched cameras only, or of all with None; those that were not shown before."""
+        before = frozenset(filter(self._shows, self.watched))
+        self._frames_of = camera_ids
+        after = frozenset(filter(self._shows, self.watched))
+        for camera_id in before - after:
+            self._mailbox.drop(("frame", camera_id))
+            self._sent.pop(camera_id, None)
+        return after - before
 
     def tell(self, message: Outgoing) -> None:
         """Add a message that must arrive; raises TooSlowError."""
@@ -65,12 +76,15 @@ class ClientFeed:
 
     def show(self, camera_id: int, frame_key: str) -> None:
         """A newer frame of the camera exists."""
-        if camera_id in self.watched:
+        if self._shows(camera_id):
             self._mailbox.replace(("frame", camera_id), FrameLetter(camera_id, frame_key))
+
+    def _shows(self, camera_id: int) -> bool:
+        return camera_id in self.watched and (self._frames_of is None or camera_id in self._frames_of)
 
     def show_anew(self, camera_ids: frozenset[int]) -> None:
         """Send what is known of these cameras already, for a page that shows nothing of them yet."""
-        for camera_id in camera_ids & self.watched:
+        for camera_id in filter(self._shows, camera_ids):
             self._sent.pop(camera_id, None)
             self._mailbox.replace(("frame", camera_id), FrameLetter(camera_id, "", anew=True))
 
@@ -85,6 +99,8 @@ class ClientFeed:
                 await self._send_frame(letter)
 
     async def _send_frame(self, letter: FrameLetter) -> None:
+        if not self._shows(letter.camera_id):
+            return
         try:
             if letter.anew:
                 rendered = await self._reader.render(letter.camera_id, self.pictures)
@@ -93,6 +109,6 @@ class ClientFeed:
         except redis.RedisError as error:
             log.warning("live.frame_not_read", camera_id=letter.camera_id, error=str(error))
             return
-        if rendered and letter.camera_id in self.watched and self._sent.get(letter.camera_id) != rendered.frame_key:
+        if rendered and self._shows(letter.camera_id) and self._sent.get(letter.camera_id) != rendered.frame_key:
             self._sent[letter.camera_id] = rendered.frame_key
             await self._post(rendered.message)

@@ -37,6 +37,8 @@ class SubscribeRequest(Request):
     camera_ids: tuple[int, ...] | None = Field(default=None, max_length=1000)
     """None: every camera this client may see."""
     pictures: Literal["inline", "url", "binary", "none"] = "inline"
+    frames_of: tuple[int, ...] | None = Field(default=None, max_length=1000)
+    """Of which of them `detection_result` is wanted; None: of all."""
 
 
 class Ping(Part):

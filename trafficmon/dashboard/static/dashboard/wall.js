@@ -5,6 +5,7 @@ import { Feed } from "./feed.js";
 import { reduction } from "./ladder.js";
 import { Strip } from "./strip.js";
 import { Tile } from "./tile.js";
+import { moveByKeys } from "./wall_keys.js";
 
 const { gettext, interpolate } = window;
 
@@ -16,11 +17,13 @@ const load = document.querySelector("#load");
 const ladder = document.querySelector("#ladder");
 const blank = document.querySelector("#tile");
 const tiles = new Map();
+/** The cameras of the layout; null: all. */
+const chosen = wall.dataset.chosen ? new Set(JSON.parse(wall.dataset.chosen)) : null;
 const strip = new Strip(document);
 const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary`);
 
 const receivers = {
-  connection_ack: () => strip.clear(),
+  connection_ack: () => { strip.clear(); subscribe(); },
   camera_list: ({ cameras }) => arrange(cameras),
   detection_result: (data, jpeg) => { if (jpeg?.size) tiles.get(data.cameraId)?.show(data, jpeg); },
   assessment_result: (data) => tiles.get(data.cameraId)?.judge(data),
@@ -52,7 +55,8 @@ function followLadder(reduced) {
   if (words && ladder.textContent !== words) ladder.textContent = words;
 }
 
-function arrange(cameras) {
+function arrange(all) {
+  const cameras = all.filter(({ cameraId }) => !chosen || chosen.has(cameraId));
   const wanted = new Set(cameras.map(({ cameraId }) => cameraId));
   for (const [id, tile] of tiles) {
     if (wanted.has(id)) continue;
@@ -67,9 +71,15 @@ function arrange(cameras) {
   empty.hidden = cameras.length > 0;
 }
 
+// A hidden page costs nothing but its alerts; one that shows a layout has the alerts of all cameras, too.
+function subscribe() {
+  feed.send("subscribe", { pictures: "binary", framesOf: document.hidden ? [] : chosen ? [...chosen] : undefined });
+}
+
 function newTile(cameraId) {
   const element = blank.content.firstElementChild.cloneNode(true);
   element.dataset.camera = cameraId;
+  element.querySelector("[data-part=name]").href = wall.dataset.cameraPage.replace("/0/", `/${cameraId}/`);
   const tile = new Tile(element);
   tile.stretch(stretch);
   return tile;
@@ -90,10 +100,12 @@ for (const element of wall.querySelectorAll(".tile")) tiles.set(Number(element.d
 strip.addEventListener("point", ({ detail }) => tiles.get(detail.cameraId)?.point(detail.pointed));
 feed.addEventListener("message", ({ detail }) => receivers[detail.type]?.(detail.data, detail.jpeg));
 feed.addEventListener("state", ({ detail }) => followLink(detail));
-document.addEventListener("visibilitychange", () => feed.send("subscribe", { pictures: document.hidden ? "none" : "binary" }));
+document.addEventListener("visibilitychange", subscribe);
 setInterval(() => {
+  if (document.hidden) return;
   for (const tile of tiles.values()) tile.tick();
   strip.tick();
 }, 1_000);
+moveByKeys(wall);
 correct(wall.dataset.serverTime);
 feed.open();
