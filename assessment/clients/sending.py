@@ -118,18 +118,18 @@ class _Timed(HTTPConnection):
     _head: bytes | None = None
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        """Connect where need be, through a proxy too, and only then begin with the request."""
-        if self.sock is None:
-            self.connect()
+        """The request of this thread's way."""
         self._way, self._head = _of_thread.way, None
         super().request(*args, **kwargs)
 
     def send(self, data: Any) -> None:
-        """Keep the head until the body comes, which every request here has."""
+        """Connect where need be, and keep the head until the body comes, which every request here has."""
         if self._way is None or self._way.sent_at:
             super().send(data)
         elif self._head is None:
             self._head = data
+            if self.sock is None:
+                self._open()
         else:
             self._depart(self._way, self._head + data)
 
@@ -138,7 +138,9 @@ class _Timed(HTTPConnection):
         if departure:
             departure.await_slot()
             if not self.is_connected:
-                self._reconnect()
+                # The other side has closed what was kept open for another request.
+                self.sock.close()
+                self._open()
             way.allowed_seconds = min(way.allowed_seconds, departure.begin())
         self.sock.settimeout(way.allowed_seconds)
         way.sent_at = time.monotonic()
@@ -146,10 +148,9 @@ class _Timed(HTTPConnection):
         if departure:
             departure.note_sent()
 
-    def _reconnect(self) -> None:
-        """The other side has closed what was kept open for another request."""
+    def _open(self) -> None:
+        """Connect; a proxy on the way is asked by a request that waits for nothing."""
         way, self._way = self._way, None
-        self.sock.close()
         self.connect()
         self._way = way
 

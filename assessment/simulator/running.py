@@ -89,6 +89,7 @@ class RunningSimulator:
         self._started.set()
         await self._stopping.wait()
         await runner.cleanup()
+        await asyncio.sleep(0.01)  # the connections that were closed just now need a turn of the loop
 
 
 @contextmanager
