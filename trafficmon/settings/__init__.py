@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "cameras",
     "assessment",
     "trafficmon.live",
+    "trafficmon.api",
     "trafficmon.dashboard",
     "workers",
 ]
@@ -163,6 +164,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 # Front ends elsewhere come by API token: without credentials, no answer to them is made with a visitor's cookie.
 CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.cors_origins)
 CORS_ALLOW_CREDENTIALS = False
+CORS_EXPOSE_HEADERS = ["Link"]
 CORS_URLS_REGEX = r"^/(api|evidence|frames)/"
 CSRF_FAILURE_VIEW = "trafficmon.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
