@@ -22,6 +22,8 @@ class Queue(StrEnum):
     ASSESS = "assess"
     ASSESS_URGENT = "assess.urgent"
     RESULTS = "results"
+    OUTBOUND = "outbound"
+    """What goes to other systems, which may answer slowly or not at all."""
 
 
 MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1}

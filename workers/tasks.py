@@ -5,6 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from cameras.frames import WAKE_SECONDS
+from trafficmon.back_office.reports import report_due
+from trafficmon.core.clock import utc_now
 from workers import answering, closing, pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
@@ -49,6 +51,11 @@ def forget_old_frames() -> None:
     forget()
 
 
+@shared_task(name="report_statistics")
+def report_statistics() -> None:
+    report_due(now=utc_now())
+
+
 def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
     """Put what comes next on its queue."""
     match wake_up.queue:
@@ -58,3 +65,5 @@ def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
             return send(assess_group, wake_up.queue, expires_seconds=60, assessment_id=wake_up.subject)
         case Queue.RESULTS:
             return send(close_frame, Queue.RESULTS, frame_result_id=wake_up.subject)
+        case Queue.OUTBOUND:
+            return send(report_statistics, Queue.OUTBOUND, expires_seconds=60)

@@ -23,6 +23,7 @@ from cameras.health import mark_stale
 from cameras.load import adjust_pace
 from cameras.pacing import Pace
 from trafficmon.accounts import audit
+from trafficmon.back_office import reports
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
@@ -187,5 +188,6 @@ def forget_old_frames() -> None:
     spending_gone = ledger.forget_spending(before=counted_before)
     audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
     call_command("clearsessions")
+    reports.forget_reports(before=counted_before)
     rows = {"alerts": alerts_gone, "counts": counts_gone, "spending": spending_gone, "audit": audit_gone}
     log.info("retention.done", frames=frames, pictures=pictures, **rows)

@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "cameras",
     "assessment",
     "trafficmon.live",
+    "trafficmon.back_office",
     "trafficmon.api",
     "trafficmon.dashboard",
     "workers",
@@ -131,7 +132,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "results"
 CELERY_TASK_QUEUES = {
-    name: {"exchange": name, "routing_key": name} for name in ("detect", "assess", "assess.urgent", "results")
+    name: {"exchange": name, "routing_key": name}
+    for name in ("detect", "assess", "assess.urgent", "results", "outbound")
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = True
@@ -140,6 +142,11 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "sweep", "schedule": 2.0, "options": {"queue": "results", "expires": 10}},
     "measure-queues": {"task": "measure_queues", "schedule": 5.0, "options": {"queue": "results", "expires": 10}},
+    "report-statistics": {
+        "task": "report_statistics",
+        "schedule": 60.0,
+        "options": {"queue": "outbound", "expires": 60},
+    },
     "forget-old-frames": {
         "task": "forget_old_frames",
         "schedule": 60.0,

@@ -34,7 +34,7 @@ class Environment(BaseSettings):
     alert_pause_seconds: float = Field(default=3.0, ge=0, le=3600)
     camera_lost_seconds: float = Field(default=30, ge=1, le=86400)
     max_concurrent_streams: int = Field(default=200, ge=1)
-    backend_base_url: str = "http://localhost:9090/api"
+    backend_base_url: str = Field(default="http://localhost:9090/api", pattern=r"^(https?://[^\s?#]+)?$")
     model_config_path: Path = Path("model_config.yaml")
     api_keys_path: Path = Path("config/api_keys.yaml")
     allowed_classes: Annotated[tuple[ObjectClass, ...], Listed] = tuple(ObjectClass)
@@ -69,7 +69,7 @@ class Environment(BaseSettings):
     count_retention_days: float = Field(default=365, gt=0)
     audit_retention_days: float = Field(default=365, gt=0)
     jwt_secret: SecretStr = SecretStr("")
-    jwt_header: str = "Authorization"
+    jwt_header: str = Field(default="Authorization", pattern=r"^[A-Za-z0-9-]+$")
     flower_port: int = Field(default=5555, ge=1, le=65535)
     """Of the embedded mode's task monitoring, on the loopback address."""
     demo: bool = False
@@ -80,6 +80,11 @@ class Environment(BaseSettings):
     dashscope_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="DASHSCOPE_API_KEY")
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
+
+    @property
+    def has_back_office(self) -> bool:
+        """Whether somebody named one: nothing is sent to the default address by itself."""
+        return bool(self.backend_base_url) and "backend_base_url" in self.model_fields_set
 
     @field_validator("allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", mode="before")
     @classmethod
