@@ -7,6 +7,7 @@ from celery import shared_task
 from cameras.frames import WAKE_SECONDS
 from trafficmon.back_office.reports import report_due
 from trafficmon.core.clock import utc_now
+from trafficmon.notifications import outbox
 from workers import answering, closing, pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
@@ -51,6 +52,13 @@ def forget_old_frames() -> None:
     forget()
 
 
+@shared_task(name="notify")
+def notify() -> None:
+    """Gather what is to be told, and send what waits."""
+    outbox.gather(now=utc_now())
+    outbox.deliver(now=utc_now())
+
+
 @shared_task(name="report_statistics")
 def report_statistics() -> None:
     report_due(now=utc_now())
@@ -66,4 +74,4 @@ def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
         case Queue.RESULTS:
             return send(close_frame, Queue.RESULTS, frame_result_id=wake_up.subject)
         case Queue.OUTBOUND:
-            return send(report_statistics, Queue.OUTBOUND, expires_seconds=60)
+            return send(notify, Queue.OUTBOUND, expires_seconds=60)

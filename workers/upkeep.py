@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.core.management import call_command
+from django.db import transaction
 
 from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results
 from assessment.clients import UnableToAssess
@@ -27,6 +28,7 @@ from trafficmon.back_office import reports
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from trafficmon.notifications import outbox
 from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
 from workers.rules import fresh_for
@@ -56,7 +58,8 @@ def sweep_unfinished() -> list[WakeUp]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
-    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames]
+    told = [WakeUp(Queue.OUTBOUND, 0)] if outbox.is_due(now) else []
+    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames, *told]
 
 
 def _least_time() -> timedelta:
@@ -103,7 +106,10 @@ def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     ended = camera_lost.close_found(now=now)
     if now.timestamp() - begun < grace.total_seconds():
         return ended
-    return [*ended, *camera_lost.open_lost(now=now, grace=grace)]
+    with transaction.atomic():
+        opened = camera_lost.open_lost(now=now, grace=grace)
+        outbox.note(opened, now=now)
+    return [*ended, *opened]
 
 
 def _follow_load(now: datetime) -> float:
@@ -189,5 +195,6 @@ def forget_old_frames() -> None:
     audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
     call_command("clearsessions")
     reports.forget_reports(before=counted_before)
+    outbox.forget_messages(before=risky_before)
     rows = {"alerts": alerts_gone, "counts": counts_gone, "spending": spending_gone, "audit": audit_gone}
     log.info("retention.done", frames=frames, pictures=pictures, **rows)

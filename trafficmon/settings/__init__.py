@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "assessment",
     "trafficmon.live",
     "trafficmon.back_office",
+    "trafficmon.notifications",
     "trafficmon.api",
     "trafficmon.dashboard",
     "workers",
@@ -161,6 +162,16 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+EMAIL_HOST = ENVIRONMENT.email_host
+EMAIL_PORT = ENVIRONMENT.email_port
+EMAIL_USE_TLS = ENVIRONMENT.email_security == "starttls"
+EMAIL_USE_SSL = ENVIRONMENT.email_security == "tls"
+EMAIL_HOST_USER = ENVIRONMENT.email_user
+EMAIL_HOST_PASSWORD = ENVIRONMENT.email_password.get_secret_value()
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
+EMAIL_ID_HOST = ENVIRONMENT.email_from.rpartition("@")[2]
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -45,6 +45,16 @@ class Environment(BaseSettings):
     field_key: SecretStr = SecretStr("")
     camera_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
     camera_tls_verify: bool = True
+    notification_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
+    """Private networks that webhooks and messaging servers may be in."""
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")
+    """By which people reach the pages; links in notifications begin with it."""
+    email_host: str = ""
+    email_port: int = Field(default=587, ge=1, le=65535)
+    email_security: Literal["starttls", "tls", "none"] = "starttls"
+    email_user: str = ""
+    email_password: SecretStr = SecretStr("")
+    email_from: str = Field(default="trafficmon@localhost", pattern=r"^[^@\s]+@[^@\s]+$")
     hardware_decoding: Literal["", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"] = ""
     """What decodes the cameras' pictures instead of the processor, where it is there."""
     weights_dir: Path = Path("weights")
@@ -86,7 +96,9 @@ class Environment(BaseSettings):
         """Whether somebody named one: nothing is sent to the default address by itself."""
         return bool(self.backend_base_url) and "backend_base_url" in self.model_fields_set
 
-    @field_validator("allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", mode="before")
+    @field_validator(
+        "allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", "notification_networks", mode="before"
+    )
     @classmethod
     def split_commas(cls, value: object) -> object:
         if isinstance(value, str):
