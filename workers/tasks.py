@@ -52,15 +52,11 @@ def forget_old_frames() -> None:
     forget()
 
 
-@shared_task(name="notify")
-def notify() -> None:
-    """Gather what is to be told, and send what waits."""
+@shared_task(name="send_outbound")
+def send_outbound() -> None:
+    """Gather what is to be told, and send what waits: notifications before statistics."""
     outbox.gather(now=utc_now())
     outbox.deliver(now=utc_now())
-
-
-@shared_task(name="report_statistics")
-def report_statistics() -> None:
     report_due(now=utc_now())
 
 
@@ -74,4 +70,4 @@ def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
         case Queue.RESULTS:
             return send(close_frame, Queue.RESULTS, frame_result_id=wake_up.subject)
         case Queue.OUTBOUND:
-            return send(notify, Queue.OUTBOUND, expires_seconds=60)
+            return send(send_outbound, Queue.OUTBOUND, expires_seconds=60)

@@ -58,7 +58,7 @@ def sweep_unfinished() -> list[WakeUp]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
-    told = [WakeUp(Queue.OUTBOUND, 0)] if outbox.is_due(now) else []
+    told = [WakeUp(Queue.OUTBOUND, 0)] if outbox.is_due(now) or reports.is_due(now) else []
     return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames, *told]
 
 

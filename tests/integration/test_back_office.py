@@ -21,7 +21,7 @@ from trafficmon.accounts.models import AuditEntry
 from trafficmon.back_office.cameras import import_cameras
 from trafficmon.back_office.client import BackOfficeRefused, ask
 from trafficmon.back_office.models import ImportedCamera, StatisticsReport
-from trafficmon.back_office.reports import forget_reports, report_due
+from trafficmon.back_office.reports import forget_reports, is_due, report_due
 from trafficmon.settings.environment import Environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -125,7 +125,9 @@ def test_hour_is_reported_once_when_it_is_over(office: BackOffice) -> None:
     alert = raise_alert(make_camera())
     ImportedCamera.objects.create(camera=alert.camera, number="7", imported_at=NOON)
     later = NOON + timedelta(hours=1, minutes=6)
+    assert is_due(later)
     assert [report_due(now=each) for each in (later, later, later + timedelta(minutes=30))] == [1, 0, 0]
+    assert [is_due(each) for each in (later, later + timedelta(hours=1))] == [False, True]
     [sent] = office.received
     assert (sent.path, sent.headers["idempotency-key"]) == ("/api/statistics", "trafficmon-statistics-2026050412")
     told = sent.json()
@@ -152,7 +154,7 @@ def test_hours_missed_are_caught_up_but_not_those_that_are_half_forgotten(office
 
 
 def test_nothing_is_reported_where_no_back_office_is_named() -> None:
-    assert report_due(now=SOON) == 0
+    assert (is_due(SOON), report_due(now=SOON)) == (False, 0)
     assert not StatisticsReport.objects.exists()
 
 

@@ -33,6 +33,7 @@ from trafficmon.notifications.models import Delivery, Destination, Message, Noti
 from trafficmon.settings.environment import Environment
 from workers import closing, upkeep
 from workers.queues import Queue
+from workers.tasks import send_outbound, send_wake_up
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 JPEG = b"\xff\xd8picture"
@@ -342,8 +343,10 @@ def test_closing_a_frame_writes_the_notice_and_the_sweep_wakes_a_worker() -> Non
     row.assessments.update(**done, ended_at=utc_now())
     closing.close([row.pk])
     assert Notice.objects.get().alert == Alert.objects.get()
-    assert [each.queue for each in upkeep.sweep_unfinished()] == [Queue.OUTBOUND]
-    assert len(tell()) == 1
+    [wake_up] = upkeep.sweep_unfinished()
+    assert (wake_up.queue, send_wake_up(wake_up), send_wake_up(wake_up)) == (Queue.OUTBOUND, True, False)
+    send_outbound()
+    assert len(mail.outbox) == 1
     assert upkeep.sweep_unfinished() == []
 
 

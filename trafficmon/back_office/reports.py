@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from pydantic.alias_generators import to_camel
 
 from assessment.statistics import CameraStatistics, statistics_of
@@ -38,13 +38,30 @@ def report_due(*, now: datetime) -> int:
     if not settings.ENVIRONMENT.has_back_office:
         return 0
     _plan(now)
-    due = StatisticsReport.objects.filter(sent_at=None, hour__gte=now - REACH, next_at__lte=now)
-    return sum(1 for _sent in itertools.takewhile(bool, (_send(report, now) for report in due.order_by("hour"))))
+    sent = (_send(report, now) for report in _due(now).order_by("hour"))
+    return sum(1 for _report in itertools.takewhile(bool, sent))
+
+
+def is_due(now: datetime) -> bool:
+    """Whether an hour is over that nothing is known of yet, or a report is to be sent."""
+    if not settings.ENVIRONMENT.has_back_office:
+        return False
+    latest = StatisticsReport.objects.filter(hour=_end(now) - HOUR)
+    return not latest.exists() or _due(now).exists()
+
+
+def _due(now: datetime) -> QuerySet[StatisticsReport]:
+    return StatisticsReport.objects.filter(sent_at=None, hour__gte=now - REACH, next_at__lte=now)
+
+
+def _end(now: datetime) -> datetime:
+    """Of the last hour that is over and has settled."""
+    return (now - SETTLING).replace(minute=0, second=0, microsecond=0)
 
 
 def _plan(now: datetime) -> None:
     """A row for each hour that is over; at the very first the last one alone."""
-    end = (now - SETTLING).replace(minute=0, second=0, microsecond=0)
+    end = _end(now)
     latest = StatisticsReport.objects.order_by("-hour").values_list("hour", flat=True).first()
     hour = max(latest + HOUR, end - REACH + HOUR) if latest else end - HOUR
     while hour < end:

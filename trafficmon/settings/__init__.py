@@ -143,11 +143,6 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "sweep", "schedule": 2.0, "options": {"queue": "results", "expires": 10}},
     "measure-queues": {"task": "measure_queues", "schedule": 5.0, "options": {"queue": "results", "expires": 10}},
-    "report-statistics": {
-        "task": "report_statistics",
-        "schedule": 60.0,
-        "options": {"queue": "outbound", "expires": 60},
-    },
     "forget-old-frames": {
         "task": "forget_old_frames",
         "schedule": 60.0,
