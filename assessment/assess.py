@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from assessment.alert_policy import ALERTING
 from assessment.clients import UnableToAssess
@@ -50,7 +51,6 @@ class Claim:
     """Calls that have failed so far, but for throttled ones."""
     calls: int
     last_account: str
-    late: bool = False
     sampled_from: str = ""
     """Why it would have been left out, where it is asked to know what the gate misses."""
 
@@ -151,12 +151,14 @@ def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
 
 
 def store_verdict(claim: Claim, judgement: Judgement, asked: Asked, *, now: datetime) -> bool:
-    """Store the answer; False when the claim was lost meanwhile, and then nothing changes."""
+    """Store the answer, as a late one where its deadline has passed; False when the claim was lost meanwhile, and then
+    nothing changes."""
     verdict, answer = judgement.verdict, judgement.answer
     stored = _held(claim).update(
         status=AssessmentStatus.DONE,
         reason="",
         ended_at=now,
+        late=ExpressionWrapper(Q(late=True) | Q(deadline_at__lte=now), output_field=BooleanField()),
         lease_token="",
         lease_until=None,
         account=asked.account,
@@ -192,7 +194,9 @@ def store_failure(claim: Claim, error: UnableToAssess, asked: Asked, *, now: dat
     transaction: a question that ended has its dead letter.
     """
     attempts = claim.attempts + int(error.charged)
-    kept = {"account": asked.account, "key": asked.key, "calls": claim.calls + asked.calls, "attempts": attempts}
+    kept: dict[str, Any] = {"calls": claim.calls + asked.calls, "attempts": attempts}
+    if asked.calls:
+        kept |= {"account": asked.account, "key": asked.key}
     if not is_last_try(claim, error, retries):
         later = max(retries.wait(attempts, random.random()), _announced_wait(error))
         _held(claim).update(lease_token="", lease_until=None, next_at=now + later, reason=error.reason, **kept)

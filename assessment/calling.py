@@ -62,14 +62,17 @@ class Reserved:
 class Departure:
     """A request's way to the wire: it is made ready first, and leaves at its slot's time, `at` by the monotonic clock.
 
-    So nothing lies between the slot's beginning and the request but the network.
+    So nothing lies between the slot's beginning and the request but the network. Its answer must be there by `until`.
     """
 
     limiter: Limiter
     slot: Slot
     at: float
+    until: float
     cancelled: bool = False
-    """The slot was lost, or the limiter could not be asked: nothing was sent."""
+    """The slot was lost or came too late, or the limiter could not be asked: nothing was sent."""
+    begun: bool = False
+    """The request may have left; before, nothing of it has, whatever failed."""
     _begun_at: float = 0.0
     _sent: bool = False
 
@@ -77,18 +80,27 @@ class Departure:
         """Sleep to the slot's time."""
         time.sleep(max(0.0, self.at - time.monotonic()))
 
-    def begin(self) -> None:
-        """Have the slot begin; sleep on while the limiter says that it is too early after all."""
+    def begin(self) -> float:
+        """Have the slot begin; sleep on while the limiter says that it is too early after all. The seconds left."""
         try:
             while wait := self._begin():
+                self._check_time(wait)
                 time.sleep(wait)
+            self._check_time(0.0)
         except UnableToAssess:
             self.cancelled = True
             raise
+        self.begun = True
+        return self.until - time.monotonic()
 
     def _begin(self) -> float:
         self._begun_at = time.monotonic()
         return self.limiter.begin(self.slot)
+
+    def _check_time(self, wait: float) -> None:
+        if time.monotonic() + wait + LEAST_CALL_SECONDS > self.until:
+            self.limiter.give_back(self.slot)
+            raise OutOfTime("The slot came too late for an answer in time.")
 
     def note_sent(self) -> None:
         """Where this thread had to wait for its turn to run, the limiter counts the call from now instead."""
@@ -175,31 +187,34 @@ class Caller:
 
     def _call(self, question: Question, reserved: Reserved) -> Answer:
         pool, slot = reserved.pool, reserved.slot
-        access, departure = self._access(slot), Departure(self.limiter, slot, reserved.at)
+        access, departure = self._access(slot), Departure(self.limiter, slot, reserved.at, self.until)
         try:
             answer = self._send(question, access, departure)
         except UnableToAssess as error:
             if departure.cancelled:
                 raise
-            self._note(question, slot, failed=True)
             metrics.llm_requests.labels(question.model, slot.key_id, error.reason).inc()
             _draw_consequence(error, pool, slot, self.limiter)
-            self.limiter.settle(slot, tokens=None, succeeded=False)
+            if departure.begun:
+                self._note(question, slot, error.tokens_used, failed=True)
+                self.limiter.settle(slot, tokens=sum(error.tokens_used) or None, succeeded=False)
+            else:
+                self.limiter.give_back(slot)
             raise
-        self.limiter.settle(slot, tokens=answer.input_tokens + answer.output_tokens, succeeded=True)
-        self._note(question, slot, answer)
+        tokens = (answer.input_tokens, answer.output_tokens)
+        self.limiter.settle(slot, tokens=sum(tokens), succeeded=True)
+        self._note(question, slot, tokens)
         _count(question, slot, answer)
         return answer
 
     def _send(self, question: Question, access: Access, departure: Departure) -> Answer:
-        seconds = min(self.call_seconds, max(self.until - departure.at, LEAST_CALL_SECONDS))
+        key, seconds = access.secret, self.call_seconds
         try:
-            return access.client.ask(question, api_key=access.secret, timeout_seconds=seconds, departure=departure)
+            return access.client.ask(question, api_key=key, timeout_seconds=seconds, departure=departure)
         finally:
             departure.end()
 
-    def _note(self, question: Question, slot: Slot, answer: Answer | None = None, *, failed: bool = False) -> None:
-        tokens = (answer.input_tokens, answer.output_tokens) if answer else (0, 0)
+    def _note(self, question: Question, slot: Slot, tokens: tuple[int, int], *, failed: bool = False) -> None:
         via = (self.camera_id, slot.account_id, slot.key_id)
         self.made.append(ledger.Call(*via, question.prompt_version, question.model, *tokens, failed=failed))
 

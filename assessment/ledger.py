@@ -101,11 +101,6 @@ def day_of(moment: datetime) -> date:
     return timezone.localdate(moment, timezone.get_default_timezone())
 
 
-def record_call(call: Call, *, now: datetime) -> None:
-    """As `record_calls`, of a single one."""
-    record_calls([call], now=now)
-
-
 def record_calls(calls: Sequence[Call], *, now: datetime) -> None:
     """Add calls to the spending of the day; to be called in the transaction that stores their outcome, after its row.
 
@@ -220,11 +215,6 @@ def todays_ledger() -> DayLedger:
         return ledger
     _today.forget()
     return _today()
-
-
-def spent_today() -> Decimal:
-    """What all calls of today cost together."""
-    return todays_ledger().pool.spent
 
 
 def accounts_over_budget() -> frozenset[str]:

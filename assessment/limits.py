@@ -127,36 +127,3 @@ class KeyStanding:
 
 BASE_COOLDOWN_SECONDS = 10.0
 SHORTEST_COOLDOWN_SECONDS, LONGEST_COOLDOWN_SECONDS = 10.0, 120.0
-_SHORTEST_MS, _LONGEST_MS = round(SHORTEST_COOLDOWN_SECONDS * 1000), round(LONGEST_COOLDOWN_SECONDS * 1000)
-_FORGIVEN_MS = 60_000
-"""A streak of cooldowns is forgotten after so long without another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cooldown:
-    """When a model, an account or a key rests, in whole milliseconds; 0 is never.
-
-    Where `ends_ms` has passed it is half open: one call probes it. That call's success sets `ends_ms` to 0 and
-    `recovered_ms` to then.
-    """
-
-    ends_ms: int = 0
-    began_ms: int = 0
-    streak: int = 0
-    recovered_ms: int = 0
-
-
-def cooled_down(
-    before: Cooldown, *, now_ms: int, begun_ms: int, base_ms: int, retry_after_ms: int = 0, jitter: float = 1.0
-) -> Cooldown:
-    """The cooldown after the failure of a call that was sent at `begun_ms`; never shorter than before.
-
-    It doubles each time, between 10 and 120 seconds, times `jitter`; calls that were under way when it began are of the
-    same episode and count once. The scripts of the limiter follow the same law.
-    """
-    is_forgiven = before.recovered_ms > 0 and now_ms - before.recovered_ms >= _FORGIVEN_MS
-    streak, began_ms = 0 if is_forgiven else before.streak, before.began_ms
-    if streak == 0 or begun_ms > began_ms:
-        streak, began_ms = streak + 1, now_ms
-    rest = max(_SHORTEST_MS, min(_LONGEST_MS, base_ms * 2 ** (streak - 1)))
-    return Cooldown(max(before.ends_ms, now_ms + int(rest * jitter), now_ms + retry_after_ms), began_ms, streak)

@@ -163,10 +163,14 @@ def _conduct(seen: Detection, *, is_queue: bool) -> tuple[PriorReason, float]:
         return PriorReason.AGAINST_LANE, AGAINST_LANE
     if "emergency_lane" in kinds:
         return PriorReason.ON_EMERGENCY_LANE, ON_EMERGENCY_LANE
-    if "lane" not in kinds:
-        return PriorReason.NOTHING, 0.0
+    if "lane" in kinds:
+        return _conduct_in_lane(seen, is_queue=is_queue, crosses="crossing" in kinds)
+    return PriorReason.NOTHING, 0.0
+
+
+def _conduct_in_lane(seen: Detection, *, is_queue: bool, crosses: bool) -> tuple[PriorReason, float]:
     if seen.object_class is ObjectClass.PERSON:
-        return PriorReason.PERSON_ON_LANE, 0.0 if "crossing" in kinds else PERSON_ON_LANE
+        return PriorReason.PERSON_ON_LANE, 0.0 if crosses else PERSON_ON_LANE
     if seen.waiting:
         return PriorReason.NOTHING, 0.0
     return PriorReason.STOPPED_IN_LANE, (QUEUE_WEIGHT if is_queue else STOPPED_IN_LANE) * stands(seen)

@@ -78,8 +78,8 @@ def observe(
     motions = {one.track_id: one.motion for one in state.tracks if one.track_id is not None}
     lately = _remembered(state.parked, at=scene.at)
     free = _free_places(lately, (each.box for each in detections if each.track_id in known))
-    lights_seen_at = scene.at if any(map(_is_light, detections)) else state.lights_seen_at
-    scene = replace(scene, has_lights=_is_recent(lights_seen_at, scene.at))
+    lights_seen_at = _lights_seen_at(state, detections, scene)
+    scene = _lit(scene, lights_seen_at)
     observed = [_observe_one(each, known, motions, free, scene) for each in detections]
     histories = _carried_on(known, observed, motions)
     stayed = _without(lately, _left(state.histories, histories))
@@ -93,8 +93,13 @@ def _is_light(seen: Detection) -> bool:
     return seen.object_class is ObjectClass.TRAFFIC_LIGHT and seen.confidence >= SURE_LIGHT_CONFIDENCE
 
 
-def _is_recent(moment: datetime | None, at: datetime) -> bool:
-    return moment is not None and (at - moment).total_seconds() <= LIGHTS_SECONDS
+def _lights_seen_at(state: TrackerState, detections: Sequence[Detection], scene: Scene) -> datetime | None:
+    return scene.at if any(map(_is_light, detections)) else state.lights_seen_at
+
+
+def _lit(scene: Scene, lights_seen_at: datetime | None) -> Scene:
+    is_recent = lights_seen_at is not None and (scene.at - lights_seen_at).total_seconds() <= LIGHTS_SECONDS
+    return replace(scene, has_lights=is_recent)
 
 
 def _observe_one(
@@ -219,8 +224,11 @@ def _is_parked(stand: Stand, seen: Detection, under: Iterable[ZoneRule], scene: 
 def _is_waiting(stand: Stand, seen: Detection, stood_in: Sequence[ZoneRule], scene: Scene) -> bool:
     """Where the lane has a direction and crossings are drawn, only who has one of them ahead waits for a light."""
     kinds = [rule.kind for rule in stood_in]
-    if not (scene.has_lights and is_waiting(stand, seen.object_class, kinds, at=scene.at)):
-        return False
+    waits = scene.has_lights and is_waiting(stand, seen.object_class, kinds, at=scene.at)
+    return waits and _may_have_crossing_ahead(seen, stood_in, scene)
+
+
+def _may_have_crossing_ahead(seen: Detection, stood_in: Sequence[ZoneRule], scene: Scene) -> bool:
     crossings = [rule for rule in scene.rules.zones if rule.kind == "crossing"]
     ways = [rule.direction_degrees for rule in stood_in if rule.kind == "lane" and rule.direction_degrees is not None]
     return not (crossings and ways) or any(

@@ -10,9 +10,44 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from assessment.limits import Cooldown, Limits, Pool, PoolKey, Strategy, Wish, cooled_down
+from assessment.limits import LONGEST_COOLDOWN_SECONDS, SHORTEST_COOLDOWN_SECONDS, Limits, Pool, PoolKey, Strategy, Wish
 
 READY_MS, BUSY_MS, PROBING_MS = 50, 100, 500
+
+
+_SHORTEST_MS, _LONGEST_MS = round(SHORTEST_COOLDOWN_SECONDS * 1000), round(LONGEST_COOLDOWN_SECONDS * 1000)
+_FORGIVEN_MS = 60_000
+"""A streak of cooldowns is forgotten after so long without another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """When a model, an account or a key rests, in whole milliseconds; 0 is never.
+
+    Where `ends_ms` has passed it is half open: one call probes it. That call's success sets `ends_ms` to 0 and
+    `recovered_ms` to then.
+    """
+
+    ends_ms: int = 0
+    began_ms: int = 0
+    streak: int = 0
+    recovered_ms: int = 0
+
+
+def cooled_down(
+    before: Cooldown, *, now_ms: int, begun_ms: int, base_ms: int, retry_after_ms: int = 0, jitter: float = 1.0
+) -> Cooldown:
+    """The cooldown after the failure of a call that was sent at `begun_ms`; never shorter than before.
+
+    It doubles each time and is multiplied by `jitter`, between 10 and 120 seconds; calls that were under way when it
+    began are of the same episode and count once.
+    """
+    is_forgiven = before.recovered_ms > 0 and now_ms - before.recovered_ms >= _FORGIVEN_MS
+    streak, began_ms = 0 if is_forgiven else before.streak, before.began_ms
+    if streak == 0 or begun_ms > began_ms:
+        streak, began_ms = streak + 1, now_ms
+    rest = max(_SHORTEST_MS, min(_LONGEST_MS, math.floor(base_ms * 2 ** min(streak - 1, 30) * jitter)))
+    return Cooldown(max(before.ends_ms, now_ms + rest, now_ms + retry_after_ms), began_ms, streak)
 
 
 @dataclass
@@ -26,6 +61,7 @@ class Booked:
     tokens: int
     lease: int
     ends: int
+    reserved: int
     begun: int = 0
 
     @property
@@ -85,8 +121,8 @@ class ReferenceLimiter:
         own = 0.2 if is_cold else since(self.ramp_from.get(bucket, 0))
         return min(own, since(self.ramp_from.get("m", 0)))
 
-    def per_second(self, bucket: str, limits: Limits) -> int:
-        return max(1, math.floor(limits.per_second * self.share(bucket)))
+    def permitted(self, bucket: str, limit: int) -> int:
+        return max(1, math.floor(limit * self.share(bucket)))
 
     def _first(self, moments: Iterable[int], is_open: Callable[[int], bool]) -> int:
         return next(moment for moment in sorted({self.now, *moments}) if moment >= self.now and is_open(moment))
@@ -101,7 +137,7 @@ class ReferenceLimiter:
         """The earliest moment for one call more beside those sent or booked at `times`."""
         at = self.now
         if limits.per_second:
-            at = max(at, self._window_opens(times, self.per_second(bucket, limits), 1000))
+            at = max(at, self._window_opens(times, self.permitted(bucket, limits.per_second), 1000))
         if limits.per_minute:
             at = max(at, self._window_opens(times, limits.per_minute, 60_000))
             if len(times) < limits.per_minute:
@@ -141,11 +177,11 @@ class ReferenceLimiter:
             times = sorted(self.sent[bucket].values())
             at = self.calls_open(bucket, limits, times)
             if limits.per_second and times:
-                at = max(at, times[-1] + int(900 / self.per_second(bucket, limits)))
+                at = max(at, times[-1] + int(900 / self.permitted(bucket, limits.per_second)))
             found.append((at, "rate_limited", False))
             if limits.tokens_per_minute:
                 found.append((self.tokens_open(bucket, limits.tokens_per_minute, tokens), "token_limited", False))
-            if 0 < limits.in_flight <= self.in_flight(bucket):
+            if limits.in_flight and self.in_flight(bucket) >= self.permitted(bucket, limits.in_flight):
                 found.append((self.now + BUSY_MS, "in_flight", True))
         for bucket in ("m", *limits_of(pool, key)):
             cooldown = self.cooldowns.get(bucket, Cooldown())
@@ -206,14 +242,14 @@ class ReferenceLimiter:
         return own.in_flight or account.in_flight or 1
 
     def _reserved(self, token: str, pool: Pool, key: PoolKey, at: int, tokens: int, lease: int) -> Granted:
-        slot = Booked(key.id, limits_of(pool, key), pool.version, at, tokens, lease, at + lease)
+        slot = Booked(key.id, limits_of(pool, key), pool.version, at, tokens, lease, at + lease, self.now)
         self.slots[token] = slot
         self.book(token, slot)
         for bucket in slot.buckets:
             if self.cooldowns.get(bucket, Cooldown()).ends_ms:
                 self.probes[bucket] = token, slot.ends
         for bucket, limits in slot.limits.items():
-            if limits.per_second:
+            if limits.per_second or limits.in_flight:
                 if self.now - self.reserved.get(bucket, 0) > 60_000:
                     self.ramp_from[bucket] = self.now
                 self.reserved[bucket] = self.now
@@ -309,7 +345,7 @@ class ReferenceLimiter:
         after = cooled_down(
             before,
             now_ms=self.now,
-            begun_ms=slot.begun if slot else 0,
+            begun_ms=(slot.begun or slot.reserved) if slot else 0,
             base_ms=base,
             retry_after_ms=retry_after,
             jitter=jitter,

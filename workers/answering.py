@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import random
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,12 +31,11 @@ from detection.detections import DetectedFrame
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from workers.database import lend_connection
+from workers.stopping import STOPPING
 
 log = structlog.get_logger()
 
 AWAKE_SECONDS = 60.0
-STOPPING = threading.Event()
-"""Set when this process is asked to end: what has begun is finished, and nothing more is begun."""
 REST_SECONDS = 0.5
 
 

@@ -23,6 +23,7 @@ from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from trafficmon.notifications import outbox
 from workers.pipeline import frame_store
+from workers.stopping import STOPPING
 
 log = structlog.get_logger()
 
@@ -44,11 +45,11 @@ def is_somebody_closing() -> bool:
 def close_answered() -> None:
     """Close every frame whose answers have all come, and go on while more of them come."""
     until, client = time.monotonic() + AWAKE_SECONDS, connect_redis()
-    while time.monotonic() < until:
+    while time.monotonic() < until and not STOPPING.is_set():
         client.set(AWAKE_KEY, 1, px=AWAKE_MS)
         if not _close_some():
             break
-        time.sleep(REST_SECONDS)
+        STOPPING.wait(REST_SECONDS)
     client.delete(AWAKE_KEY)
     # Whoever answered just before this has woken nobody.
     while _close_some():

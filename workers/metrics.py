@@ -24,6 +24,7 @@ from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics
 from workers.database import lend_connection, pool_connections
 from workers.queues import Queue
+from workers.stopping import STOPPING
 
 log = structlog.get_logger()
 
@@ -73,8 +74,6 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
 @worker_shutting_down.connect
 def finish_answering(**_: Any) -> None:
     """Begin no more questions."""
-    from workers.answering import STOPPING
-
     STOPPING.set()
 
 

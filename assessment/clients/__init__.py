@@ -86,8 +86,9 @@ class Departing(Protocol):
     def await_slot(self) -> None:
         """Sleep until the request's time is near."""
 
-    def begin(self) -> None:
-        """Return when it may leave, at once; what this raises comes from `ask`, and nothing is sent."""
+    def begin(self) -> float:
+        """Return when it may leave, at once: the seconds that its answer may take at the most. What this raises comes
+        from `ask`, and nothing is sent."""
 
     def note_sent(self) -> None:
         """It has left."""

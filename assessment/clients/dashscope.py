@@ -113,15 +113,17 @@ def _refusal(reply: Any, api_key: str) -> UnableToAssess:
 
 def _answer(reply: Any, model: str, seconds: float) -> Answer:
     text = clean(_text_of(reply.output), MAX_ANSWER_CHARACTERS)
+    usage, request_id = reply.usage or {}, str(reply.request_id or "")[:MAX_MESSAGE_CHARACTERS]
+    tokens = (count(usage.get("input_tokens")), count(usage.get("output_tokens")))
     if not text:
-        raise EmptyResponse("The model answered with no text.", status=reply.status_code, request_id=reply.request_id)
-    usage = reply.usage or {}
+        told = "The model answered with no text."
+        raise EmptyResponse(told, status=reply.status_code, request_id=request_id, tokens_used=tokens)
     return Answer(
         text=text,
         model=model,
-        input_tokens=count(usage.get("input_tokens")),
-        output_tokens=count(usage.get("output_tokens")),
-        request_id=str(reply.request_id or "")[:MAX_MESSAGE_CHARACTERS],
+        input_tokens=tokens[0],
+        output_tokens=tokens[1],
+        request_id=request_id,
         seconds=seconds,
     )
 

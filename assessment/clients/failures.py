@@ -21,8 +21,8 @@ class UnableToAssess(Exception):
 
     `reason` is a stable code for rows and metrics; `retryable` says whether the same question may succeed later;
     `scope` says what else the failure will hit (a failure of a key or account leaves other accounts); `charged` whether
-    it uses up one of the question's attempts; `can_be_sent_again` whether a person may put the question anew when it
-    has ended so.
+    it uses up one of the question's attempts; `tokens_used`, in and out, what it costs all the same;
+    `can_be_sent_again` whether a person may put the question anew when it has ended so.
     """
 
     reason: str = "provider_error"
@@ -39,12 +39,14 @@ class UnableToAssess(Exception):
         code: str = "",
         request_id: str = "",
         retry_after_seconds: float | None = None,
+        tokens_used: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
+        self.tokens_used = tokens_used
 
 
 class Throttled(UnableToAssess):

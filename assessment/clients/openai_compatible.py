@@ -171,14 +171,16 @@ def _answer(response: requests.Response, model: str, seconds: float) -> Answer:
     request_id = (response.headers.get("x-request-id") or reply.id or "")[:MAX_MESSAGE_CHARACTERS]
     choice = reply.choices[0] if reply.choices else _Choice()
     text = clean(joined(choice.message.content), MAX_ANSWER_CHARACTERS)
-    if not text:
-        raise _no_text(choice)("The model answered with no text.", status=response.status_code, request_id=request_id)
     usage = reply.usage or {}
+    tokens = (count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")))
+    if not text:
+        kind, told = _no_text(choice), "The model answered with no text."
+        raise kind(told, status=response.status_code, request_id=request_id, tokens_used=tokens)
     return Answer(
         text=text,
         model=model,
-        input_tokens=count(usage.get("prompt_tokens")),
-        output_tokens=count(usage.get("completion_tokens")),
+        input_tokens=tokens[0],
+        output_tokens=tokens[1],
         request_id=request_id,
         seconds=seconds,
     )

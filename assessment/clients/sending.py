@@ -139,7 +139,7 @@ class _Timed(HTTPConnection):
             departure.await_slot()
             if not self.is_connected:
                 self._reconnect()
-            departure.begin()
+            way.allowed_seconds = min(way.allowed_seconds, departure.begin())
         self.sock.settimeout(way.allowed_seconds)
         way.sent_at = time.monotonic()
         super().send(request)

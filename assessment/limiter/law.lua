@@ -139,15 +139,15 @@ local function is_cold(reserved)
   return now - (reserved or 0) > MINUTE
 end
 
--- How much of its calls a second a bucket may use: it, or the whole model, may be ramping up.
+-- How much of its calls a second and in flight a bucket may use: it, or the whole model, may be ramping up.
 local function share_of(bucket)
   local ramp = redis.call('HMGET', place(bucket, ''), 'ramp_from', 'reserved')
   local share = is_cold(ramp[2]) and RAMP_SHARE or share_since(ramp[1])
   return math.min(share, share_since(redis.call('HGET', place('m', ''), 'ramp_from')))
 end
 
-local function permitted_a_second(limits, share)
-  return math.max(1, math.floor(limits.per_second * share))
+local function permitted_of(limit, share)
+  return math.max(1, math.floor(limit * share))
 end
 
 -- A new Redis has forgotten what was sent before it: in its first minute a minute's limit grows with the minute.
@@ -166,7 +166,7 @@ end
 local function calls_open_at(bucket, limits, count, share)
   local at, a_minute = 0, limits.per_minute
   if limits.per_second > 0 then
-    local a_second = permitted_a_second(limits, share)
+    local a_second = permitted_of(limits.per_second, share)
     if count >= a_second then
       at = sent_at(bucket, count - a_second) + SECOND + guard
     end

@@ -54,7 +54,7 @@ local function calls_open_after_all(bucket, limits, share)
   local count = redis.call('ZCARD', place(bucket, ':sent'))
   local at = calls_open_at(bucket, limits, count, share)
   if limits.per_second > 0 and count > 0 then
-    at = math.max(at, sent_at(bucket, count - 1) + math.floor(900 / permitted_a_second(limits, share)))
+    at = math.max(at, sent_at(bucket, count - 1) + math.floor(900 / permitted_of(limits.per_second, share)))
   end
   return at
 end
@@ -99,7 +99,7 @@ local function look_at_bucket(row)
   if pool.tokens_per_minute[row] > 0 then
     delay(bucket_has_tokens_at(row), 'token_limited', false)
   end
-  if pool.in_flight[row] > 0 and flying_of(row) >= pool.in_flight[row] then
+  if pool.in_flight[row] > 0 and flying_of(row) >= permitted_of(pool.in_flight[row], share_of(pool.buckets[row])) then
     delay(now + BUSY, 'in_flight', true)
   end
 end
@@ -236,6 +236,7 @@ local function slot_of(row)
   return {
     version = version,
     at = times[row],
+    reserved = now,
     begun = 0,
     tokens = call.tokens,
     lease = call.lease,
@@ -264,7 +265,7 @@ local function reserve(row)
   keep_slot(call.token, slot)
   become_probe(slot)
   for _, bucket in ipairs(slot.buckets) do
-    if bucket.limits.per_second > 0 then
+    if bucket.limits.per_second > 0 or bucket.limits.in_flight > 0 then
       note_reserved(bucket.name)
     end
   end

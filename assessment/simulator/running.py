@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +53,7 @@ class RunningSimulator:
 
     def stop(self) -> None:
         """End it and wait for that, START_SECONDS at most."""
-        if self._thread.is_alive():
+        with suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(START_SECONDS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
 
 import pytest
 from django.db import connection
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from assessment.assess import Asked, Claim, RetryPolicy, claim_next, store_failure, store_verdict
 from assessment.clients import Answer, ContentBlocked, ProviderUnreachable, UnableToAssess
 from assessment.judge import Judgement
+from assessment.limiter import NoSlot
 from assessment.models import Assessment
 from assessment.results import expire_overdue
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType, RiskVerdict
@@ -169,3 +171,42 @@ def test_question_with_too_little_time_left_is_not_begun_and_expires() -> None:
     assert claim_next(now=now, seconds=CALL_SECONDS, least_seconds=3) is None
     assert expire_overdue(now=now, least=timedelta(seconds=3)) == [row.pk]
     assert Assessment.objects.get().reason == "no time left for an answer"
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(59, False), (60, True), (65, True)])
+def test_verdict_after_its_deadline_is_a_late_one(seconds: int, late: bool) -> None:
+    record(make_camera())
+    taken = claim(NOON + timedelta(seconds=50))
+    assert store_verdict(taken, JUDGEMENT, ASKED, now=NOON + timedelta(seconds=seconds))
+    assert Assessment.objects.get().late is late
+
+
+def test_try_without_a_call_forgets_nothing_of_the_one_before() -> None:
+    record(make_camera())
+    store_failure(claim(), ProviderUnreachable("gone"), ASKED, now=NOON, retries=RETRIES)
+    later = NOON + timedelta(seconds=10)
+    store_failure(claim(later), NoSlot("cooling", 1.0), Asked(), now=later, retries=RETRIES)
+    question = Assessment.objects.get()
+    assert (question.account, question.key, question.calls, question.attempts) == ("acct-a", "key-1", 1, 1)
+
+
+def test_claim_takes_what_is_claimable_in_the_order_that_is_told() -> None:
+    now, second = NOON + timedelta(seconds=20), timedelta(seconds=1)
+    states = product(
+        ("pending", "expired"),
+        ({}, {"lease_token": "x", "lease_until": now}, {"lease_token": "x", "lease_until": now + second}),
+        (now, now + second),
+        (now + 3 * second, now + 4 * second),
+        (False, True),
+    )
+    for status, lease, next_at, deadline_at, urgent in states:
+        row = record(make_camera())
+        told = {"status": status, "next_at": next_at, "deadline_at": deadline_at, "urgent": urgent, **lease}
+        Assessment.objects.filter(frame_result=row).update(**told)
+    least = timedelta(seconds=3)
+    expected = list(Assessment.objects.claimable(now, least=least).most_pressing_first().values_list("pk", flat=True))
+    taken = []
+    while found := claim_next(now=now, seconds=CALL_SECONDS, least_seconds=least.total_seconds()):
+        taken.append(found.assessment_id)
+    assert len(expected) == 4
+    assert taken == expected

@@ -39,8 +39,9 @@ class Way:
         time.sleep(0.4)
         self._see("await_slot")
 
-    def begin(self) -> None:
+    def begin(self) -> float:
         self._see("begin")
+        return 60.0
 
     def note_sent(self) -> None:
         time.sleep(0.05)
@@ -51,7 +52,7 @@ class Way:
 
 
 class LostWay(Way):
-    def begin(self) -> None:
+    def begin(self) -> float:
         raise SlotLost("cooling", 10.0)
 
 

@@ -16,7 +16,15 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from assessment import keys, ledger
 from assessment.calling import Caller, OutOfTime
-from assessment.clients import ContentBlocked, ModelTimedOut, NoKey, ProviderFailed, ProviderUnreachable, Question
+from assessment.clients import (
+    ContentBlocked,
+    EmptyResponse,
+    ModelTimedOut,
+    NoKey,
+    ProviderFailed,
+    ProviderUnreachable,
+    Question,
+)
 from assessment.limiter import Limiter, NoSlot
 from assessment.limits import KeyStanding, KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
@@ -366,3 +374,38 @@ def test_slot_of_a_question_that_came_to_nothing_is_given_back(simulator: Runnin
 def standing() -> KeyStanding:
     [found] = keys.standings(MODEL)
     return found
+
+
+def test_slot_that_moves_beyond_the_time_left_is_given_back(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key("only")
+    monkeypatch.setattr(Limiter, "begin", lambda _limiter, _slot: 61.0)
+    made = caller(seconds=10)
+    began = time.monotonic()
+    with pytest.raises(OutOfTime):
+        ask(made)
+    assert time.monotonic() - began < 5
+    assert (made.made, standing().in_flight, simulator.stats()["requests"]) == ([], 0, 0)
+
+
+def test_request_that_never_left_is_no_call_and_cools_longer_each_time(settings: Settings) -> None:
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_base_url": "http://127.0.0.1:1/api/v1"})
+    make_key("only", account=Account.objects.create(slug="a", requests_per_second=2))
+    PoolPolicy.objects.create(pk=1, max_retry_per_key=1)
+    made = caller()
+    with pytest.raises(ProviderUnreachable):
+        ask(made)
+    assert (made.made, standing().used_second, standing().in_flight) == ([], 0, 0)
+    assert (standing().state, standing().streak) == (KeyState.COOLING, 1)
+
+
+def test_answer_without_words_is_paid_for_all_the_same(simulator: RunningSimulator) -> None:
+    make_key("only")
+    simulator.control(kind="empty", count=1)
+    made = caller()
+    with pytest.raises(EmptyResponse):
+        ask(made)
+    [call] = made.made
+    assert call.failed
+    assert call.input_tokens > 0

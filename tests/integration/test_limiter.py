@@ -110,6 +110,7 @@ def test_reservation_repeated_by_the_connection_is_the_same_one(
 
 def test_limiter_keeps_calls_in_flight_below_the_limit(limiter: TimedLimiter) -> None:
     pool = pool_of(a=Limits(in_flight=2))
+    limiter.warm_up(pool)
     first = limiter.send(pool)
     limiter.send(pool)
     refusal = limiter.refusal(pool)

@@ -172,6 +172,7 @@ def test_success_of_a_call_that_was_under_way_ends_no_cooldown(limiter: TimedLim
 
 def test_slot_whose_account_has_cooled_meanwhile_is_lost_and_freed(limiter: TimedLimiter) -> None:
     pool = pool_of(a=Limits(in_flight=2))
+    limiter.warm_up(pool)
     slot = limiter.take(pool)
     limiter.fail(pool)
     with pytest.raises(NoSlot) as lost:
@@ -182,7 +183,29 @@ def test_slot_whose_account_has_cooled_meanwhile_is_lost_and_freed(limiter: Time
 
 def test_cooldowns_vary_by_a_tenth(redis_client: redis.Redis) -> None:
     pool = pool_of(a=UNLIMITED)
-    for roll, seconds in ((0.0, 9.0), (1.0, 11.0)):
+    for roll, seconds in ((0.0, 10.0), (1.0, 11.0)):
         redis_client.flushdb()
         limiter = TimedLimiter(redis_client, roll=roll)
         assert limiter.fail(pool) == seconds
+
+
+def test_cooldowns_of_calls_that_never_began_grow_from_episode_to_episode(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    lasted = []
+    for _episode in range(3):
+        slots = [limiter.take(pool)]
+        lasted += [limiter.cool(pool, Scope.ACCOUNT, slot, reason="unreachable") for slot in slots]
+        limiter.give_back(slots[0])
+        limiter.sleep(lasted[-1] + 1)
+    assert lasted == [10.0, 20.0, 40.0]
+
+
+def test_calls_in_flight_ramp_up_after_a_cooldown(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(in_flight=10))
+    limiter.warm_up(pool)
+    limiter.sleep(limiter.fail(pool))
+    limiter.call(pool)
+    assert [limiter.take(pool, patience_seconds=0.0) for _call in range(2)]
+    assert limiter.refusal(pool, patience_seconds=0.0).reason == "in_flight"
+    limiter.sleep(31)
+    assert len([limiter.take(pool, patience_seconds=0.0) for _call in range(8)]) == 8

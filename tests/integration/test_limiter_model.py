@@ -60,6 +60,7 @@ class LimiterMachine(RuleBasedStateMachine):
         self.slots: list[Slot] = []
         self.sent: dict[str, tuple[Slot, int]] = {}
         self.ended: set[str] = set()
+        self.used: dict[str, int] = {}
         self.emptied_at = START
 
     def teardown(self) -> None:
@@ -117,7 +118,9 @@ class LimiterMachine(RuleBasedStateMachine):
         assert found == self.reference.begin(slot.token)
         self.sent.pop(slot.token, None)
         if found == 0:
+            assert_tokens_fit(self, slot)
             self.sent[slot.token] = slot, self.reference.now
+            self.used[slot.token] = slot.tokens
 
     @precondition(lambda self: self.slots)
     @rule(chosen=st.integers(0, 99), later=st.sampled_from([0, 6, 40, 300]))
@@ -137,6 +140,8 @@ class LimiterMachine(RuleBasedStateMachine):
         slot = self.slots[-1 - chosen % min(len(self.slots), 6)]
         self.limiter.settle(slot, tokens=tokens, succeeded=succeeded)
         self.reference.settle(slot.token, tokens, succeeded=succeeded)
+        if tokens is not None and slot.token not in self.ended:
+            self.used[slot.token] = tokens
         self.ended.add(slot.token)
 
     @precondition(lambda self: self.slots)
@@ -216,6 +221,18 @@ class LimiterMachine(RuleBasedStateMachine):
             assert_no_window_fuller(moments, 1000, limit.per_second)
             known = [moment for moment in moments if moment >= self.emptied_at]
             assert_no_window_fuller(known, 60_000, limit.per_minute)
+
+
+def assert_tokens_fit(machine: LimiterMachine, slot: Slot) -> None:
+    """Of a call that begins now, beside all that were sent in the minute before, counted anew."""
+    now, limits = machine.reference.now, {each.id: each.limits for each in machine.accounts}
+    spent = sum(
+        machine.used[token]
+        for token, (other, at) in machine.sent.items()
+        if other.account_id == slot.account_id and max(now - 60_000, machine.emptied_at - 1) < at
+    )
+    most = limits[slot.account_id].tokens_per_minute
+    assert not most or spent <= 0 or spent + slot.tokens <= most
 
 
 def assert_no_window_fuller(moments: list[int], span: int, most: int) -> None:

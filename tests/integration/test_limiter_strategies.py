@@ -36,6 +36,7 @@ def test_round_robin_goes_on_with_the_key_that_has_waited_longest(limiter: Timed
 
 def test_least_loaded_takes_the_key_with_the_fewest_calls_in_flight_for_its_limit(limiter: TimedLimiter) -> None:
     pool = pool_of(strategy=Strategy.LEAST_LOADED, a=Limits(in_flight=2), b=Limits(in_flight=6))
+    limiter.warm_up(pool)
     in_flight = Counter(limiter.send(pool).key_id for _call in range(4))
     assert in_flight == {"k-a": 1, "k-b": 3}
 
@@ -71,6 +72,7 @@ def test_priority_takes_the_first_and_shares_among_equals(limiter: TimedLimiter)
         PoolKey("k-3", "c", Limits(in_flight=2), priority=1),
     )
     pool = pool_of(*keys, strategy=Strategy.PRIORITY)
+    limiter.warm_up(pool)
     assert [limiter.send(pool).key_id for _call in range(5)] == ["k-2", "k-3", "k-3", "k-1", "k-1"]
 
 
@@ -102,6 +104,7 @@ def test_call_pinned_to_what_is_not_there_has_no_key(limiter: TimedLimiter, pin:
 
 def test_call_prefers_other_accounts_and_falls_back_where_they_have_no_slot(limiter: TimedLimiter) -> None:
     pool = pool_of(a=UNLIMITED, b=Limits(in_flight=2))
+    limiter.warm_up(pool)
     others = frozenset({"a"})
     assert [limiter.send(pool, not_accounts=others).account_id for _call in range(3)] == ["b", "b", "a"]
     assert limiter.take(pool, not_accounts=frozenset({"a", "b"})).account_id == "a"

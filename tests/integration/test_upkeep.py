@@ -18,7 +18,7 @@ from assessment import keys
 from assessment.alerts import apply_verdicts
 from assessment.evidence import Pictures, forget_pictures, keep_evidence
 from assessment.ladder import LadderLevel, LadderReason
-from assessment.ledger import Call, day_of, record_call
+from assessment.ledger import Call, day_of, record_calls
 from assessment.models import Account, Alert, ApiKey, Assessment, Evidence, FrameResult, Spending
 from assessment.results import forget_frames
 from assessment.service_level import LADDER_KEY
@@ -176,7 +176,7 @@ def test_spending_is_kept_as_long_as_counts(settings: Settings) -> None:
     days = settings.ENVIRONMENT.count_retention_days
     for age in (days - 2, days + 2):
         at = utc_now() - timedelta(days=age)
-        record_call(Call(None, "a", "k", "p", "m"), now=at)
+        record_calls([Call(None, "a", "k", "p", "m")], now=at)
     upkeep.forget_old_frames()
     assert Spending.objects.get().day > day_of(utc_now() - timedelta(days=days))
 

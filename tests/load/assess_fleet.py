@@ -37,8 +37,6 @@ class Terms:
     patience_seconds: float = 60
     call_seconds: float = 30
     """How long a call may take."""
-    tolerated: int = 0
-    """Calls a second by which the simulator lets more through than the accounts permit."""
 
 
 @dataclass(slots=True)
@@ -120,7 +118,7 @@ def start_simulator(fleet: Fleet, folder: Path, port: int, terms: Terms) -> str:
     """Start a provider of these terms that has seen nothing yet; its address."""
     keys = [word for number in range(terms.accounts) for word in ("--key", secret_of(number))]
     latency = ["--latency", str(terms.latency_seconds), "--latency-sigma", str(terms.latency_sigma)]
-    limit = ["--rps", str(terms.per_second + terms.tolerated)]
+    limit = ["--rps", str(terms.per_second)]
     # It stands for machines of another's: where it may, it goes before whatever else runs on this one.
     simulator = ("nice", "-n", "-10", sys.executable, "-m", "assessment.simulator", "--port", str(port), *limit)
     fleet.start("simulator", [*simulator, *latency, *keys], folder / "simulator.log")
@@ -158,7 +156,7 @@ def start_workers(around: Surroundings, folder: Path, terms: Terms) -> None:
     fleet = around.fleet
     for number in range(terms.processes):
         start_assessment(fleet, folder, terms, number)
-    fleet.start("results", celery_worker([Queue.RESULTS], name="results", threads=2), folder / "results.log")
+    fleet.start("results", celery_worker([Queue.RESULTS], name="results", threads=3), folder / "results.log")
     beat = [sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat"]
     fleet.start("beat", beat, folder / "beat.log")
 

@@ -178,7 +178,7 @@ def _accounts_of_outcomes(around: Surroundings) -> dict[str, Any]:
     states = dict(Assessment.objects.values_list("status").annotate(Count("pk")).order_by())
     answered = around.stats()["outcomes"].get("ok", 0)
     return {
-        "lost": states.get("pending", 0),
+        "lost": sum(states.values()) - states.get("done", 0),
         "duplicate": answered - states.get("done", 0),
         "outcomes": states,
         "simulator": around.stats()["outcomes"],

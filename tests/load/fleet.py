@@ -122,7 +122,7 @@ def running_fleet(folder: Path, *, captures: int, detection_threads: int) -> Ite
     web = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", port, "--access-log", os.devnull]
     commands = {
         "detection": celery_worker([Queue.DETECT], name="detection", threads=detection_threads),
-        "results": celery_worker([Queue.RESULTS], name="results", threads=2),
+        "results": celery_worker([Queue.RESULTS], name="results", threads=3),
         "beat": [sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat"],
         "web": [*web, "trafficmon.asgi:application"],
     }

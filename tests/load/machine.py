@@ -40,7 +40,7 @@ def family_of(pid: int) -> Iterable[int]:
 
 
 def taken_by(pids: Iterable[int]) -> Taken:
-    """What these processes and their children take together; those that have ended count for nothing."""
+    """What these processes and their children take together, with what children that have ended took of processors."""
     return sum((_taken(pid) for parent in pids for pid in family_of(parent)), Taken())
 
 
@@ -52,7 +52,8 @@ def _taken(pid: int) -> Taken:
         files = sum(1 for _file in (folder / "fd").iterdir())
     except OSError:  # it ended meanwhile
         return Taken()
-    return Taken((int(fields[11]) + int(fields[12])) / TICKS, pages * PAGE_MB, files)
+    own_and_ended_childrens = sum(map(int, fields[11:15]))
+    return Taken(own_and_ended_childrens / TICKS, pages * PAGE_MB, files)
 
 
 @dataclass(slots=True)
