@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
+.PHONY: help demo test lint unit setup-test browser openapi lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,7 +47,7 @@ test: setup-test lint unit ## run every check and test
 setup-test: .venv/test.stamp
 	@$(RUN) tests/install_tools.py
 
-lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migrations
+lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migrations, the API's document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(CHECK_ENVIRONMENT) $(BIN)/mypy .
@@ -55,9 +55,13 @@ lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migratio
 	$(BIN)/djlint --check --lint trafficmon cameras assessment workers
 	$(CHECK_ENVIRONMENT) $(RUN) manage.py check --fail-level WARNING
 	$(CHECK_ENVIRONMENT) $(RUN) manage.py makemigrations --check --dry-run
+	$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi --check
 
 unit: .venv/test.stamp
 	$(RUN) -m pytest $(ARGS)
+
+openapi: .venv/base.stamp ## write docs/openapi.json anew
+	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi
 
 lock: .venv/test.stamp ## lock the requirements anew
 	$(BIN)/pip install -q uv

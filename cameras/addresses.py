@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from pydantic import IPvAnyNetwork
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -163,16 +165,25 @@ def resolve_host(host: str) -> tuple[Address, ...]:
     return tuple(ipaddress.ip_address(text) for text in texts)
 
 
-def check_address(address: Address, *, host: str) -> None:
-    """Raise ValidationError unless a camera may be at `address`."""
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Private networks that something may be in, and the setting that names them."""
+
+    named: Sequence[IPvAnyNetwork]
+    variable: str
+
+
+def check_address(address: Address, *, host: str, networks: Networks | None = None) -> None:
+    """Raise ValidationError unless a camera, or what `networks` are of, may be at `address`."""
+    allowed = networks or Networks(settings.ENVIRONMENT.camera_networks, "ALGO_CAMERA_NETWORKS")
     for face in _faces(address):
-        params = {"host": host, "address": str(face)}
+        params = {"host": host, "address": str(face), "variable": allowed.variable}
         if face.is_multicast or any(face in network for network in _NEVER):
-            raise ValidationError(_("%(host)s (%(address)s) can never be a camera's address."), params=params)
-        named = any(face in network for network in settings.ENVIRONMENT.camera_networks)
+            raise ValidationError(_("%(host)s (%(address)s) can never be used."), params=params)
+        named = any(face in network for network in allowed.named)
         if not named and not face.is_global:
             message = _(
-                "%(host)s (%(address)s) is in a private network. Name that network in ALGO_CAMERA_NETWORKS to allow it."
+                "%(host)s (%(address)s) is in a private network. Name that network in %(variable)s to allow it."
             )
             raise ValidationError(message, params=params)
 

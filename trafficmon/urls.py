@@ -11,7 +11,7 @@ admin.site.index_title = _("Administration")
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include("trafficmon.api")),
+    path("", include("trafficmon.api.urls")),
     path("", include("trafficmon.dashboard.urls")),
     path("", include("django_prometheus.urls")),
 ]

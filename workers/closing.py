@@ -21,6 +21,7 @@ from detection.detect import PictureUnreadableError
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from trafficmon.notifications import outbox
 from workers.pipeline import frame_store
 from workers.stopping import STOPPING
 
@@ -71,6 +72,7 @@ def close(frame_result_ids: Sequence[int]) -> int:
     with transaction.atomic():
         frames = results.close_frames(frame_result_ids, now=utc_now())
         changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
+        outbox.note([each for _camera_id, changed in changes for each in changed], now=utc_now())
     for frame in frames:
         _keep_guessed(frame)
         publish.publish_verdict(frame)

@@ -100,7 +100,7 @@ def demo_processes(simulator_port: int) -> list[Process]:
         Process("simulator", (sys.executable, "-m", "assessment.simulator", "--port", str(simulator_port))),
         Process("detection", celery_worker([Queue.DETECT], name="detection", threads=2)),
         Process("assessment", celery_worker([Queue.ASSESS_URGENT, Queue.ASSESS], name="assessment", threads=8)),
-        Process("results", celery_worker([Queue.RESULTS], name="results", threads=3)),
+        Process("results", celery_worker([Queue.RESULTS, Queue.OUTBOUND], name="results", threads=5)),
         Process("beat", (sys.executable, "-m", "celery", "--quiet", "-A", "trafficmon", "beat")),
         Process("capture", (*manage, "capture")),
         Process("web", (*web, "trafficmon.asgi:application"), after=await_fleet),

@@ -22,9 +22,11 @@ class Queue(StrEnum):
     ASSESS = "assess"
     ASSESS_URGENT = "assess.urgent"
     RESULTS = "results"
+    OUTBOUND = "outbound"
+    """What goes to other systems, which may answer slowly or not at all."""
 
 
-MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1}
+MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1, Queue.OUTBOUND: 1}
 """Messages on a queue that are enough to wake everybody: who is awake goes on while there is something to do. For
 detection each camera has one of its own."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from cameras.frames import WAKE_SECONDS
+from trafficmon.back_office.reports import report_due
+from trafficmon.core.clock import utc_now
+from trafficmon.notifications import outbox
 from workers import answering, closing, pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
@@ -49,6 +52,14 @@ def forget_old_frames() -> None:
     forget()
 
 
+@shared_task(name="send_outbound")
+def send_outbound() -> None:
+    """Gather what is to be told, and send what waits: notifications before statistics."""
+    outbox.gather(now=utc_now())
+    outbox.deliver(now=utc_now())
+    report_due(now=utc_now())
+
+
 def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
     """Put what comes next on its queue."""
     match wake_up.queue:
@@ -58,3 +69,5 @@ def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
             return send(assess_group, wake_up.queue, expires_seconds=60, assessment_id=wake_up.subject)
         case Queue.RESULTS:
             return send(close_frame, Queue.RESULTS, frame_result_id=wake_up.subject)
+        case Queue.OUTBOUND:
+            return send(send_outbound, Queue.OUTBOUND, expires_seconds=60)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.core.management import call_command
+from django.db import transaction
 
 from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results, review
 from assessment.clients import UnableToAssess
@@ -23,9 +24,11 @@ from cameras.health import forget_states, mark_stale
 from cameras.load import adjust_pace
 from cameras.pacing import Pace
 from trafficmon.accounts import audit
+from trafficmon.back_office import reports
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
+from trafficmon.notifications import outbox
 from workers.health import WATCH_KEY, WATCH_SECONDS
 from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
@@ -54,7 +57,8 @@ def sweep_unfinished() -> list[WakeUp]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
-    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames]
+    told = [WakeUp(Queue.OUTBOUND, 0)] if outbox.is_due(now) or reports.is_due(now) else []
+    return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames, *told]
 
 
 def _least_time() -> timedelta:
@@ -101,7 +105,10 @@ def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     ended = camera_lost.close_found(now=now)
     if now.timestamp() - begun < grace.total_seconds():
         return ended
-    return [*ended, *camera_lost.open_lost(now=now, grace=grace)]
+    with transaction.atomic():
+        opened = camera_lost.open_lost(now=now, grace=grace)
+        outbox.note(opened, now=now)
+    return [*ended, *opened]
 
 
 def _follow_load(now: datetime) -> float:
@@ -189,6 +196,8 @@ def forget_old_frames() -> None:
     states_gone = forget_states(before=risky_before)
     call_command("clearsessions")
     judgements_gone = review.forget_judgements(before=counted_before)
+    reports.forget_reports(before=counted_before)
+    outbox.forget_messages(before=risky_before)
     rows = {
         "alerts": alerts_gone,
         "judgements": judgements_gone,

@@ -161,7 +161,7 @@ def test_every_address_of_a_name_has_to_be_allowed(settings: Settings, names: di
 )
 def test_some_addresses_are_never_allowed(host: str, settings: Settings) -> None:
     allow_networks(settings, "0.0.0.0/0", "::/0")
-    assert refusal(f"http://{host}/latest").endswith("can never be a camera's address.")
+    assert refusal(f"http://{host}/latest").endswith("can never be used.")
 
 
 @pytest.mark.parametrize(

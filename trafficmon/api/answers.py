@@ -1,23 +1,32 @@
-"""The envelope `{"code", "msg", "data"}` that every answer of the API is in, and who gets one."""
+"""The envelope `{"code", "msg", "data"}` that every answer of the API is in, who gets one, and what may be asked for.
+
+An endpoint is a typed function: what it calls `query` is read from the address, `body` from the body, and its return
+type is the `data` of the answer. The OpenAPI document is made of the same types.
+"""
 
 from __future__ import annotations
 
 import functools
+import inspect
+import typing
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
 
 from trafficmon.accounts.access import Caller, caller_of, names_a_token
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import SCOPE_OF, Role, Scope
+from trafficmon.live.messages import Part
 
 Arguments = ParamSpec("Arguments")
-Endpoint = Callable[Concatenate[HttpRequest, User, Arguments], JsonResponse]
 Form = TypeVar("Form", bound=BaseModel)
+Item = TypeVar("Item", bound=Part)
 
 MOST_BODY_BYTES = 100_000
 
@@ -29,6 +38,43 @@ class Refused(Exception):
         super().__init__(msg)
         self.code = code
         self.msg = msg
+
+
+class Asked(BaseModel):
+    """What a request may say; anything else in it is refused."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Answer(Part):
+    """What an endpoint tells; unlike in messages, what is not known is told as null."""
+
+    def as_dict(self) -> dict[str, object]:
+        return self.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Paged(Generic[Item]):
+    """One page of a list, and the cursor of the next where there is one."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+Told = Part | list[Any] | Paged[Any]
+Endpoint = Callable[Concatenate[HttpRequest, User, Arguments], Told]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an endpoint takes, tells, and asks of its caller."""
+
+    method: str
+    role: Role
+    scope: Scope
+    tells: Any
+    forms: dict[str, type[BaseModel]] = field(default_factory=dict)
+    summary: str = ""
 
 
 def envelope(data: object = None, *, code: int = 200, msg: str = "OK") -> JsonResponse:
@@ -45,24 +91,59 @@ def endpoint(
     needed = scope or (Scope.READ if method == "GET" else SCOPE_OF[role])
 
     def decorate(view: Endpoint[Arguments]) -> Callable[..., HttpResponseBase]:
+        operation = _operation(view, method, role, needed)
+
         @functools.wraps(view)
         def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> JsonResponse:
             caller = caller_of(request)
             if caller is None:
                 return _unknown_caller(request)
             if request.method != method:
-                answer = envelope(code=405, msg=_("Use the method %s here.") % method)
-                answer["Allow"] = method
-                return answer
+                return _wrong_method(method)
             try:
                 _require(caller, role, needed)
-                return view(request, caller.user, *args, **kwargs)
+                forms: dict[str, Any] = {name: _READ[name](request, form) for name, form in operation.forms.items()}
+                return _tell(request, view(request, caller.user, *args, **cast("Any", {**kwargs, **forms})))
             except Refused as refusal:
                 return envelope(code=refusal.code, msg=refusal.msg)
 
-        return _against_forgery(guarded)
+        checked = _against_forgery(guarded)
+        vars(checked)["operation"] = operation
+        return checked
 
     return decorate
+
+
+def operation_of(view: Callable[..., Any]) -> Operation | None:
+    """What is known of an endpoint; None of other views."""
+    return cast("Operation | None", vars(view).get("operation"))
+
+
+def _operation(view: Callable[..., Any], method: str, role: Role, scope: Scope) -> Operation:
+    hints = typing.get_type_hints(view)
+    forms: dict[str, type[BaseModel]] = {name: hints[name] for name in _READ if name in hints}
+    return Operation(method, role, scope, hints["return"], forms, inspect.getdoc(view) or "")
+
+
+def _tell(request: HttpRequest, told: Told) -> JsonResponse:
+    if isinstance(told, Paged):
+        answer = envelope([each.as_dict() for each in told.items])
+        if told.next_cursor:
+            answer["Link"] = f'<{_with_cursor(request, told.next_cursor)}>; rel="next"'
+        return answer
+    return envelope([each.as_dict() for each in told] if isinstance(told, list) else told.as_dict())
+
+
+def _with_cursor(request: HttpRequest, cursor: str) -> str:
+    query = request.GET.copy()
+    query["cursor"] = cursor
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+
+
+def _wrong_method(method: str) -> JsonResponse:
+    answer = envelope(code=405, msg=_("Use the method %s here.") % method)
+    answer["Allow"] = method
+    return answer
 
 
 def _against_forgery(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -111,3 +192,6 @@ def _read(validate: Callable[[], Form]) -> Form:
         mistakes = error.errors(include_url=False, include_context=False, include_input=False)
         told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in mistakes[:5])
         raise Refused(400, told) from None
+
+
+_READ: dict[str, Callable[[HttpRequest, Any], Any]] = {"query": read_query, "body": read_body}

@@ -7,8 +7,8 @@ from typing import Self
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from django.http import HttpRequest
+from pydantic import AwareDatetime, Field, model_validator
 
 from assessment import dead_letters
 from assessment.dead_letters import MOST_AT_ONCE, Chosen
@@ -18,19 +18,17 @@ from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
-from trafficmon.api.answers import endpoint, envelope, read_body, read_query
+from trafficmon.api.answers import Answer, Asked, endpoint
 from trafficmon.core.clock import spell, utc_now
 
 log = structlog.get_logger()
 
 
-class Filters(BaseModel):
+class Filters(Asked):
     """Which dead letters are meant; what is left out narrows nothing."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
     reason: str = Field(default="", max_length=100)
-    camera_id: int | None = Field(default=None, alias="cameraId")
+    camera_id: int | None = None
     before: AwareDatetime | None = None
 
     def chosen(self, user: User, ids: tuple[int, ...] | None = None) -> Chosen:
@@ -59,50 +57,82 @@ class Order(Filters):
         return self
 
 
+class LetterAnswer(Answer):
+    """A question that was given up, and why."""
+
+    id: int
+    assessment_id: int
+    camera_id: int
+    camera_name: str
+    group_index: int
+    reason: str
+    detail: str
+    attempts: int
+    died_at: str
+    account: str | None
+    key: str | None
+
+
+class LettersAnswer(Answer):
+    """Those of the page, and how many wait in all."""
+
+    total: int
+    dead_letters: list[LetterAnswer]
+
+
+class SentAgain(Answer):
+    """Whose questions are put again."""
+
+    sent_again: int
+    assessment_ids: list[int]
+
+
+class Dropped(Answer):
+    """How many were given up for good."""
+
+    dropped: int
+
+
 @endpoint("GET", role=Role.SUPERVISOR)
-def listed(request: HttpRequest, user: User) -> JsonResponse:
+def listed(_request: HttpRequest, user: User, query: Page) -> LettersAnswer:
     """Those that wait, oldest first, and how many there are."""
-    page = read_query(request, Page)
-    rows = dead_letters.waiting(page.chosen(user)).select_related("assessment__camera")
-    shown = rows[page.offset : page.offset + page.limit]
-    return envelope({"total": rows.count(), "deadLetters": [_told(each) for each in shown]})
+    rows = dead_letters.waiting(query.chosen(user)).select_related("assessment__camera")
+    shown = rows[query.offset : query.offset + query.limit]
+    return LettersAnswer(total=rows.count(), dead_letters=[_told(each) for each in shown])
 
 
-def _told(letter: DeadLetter) -> dict[str, object]:
+def _told(letter: DeadLetter) -> LetterAnswer:
     question = letter.assessment
-    return {
-        "id": letter.pk,
-        "assessmentId": question.pk,
-        "cameraId": question.camera_id,
-        "cameraName": question.camera.name,
-        "groupIndex": question.group_index,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "attempts": letter.attempts,
-        "diedAt": spell(letter.died_at),
-        "account": question.account or None,
-        "key": question.key or None,
-    }
+    return LetterAnswer(
+        id=letter.pk,
+        assessment_id=question.pk,
+        camera_id=question.camera_id,
+        camera_name=question.camera.name,
+        group_index=question.group_index,
+        reason=letter.reason,
+        detail=letter.detail,
+        attempts=letter.attempts,
+        died_at=spell(letter.died_at),
+        account=question.account or None,
+        key=question.key or None,
+    )
 
 
 @endpoint("POST", role=Role.SUPERVISOR)
-def send_again(request: HttpRequest, user: User) -> JsonResponse:
+def send_again(request: HttpRequest, user: User, body: Order) -> SentAgain:
     """Put the questions again; the fleet takes them within seconds, and their answers are labelled late."""
-    order = read_body(request, Order)
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
-    again = dead_letters.send_again(order.chosen(user, order.ids), now=utc_now(), patience=patience, by=user)
+    again = dead_letters.send_again(body.chosen(user, body.ids), now=utc_now(), patience=patience, by=user)
     log.info("dead_letters.sent_again", count=len(again), user=user.pk)
     audit.record(caller_of(request), "deadletter.send_again", assessments=again)
-    return envelope({"sentAgain": len(again), "assessmentIds": again})
+    return SentAgain(sent_again=len(again), assessment_ids=again)
 
 
 @endpoint("POST", role=Role.SUPERVISOR)
-def drop(request: HttpRequest, user: User) -> JsonResponse:
+def drop(request: HttpRequest, user: User, body: Order) -> Dropped:
     """Give them up for good."""
-    order = read_body(request, Order)
-    dropped = dead_letters.drop(order.chosen(user, order.ids), now=utc_now(), by=user)
+    dropped = dead_letters.drop(body.chosen(user, body.ids), now=utc_now(), by=user)
     log.info("dead_letters.dropped", count=dropped, user=user.pk)
-    audit.record(
-        caller_of(request), "deadletter.drop", count=dropped, order=order.model_dump(mode="json", by_alias=True)
-    )
-    return envelope({"dropped": dropped})
+    order = body.model_dump(mode="json", by_alias=True)
+    audit.record(caller_of(request), "deadletter.drop", count=dropped, order=order)
+    return Dropped(dropped=dropped)

@@ -5,45 +5,81 @@ from __future__ import annotations
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from assessment import keys
 from assessment.clients import UnableToAssess
 from assessment.key_record import KeyRecord, records_of
-from assessment.limits import KeyStanding
+from assessment.limits import KeyStanding, KeyState
 from assessment.models import Account, ApiKey
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
-from trafficmon.api.answers import Refused, endpoint, envelope, read_body, read_query
+from trafficmon.api.answers import Answer, Asked, Refused, endpoint
 from trafficmon.core.clock import utc_now
 
 log = structlog.get_logger()
 
 
-class Asked(BaseModel):
+class WhichModel(Asked):
     """For which model: keys have limits of their own for each."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str = Field(default="", max_length=100)
 
 
-class Disabling(BaseModel):
+class Disabling(Asked):
     """Why it is taken out."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(default="", max_length=300)
 
 
+class Share(Answer):
+    """How much is used of what may be; no limit where that is null."""
+
+    used: int
+    limit: int | None
+
+
+class KeyAnswer(Answer):
+    """A key as it stands; of its secret the end alone, by which it is recognised."""
+
+    key_id: str
+    account: str
+    secret: str
+    state: KeyState
+    reason: str | None
+    until_seconds: float | None
+    in_flight: int
+    last_second: Share
+    last_minute: Share
+    tokens_last_minute: Share
+    succeeded: int
+    failed: int
+    success_rate: float
+
+
+class KeysAnswer(Answer):
+    """The pool as it stands for one model."""
+
+    model: str
+    keys: list[KeyAnswer]
+
+
+class Switched(Answer):
+    """Whether it may be used now, and whether this request changed that."""
+
+    id: str
+    enabled: bool
+    changed: bool
+
+
 @endpoint("GET", role=Role.ADMINISTRATOR)
-def keys_now(request: HttpRequest, _user: User) -> JsonResponse:
+def keys_now(_request: HttpRequest, _user: User, query: WhichModel) -> KeysAnswer:
     """Every key: its state, why and for how long, and what it used of what it may."""
-    model = read_query(request, Asked).model or settings.ENVIRONMENT.llm_model
+    model = query.model or settings.ENVIRONMENT.llm_model
     try:
         standings = keys.standings(model)
     except UnableToAssess as error:
@@ -51,75 +87,74 @@ def keys_now(request: HttpRequest, _user: User) -> JsonResponse:
     secrets = {each.slug: keys.masked(each) for each in keys.all_keys()}
     records = records_of([each.key_id for each in standings])
     told = [_told(each, record, secrets[each.key_id]) for each, record in zip(standings, records, strict=True)]
-    return envelope({"model": model, "keys": told})
+    return KeysAnswer(model=model, keys=told)
 
 
-def _told(each: KeyStanding, record: KeyRecord, secret: str) -> dict[str, object]:
-    return {
-        "keyId": each.key_id,
-        "account": each.account_id,
-        "secret": secret,
-        "state": each.state,
-        "reason": each.reason or None,
-        "untilSeconds": round(each.until_seconds, 1) or None,
-        "inFlight": each.in_flight,
-        "lastSecond": _share(each.used_second, each.limit_second),
-        "lastMinute": _share(each.used_minute, each.limit_minute),
-        "tokensLastMinute": _share(each.tokens_minute, each.limit_tokens),
-        "succeeded": record.succeeded,
-        "failed": record.failed,
-        "successRate": round(record.success_rate, 4),
-    }
+def _told(each: KeyStanding, record: KeyRecord, secret: str) -> KeyAnswer:
+    return KeyAnswer(
+        key_id=each.key_id,
+        account=each.account_id,
+        secret=secret,
+        state=each.state,
+        reason=each.reason or None,
+        until_seconds=round(each.until_seconds, 1) or None,
+        in_flight=each.in_flight,
+        last_second=_share(each.used_second, each.limit_second),
+        last_minute=_share(each.used_minute, each.limit_minute),
+        tokens_last_minute=_share(each.tokens_minute, each.limit_tokens),
+        succeeded=record.succeeded,
+        failed=record.failed,
+        success_rate=round(record.success_rate, 4),
+    )
 
 
-def _share(used: int, limit: int) -> dict[str, int | None]:
-    return {"used": used, "limit": limit or None}
+def _share(used: int, limit: int) -> Share:
+    return Share(used=used, limit=limit or None)
 
 
 @endpoint("POST", role=Role.ADMINISTRATOR)
-def disable_key(request: HttpRequest, user: User, slug: str) -> JsonResponse:
+def disable_key(request: HttpRequest, user: User, slug: str, body: Disabling) -> Switched:
     """Use the key no more, from the next call on."""
-    return _disable(request, user, ApiKey, slug)
+    return _disable(request, user, _find(ApiKey, slug), body)
 
 
 @endpoint("POST", role=Role.ADMINISTRATOR)
-def disable_account(request: HttpRequest, user: User, slug: str) -> JsonResponse:
+def disable_account(request: HttpRequest, user: User, slug: str, body: Disabling) -> Switched:
     """Use none of the account's keys any more, from the next call on."""
-    return _disable(request, user, Account, slug)
+    return _disable(request, user, _find(Account, slug), body)
 
 
 @endpoint("POST", role=Role.ADMINISTRATOR)
-def enable_key(request: HttpRequest, user: User, slug: str) -> JsonResponse:
+def enable_key(request: HttpRequest, user: User, slug: str) -> Switched:
     """Put it back into the pool."""
     return _enable(request, user, ApiKey, slug)
 
 
 @endpoint("POST", role=Role.ADMINISTRATOR)
-def enable_account(request: HttpRequest, user: User, slug: str) -> JsonResponse:
+def enable_account(request: HttpRequest, user: User, slug: str) -> Switched:
     """Put it back into the pool."""
     return _enable(request, user, Account, slug)
 
 
-def _disable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
-    row = _find(kind, slug)
-    reason = read_body(request, Disabling).reason or _("by hand")
+def _disable(request: HttpRequest, user: User, row: ApiKey | Account, why: Disabling) -> Switched:
+    kind, slug, reason = type(row), row.slug, why.reason or _("by hand")
     take_out = keys.take_out_key if kind is ApiKey else keys.take_out_account
     with transaction.atomic():
         changed = take_out(slug, reason, now=utc_now())
         if changed:
             audit.record(caller_of(request), f"{kind._meta.model_name}.take_out", row, reason=reason)
     log.info("pool.taken_out_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
-    return envelope({"id": slug, "enabled": False, "changed": changed})
+    return Switched(id=slug, enabled=False, changed=changed)
 
 
-def _enable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> JsonResponse:
+def _enable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> Switched:
     row = _find(kind, slug)
     with transaction.atomic():
         changed = keys.put_back(kind, slug)
         if changed:
             audit.record(caller_of(request), f"{kind._meta.model_name}.put_back", row)
     log.info("pool.put_back_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
-    return envelope({"id": slug, "enabled": kind.objects.get(slug=slug).enabled, "changed": changed})
+    return Switched(id=slug, enabled=kind.objects.get(slug=slug).enabled, changed=changed)
 
 
 def _find(kind: type[ApiKey | Account], slug: str) -> ApiKey | Account:

@@ -82,6 +82,7 @@ frame_interval_stretch = Gauge(
     multiprocess_mode="mostrecent",
 )
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
+notifications = Counter("notifications_total", "Attempts to notify, by kind and outcome", ["kind", "outcome"])
 pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
 
 # Gate

@@ -183,17 +183,12 @@ class AlertChange(StrEnum):
     CLOSED = "closed"
 
 
-class AlertMessage(Outgoing):
-    """What happened to an alert (`change`), and where it stands now."""
-
-    type_name: ClassVar[str] = "alert"
+class AlertStanding(Part):
+    """Where an alert stands now."""
 
     alert_id: int
     kind: Literal["danger", "camera_lost"] = "danger"
     """A lost camera is no danger: it has no place, its `type` is `other`, and it does not end by not being seen."""
-    change: AlertChange
-    replayed: bool = False
-    """Told again, to a page that has just opened or at a heartbeat: nothing changed at this moment."""
     camera_id: int
     camera_name: str
     state: str
@@ -215,6 +210,16 @@ class AlertMessage(Outgoing):
     acknowledged_at: str | None = None
     acknowledged_by: str | None = None
     closed_at: str | None = None
+
+
+class AlertMessage(Outgoing, AlertStanding):
+    """What happened to an alert (`change`), and where it stands now."""
+
+    type_name: ClassVar[str] = "alert"
+
+    change: AlertChange
+    replayed: bool = False
+    """Told again, to a page that has just opened or at a heartbeat: nothing changed at this moment."""
 
 
 class AlertList(Outgoing):
@@ -272,7 +277,7 @@ class Ladder(Part):
 
     level: LadderLevel
     reason: LadderReason
-    since: str | None = None
+    since: str | None = Field(default=None, exclude_if=lambda since: since is None)
 
 
 class LoadMessage(Outgoing):

@@ -54,6 +54,9 @@ INSTALLED_APPS = [
     "cameras",
     "assessment",
     "trafficmon.live",
+    "trafficmon.back_office",
+    "trafficmon.notifications",
+    "trafficmon.api",
     "trafficmon.dashboard",
     "workers",
 ]
@@ -130,7 +133,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "results"
 CELERY_TASK_QUEUES = {
-    name: {"exchange": name, "routing_key": name} for name in ("detect", "assess", "assess.urgent", "results")
+    name: {"exchange": name, "routing_key": name}
+    for name in ("detect", "assess", "assess.urgent", "results", "outbound")
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = True
@@ -154,6 +158,16 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+EMAIL_HOST = ENVIRONMENT.email_host
+EMAIL_PORT = ENVIRONMENT.email_port
+EMAIL_USE_TLS = ENVIRONMENT.email_security == "starttls"
+EMAIL_USE_SSL = ENVIRONMENT.email_security == "tls"
+EMAIL_HOST_USER = ENVIRONMENT.email_user
+EMAIL_HOST_PASSWORD = ENVIRONMENT.email_password.get_secret_value()
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
+EMAIL_ID_HOST = ENVIRONMENT.email_from.rpartition("@")[2]
+
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENVIRONMENT.behind_tls
@@ -163,6 +177,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 # Front ends elsewhere come by API token: without credentials, no answer to them is made with a visitor's cookie.
 CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.cors_origins)
 CORS_ALLOW_CREDENTIALS = False
+CORS_EXPOSE_HEADERS = ["Link"]
 CORS_URLS_REGEX = r"^/(api|evidence|frames)/"
 CSRF_FAILURE_VIEW = "trafficmon.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"

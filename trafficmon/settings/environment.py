@@ -35,7 +35,7 @@ class Environment(BaseSettings):
     alert_pause_seconds: float = Field(default=3.0, ge=0, le=3600)
     camera_lost_seconds: float = Field(default=30, ge=1, le=86400)
     max_concurrent_streams: int = Field(default=200, ge=1)
-    backend_base_url: str = "http://localhost:9090/api"
+    backend_base_url: str = Field(default="http://localhost:9090/api", pattern=r"^(https?://[^\s?#]+)?$")
     model_config_path: Path = Path("model_config.yaml")
     api_keys_path: Path = Path("config/api_keys.yaml")
     allowed_classes: Annotated[tuple[ObjectClass, ...], Listed] = tuple(ObjectClass)
@@ -46,6 +46,16 @@ class Environment(BaseSettings):
     field_key: SecretStr = SecretStr("")
     camera_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
     camera_tls_verify: bool = True
+    notification_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
+    """Private networks that webhooks and messaging servers may be in."""
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")
+    """By which people reach the pages; links in notifications begin with it."""
+    email_host: str = ""
+    email_port: int = Field(default=587, ge=1, le=65535)
+    email_security: Literal["starttls", "tls", "none"] = "starttls"
+    email_user: str = ""
+    email_password: SecretStr = SecretStr("")
+    email_from: str = Field(default="trafficmon@localhost", pattern=r"^[^@\s]+@[^@\s]+$")
     hardware_decoding: Literal["", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"] = ""
     """What decodes the cameras' pictures instead of the processor, where it is there."""
     weights_dir: Path = Path("weights")
@@ -70,7 +80,7 @@ class Environment(BaseSettings):
     count_retention_days: float = Field(default=365, gt=0)
     audit_retention_days: float = Field(default=365, gt=0)
     jwt_secret: SecretStr = SecretStr("")
-    jwt_header: str = "Authorization"
+    jwt_header: str = Field(default="Authorization", pattern=r"^[A-Za-z0-9-]+$")
     flower_port: int = Field(default=5555, ge=1, le=65535)
     """Of the embedded mode's task monitoring, on the loopback address."""
     demo: bool = False
@@ -86,7 +96,14 @@ class Environment(BaseSettings):
         """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither."""
         return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
 
-    @field_validator("allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", mode="before")
+    @property
+    def has_back_office(self) -> bool:
+        """Whether somebody named one: nothing is sent to the default address by itself."""
+        return bool(self.backend_base_url) and "backend_base_url" in self.model_fields_set
+
+    @field_validator(
+        "allowed_classes", "cors_origins", "allowed_hosts", "camera_networks", "notification_networks", mode="before"
+    )
     @classmethod
     def split_commas(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,0 +1,1 @@
+"""The back office at ALGO_BACKEND_BASE_URL: cameras come from there, statistics go there."""
