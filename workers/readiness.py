@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import redis
+from kombu.exceptions import OperationalError
+
 from cameras.frames import connect_redis
 from cameras.ownership import members
 from trafficmon.celery import app
@@ -20,16 +23,32 @@ LOOK_SECONDS = 0.5
 
 def consumed_by_node() -> dict[str, set[str]]:
     """Of each worker that answers, the names of the queues that it consumes now."""
-    replies = app.control.inspect(timeout=LOOK_SECONDS).active_queues() or {}
+    try:
+        replies = app.control.inspect(timeout=LOOK_SECONDS).active_queues() or {}
+    except OperationalError:  # Redis is away: nobody can be asked
+        return {}
     return {node: {queue["name"] for queue in queues} for node, queues in replies.items()}
+
+
+def consumed_queues() -> set[str]:
+    """The names of the queues that some worker consumes now."""
+    return set().union(*consumed_by_node().values())
 
 
 def unready(seen: Collection[Seen], *, before: frozenset[str]) -> list[Seen]:
     """Those that do not work yet; `before` are the capture processes that were there before these were started."""
     nodes = consumed_by_node() if any(each.kind in QUEUES for each in seen) else {}
     captures = sum(each.kind is Kind.CAPTURE for each in seen)
-    is_captured = captures == 0 or len(members(connect_redis()) - before) >= captures
+    is_captured = captures == 0 or _entered(before) >= captures
     return [each for each in seen if not (each.is_up and _is_at_work(each, nodes, is_captured=is_captured))]
+
+
+def _entered(before: frozenset[str]) -> int:
+    """How many capture processes are there that were not before; none while Redis is away."""
+    try:
+        return len(members(connect_redis()) - before)
+    except redis.RedisError:
+        return 0
 
 
 def _is_at_work(seen: Seen, nodes: dict[str, set[str]], *, is_captured: bool) -> bool:

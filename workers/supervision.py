@@ -53,7 +53,13 @@ class Seen:
 
     @property
     def is_up(self) -> bool:
+        """Whether it is there; one that cannot start is, too, between its pauses."""
         return self.state in {"STARTING", "RUNNING"}
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it has been there for STEADY_SECONDS."""
+        return self.state == "RUNNING"
 
 
 def folder() -> Path:
@@ -226,10 +232,7 @@ class Supervisor:
     def seen(self) -> list[Seen]:
         """All processes, in the order of their start."""
         order = list(Kind)
-        found = [
-            Seen(Kind(each["group"]), int(each["name"].rpartition("-")[2]), each["statename"], each["description"])
-            for each in self._call("getAllProcessInfo")
-        ]
+        found = [_seen(each) for each in self._call("getAllProcessInfo")]
         return sorted(found, key=lambda seen: (order.index(seen.kind), seen.number))
 
     def stop_all(self) -> None:
@@ -263,6 +266,13 @@ class Supervisor:
             self._call("removeProcessGroup", kind.value)
         if count:
             self._call("addProcessGroup", kind.value)
+
+
+def _seen(told: dict[str, Any]) -> Seen:
+    """One process as supervisor tells it, which has no words for one that has just been started."""
+    number = int(told["name"].rpartition("-")[2])
+    said = told["description"] or (f"pid {told['pid']}, just started" if told["pid"] else "")
+    return Seen(Kind(told["group"]), number, told["statename"], said)
 
 
 def is_alive(pid: int) -> bool:

@@ -20,5 +20,6 @@ def end_with_parent(with_signal: signal.Signals = signal.SIGTERM) -> None:
 
 
 if __name__ == "__main__":
-    end_with_parent()
+    # Asked to end in order, a worker would say so to whoever read its output, who is gone, and stay.
+    end_with_parent(signal.SIGKILL)
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # without a shell, as is meant

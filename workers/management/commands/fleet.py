@@ -9,15 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pydantic
+import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from cameras.frames import connect_redis
 from cameras.ownership import members
 from trafficmon.core.kinds import Kind, UnusableCountError, check_processes, check_threads, read_counts
+from trafficmon.core.logging import mask_secrets
 from workers import supervision
 from workers.fleet import Sizes, effective, processes_of
-from workers.readiness import await_readiness
+from workers.readiness import await_readiness, unready
 from workers.runtime import CannotStartError, run_together
 from workers.supervision import NotRunningError, Seen, Supervisor
 from workers.surroundings import check_surroundings
@@ -49,6 +51,9 @@ class Command(BaseCommand):
             getattr(self, f"_{action}")(**options)
         except CannotStartError as error:
             raise CommandError(str(error)) from None
+        except redis.RedisError as error:
+            message = f"Redis cannot be reached: {mask_secrets(str(error))}"
+            raise CommandError(message) from None
         except NotRunningError as error:
             raise CommandError(str(error), returncode=NOT_RUNNING_STATUS) from None
 
@@ -58,7 +63,7 @@ class Command(BaseCommand):
         if os.name == "posix" and supervision.is_running():
             raise CannotStartError("The fleet is running already: see python manage.py fleet status.")
         check_surroundings(sizes)
-        if not sizes.count(Kind.FLOWER):
+        if not sizes.count(Kind.FLOWER) and asked.count(Kind.FLOWER):
             self.stdout.write("Flower is left out: it needs ALGO_FLOWER_PASSWORD.")
         if os.name != "posix":
             sys.exit(run_together(processes_of(sizes), supervision.prepared_environment(), ready=_ready_line()))
@@ -81,8 +86,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{each.name:<14}  {each.state:<9}  {each.said}".rstrip())
         if any(each.kind is Kind.FLOWER for each in seen):
             self.stdout.write(f"Flower: http://127.0.0.1:{settings.ENVIRONMENT.flower_port} (user flower)")
-        if failures := [each.failure for each in seen if not each.is_up]:
-            raise CommandError("\n".join(failures))
+        # What dies again and again is being started, too, whenever one looks, but does not come to work.
+        failing = unready([each for each in seen if not each.is_steady], before=frozenset())
+        if failing:
+            raise CommandError("\n".join(each.failure for each in failing))
 
     def _restart(self, *, kind: Kind | None, processes: dict[Kind, int], threads: dict[Kind, int], **_: Any) -> None:
         supervisor, was_asked = Supervisor(), supervision.remembered()
