@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import redis
 import structlog
@@ -161,6 +162,14 @@ class Ownership:
         except redis.RedisError as error:
             log.warning("capture.ownership_unknown", error=type(error).__name__)
             return self._last.members == 1
+
+
+def members(client: redis.Redis) -> frozenset[str]:
+    """The names of the capture processes of all hosts that were there within the last OWNERSHIP_SECONDS."""
+    seconds, microseconds = client.time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    found = cast("list[bytes]", client.zrangebyscore(_MEMBERS, f"({now_ms}", "+inf"))
+    return frozenset(name.decode() for name in found)
 
 
 @contextmanager

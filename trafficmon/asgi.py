@@ -9,6 +9,9 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trafficmon.settings")
 http = get_asgi_application()
 
-from trafficmon.live.routing import live_application  # noqa: E402  # needs Django to be set up
+from trafficmon.leaving import Leaving  # noqa: E402  # needs Django to be set up
+from trafficmon.live.routing import live_application  # noqa: E402  # likewise
 
-application = live_application(http)
+leaving = Leaving()
+application = leaving.watch(live_application(http))
+leaving.prepare()

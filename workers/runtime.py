@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,9 @@ class Process:
     after: Sequence[str] = ()
 
     def shell_line(self) -> str:
-        """What a POSIX shell runs: `after`, and where that succeeds the command in the shell's place."""
+        """What the system's shell runs: `after`, then the command, in the place of a shell that knows how."""
+        if os.name != "posix":
+            return " && ".join(subprocess.list2cmdline(each) for each in (self.after, self.command) if each)
         waiting = f"{shlex.join(self.after)} && " if self.after else ""
         return f"{waiting}exec {shlex.join(self.command)}"
 

@@ -37,6 +37,14 @@ def test_process_starts_after_its_condition() -> None:
     assert Process("web", ("daphne", "a b"), after=("wait",)).shell_line() == "wait && exec daphne 'a b'"
 
 
+def test_process_is_started_on_windows_without_words_that_its_shell_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.runtime.os.name", "nt")
+    process = Process("web", (r"C:\Program Files\python.exe", "-b", "0.0.0.0"), after=("wait",))
+    assert process.shell_line() == r'wait && "C:\Program Files\python.exe" -b 0.0.0.0'
+
+
 def test_fleet_ends_together_with_the_status_of_the_first_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
     forever = (sys.executable, "-c", "import time; time.sleep(600)")
     failing = (sys.executable, "-c", "print('Listening on TCP address', flush=True); raise SystemExit(3)")

@@ -14,6 +14,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tzlocal import get_localzone_name
 
+from trafficmon.core.kinds import Kind, check_processes, check_threads, read_counts
 from trafficmon.core.objects import ObjectClass
 
 Listed = NoDecode  # comma separated rather than JSON
@@ -82,7 +83,12 @@ class Environment(BaseSettings):
     jwt_secret: SecretStr = SecretStr("")
     jwt_header: str = Field(default="Authorization", pattern=r"^[A-Za-z0-9-]+$")
     flower_port: int = Field(default=5555, ge=1, le=65535)
-    """Of the embedded mode's task monitoring, on the loopback address."""
+    """Of the task monitoring, on the loopback address."""
+    flower_password: SecretStr = SecretStr("")
+    """Of the task monitoring's user `flower`; a fleet does not start it without one."""
+    fleet_processes: Annotated[dict[Kind, int], Listed] = {}
+    """How many processes of a kind `manage.py fleet` starts, where that is not one."""
+    fleet_threads: Annotated[dict[Kind, int], Listed] = {}
     demo: bool = False
     """Set by `make demo` only: cookies over plain HTTP on this machine, generated keys, simulated answers."""
     behind_tls: bool = False
@@ -109,6 +115,21 @@ class Environment(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("fleet_processes", "fleet_threads", mode="before")
+    @classmethod
+    def split_counts(cls, value: object) -> object:
+        return read_counts(value) if isinstance(value, str) else value
+
+    @field_validator("fleet_processes")
+    @classmethod
+    def possible_processes(cls, value: dict[Kind, int]) -> dict[Kind, int]:
+        return check_processes(value)
+
+    @field_validator("fleet_threads")
+    @classmethod
+    def possible_threads(cls, value: dict[Kind, int]) -> dict[Kind, int]:
+        return check_threads(value)
 
     @field_validator("cors_origins")
     @classmethod

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from trafficmon.celery import app
 from workers.queues import Queue
+from workers.readiness import consumed_queues
 
 
 class Command(BaseCommand):
@@ -22,13 +22,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, seconds: float, **_options: Any) -> None:
         """Raises CommandError, naming the queues that nobody consumes, when the time is over."""
         until = time.monotonic() + seconds
-        while missing := set(Queue) - _consumed():
+        while missing := set(Queue) - consumed_queues():
             if time.monotonic() > until:
                 message = f"No worker consumes {', '.join(sorted(missing))} after {seconds:g} s."
                 raise CommandError(message)
-
-
-def _consumed() -> set[str]:
-    """The names of the queues that some worker consumes now."""
-    replies = app.control.inspect(timeout=0.5).active_queues() or {}
-    return {queue["name"] for queues in replies.values() for queue in queues}

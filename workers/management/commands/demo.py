@@ -12,8 +12,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from trafficmon.core.redis_server import RedisUnavailableError, start_redis
-from workers.demo import check_services, demo_environment, demo_processes, prepare_database
+from workers.demo import demo_environment, demo_processes, prepare_database
 from workers.runtime import CannotStartError, check_disk, check_port, free_port, run_together
+from workers.surroundings import check_services
 
 
 class Command(BaseCommand):

@@ -1,0 +1,254 @@
+"""`manage.py fleet` and `manage.py e2e`: real processes on servers and a simulated provider of their own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError
+
+import psycopg
+import pytest
+
+from assessment.simulator import Latency, RunningSimulator, running_simulator
+from tests.processes import wait_until
+from tests.rtsp_camera import is_continuous_integration
+from tests.servers import NOT_INSTALLED, postgres_folder, running_postgres
+from trafficmon.core.redis_server import start_redis
+from workers.runtime import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_RUNNING_STATUS = 3
+PASSWORD = "the password of flower"
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(os.name != "posix", reason="supervisor runs on Linux and macOS"),
+    pytest.mark.skipif(postgres_folder() is None and not is_continuous_integration(), reason=NOT_INSTALLED),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host with nothing running but the servers that a fleet needs."""
+
+    folder: Path
+    environment: dict[str, str]
+    database: str
+    simulator: RunningSimulator
+
+    def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What a command of manage.py says, and its status."""
+        command = [sys.executable, "manage.py", *words]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def succeed(self, *words: str) -> str:
+        """What it says; it must succeed."""
+        done = self.manage(*words)
+        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+        return done.stdout
+
+    def logs(self) -> str:
+        return "\n".join(f"{file.name}:\n{file.read_text()[-1500:]}" for file in self.folder.glob("logs/*.log"))
+
+    def pids(self) -> dict[str, int]:
+        """The number of each process that is up."""
+        return {
+            name: int(pid)
+            for name, pid in re.findall(r"^(\S+) .* pid (\d+)", self.manage("fleet", "status").stdout, re.M)
+        }
+
+    def states(self) -> dict[str, str]:
+        return dict(re.findall(r"^(\S+-\d+) +(\S+)", self.manage("fleet", "status").stdout, re.M))
+
+    def supervisor(self) -> int:
+        return int((self.folder / "fleet" / "supervisord.pid").read_text())
+
+    def count(self, words: str) -> int:
+        with psycopg.connect(self.database) as connection:
+            [number] = connection.execute(f"SELECT count(*) FROM {words}").fetchone() or [0]  # noqa: S608  # our own
+        return int(number)
+
+    @contextlib.contextmanager
+    def fleet(self, *options: str) -> Iterator[str]:
+        """A fleet at work for as long as this lasts; what was said at its start."""
+        try:
+            yield self.succeed("fleet", "start", *options)
+        finally:
+            self.manage("fleet", "stop")
+
+    def open(self, port: str, path: str, *, user: str = "") -> int:
+        """The HTTP status of an address on this host."""
+        headers = {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
+        address = f"http://127.0.0.1:{self.environment[port]}{path}"
+        request = urllib.request.Request(address, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own
+                return int(answer.status)
+        except HTTPError as error:
+            return error.code
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    # Below /tmp itself: PostgreSQL must get in, and paths of sockets are short.
+    with tempfile.TemporaryDirectory(prefix="tm-fleet-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with (
+            running_postgres(folder) as postgres,
+            running_simulator(latency=Latency(median_seconds=0.3)) as simulator,
+        ):
+            server = start_redis(folder)
+            told = {
+                "DATABASE_URL": postgres.url,
+                "REDIS_URL": server.url,
+                "DASHSCOPE_API_KEY": "sk-simulated",
+                "ALGO_LLM_BASE_URL": simulator.base_url,
+                "ALGO_SECRET_KEY": secrets.token_hex(32),
+                "ALGO_FIELD_KEY": secrets.token_hex(32),
+                "ALGO_RUN_DIR": name,
+                "ALGO_MEDIA_ROOT": f"{name}/media",
+                "ALGO_API_KEYS_PATH": f"{name}/api_keys.yaml",
+                "ALGO_SERVER_HOST": "127.0.0.1",
+                "ALGO_SERVER_PORT": str(free_port()),
+                "ALGO_FLOWER_PORT": str(free_port()),
+                "ALGO_FLOWER_PASSWORD": PASSWORD,
+                "ALGO_FLEET_THREADS": "assessment=4",
+                "OMP_NUM_THREADS": "1",
+                "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+            }
+            kept = {key: value for key, value in os.environ.items() if not key.startswith(("ALGO_", "PROMETHEUS"))}
+            found = Host(folder, kept | told, postgres.url, simulator)
+            refused = found.manage("fleet", "start")
+            assert refused.stderr == "CommandError: The database is of another version: run python manage.py migrate.\n"
+            found.succeed("migrate", "--verbosity", "0")
+            yield found
+            server.stop()
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody reaps has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_fleet_starts_says_how_it_is_brings_back_what_dies_and_stops(host: Host) -> None:
+    before = host.manage("fleet", "status")
+    assert (before.returncode, before.stderr) == (
+        NOT_RUNNING_STATUS,
+        "CommandError: The fleet is not running: python manage.py fleet start\n",
+    )
+    with host.fleet("--processes", "detection=2,web=2") as said:
+        assert f"The fleet is at work: http://127.0.0.1:{host.environment['ALGO_SERVER_PORT']} Logs:" in said
+        names = ["web-1", "web-2", "flower-1", "results-1", "assessment-1", "detection-1", "detection-2", "beat-1"]
+        pids = host.pids()
+        assert list(pids) == [*names, "capture-1"]
+        assert host.open("ALGO_SERVER_PORT", "/health/health_check") == 200
+        assert (host.open("ALGO_FLOWER_PORT", "/"), host.open("ALGO_FLOWER_PORT", "/", user=f"flower:{PASSWORD}")) == (
+            401,
+            200,
+        )
+        again = host.manage("fleet", "start")
+        assert again.stderr == "CommandError: The fleet is running already: see python manage.py fleet status.\n"
+        os.kill(pids["assessment-1"], signal.SIGKILL)
+        wait_until(lambda: host.pids().get("assessment-1") not in {None, pids["assessment-1"]}, 30, failing=host.logs)
+        everything = [*host.pids().values(), host.supervisor()]
+        assert host.succeed("fleet", "stop").splitlines()[-1] == "The fleet has stopped."
+    assert all(map(is_gone, everything))
+    assert host.manage("fleet", "stop").returncode == NOT_RUNNING_STATUS
+    assert all((host.folder / "logs" / f"{name}.log").exists() for name in names)
+
+
+def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> None:
+    outcomes: list[subprocess.CompletedProcess[str]] = []
+    with host.fleet("--processes", "detection=2,assessment=2"):
+        before = host.pids()
+        check = threading.Thread(target=lambda: outcomes.append(host.manage("e2e", "--seconds", "45", "--rate", "2")))
+        check.start()
+        for kind in ("detection", "assessment", "results"):
+            host.succeed("fleet", "restart", kind)
+        check.join()
+        after = host.pids()
+    exchanged = {name for name, pid in before.items() if after[name] != pid}
+    assert exchanged == {"detection-1", "detection-2", "assessment-1", "assessment-2", "results-1"}
+    [outcome] = outcomes
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr + host.logs()
+    rows = re.findall(r"^(\w+) +(\d+) +(\d+) +\S+ s +\S+ s +(\S+)%  (.*)$", outcome.stdout, re.M)
+    assert [row[0] for row in rows] == ["pictures", "detections"]
+    assert all(int(sent) == int(received) > 40 for _leg, sent, received, _success, _errors in rows)
+    assert [row[3:] for row in rows] == [("100.0", "none")] * 2
+    assert host.count("cameras_camera") == 0
+
+
+def test_stop_finishes_the_questions_in_hand(host: Host) -> None:
+    host.simulator.control(latency={"median_seconds": 6.0})
+    done = "assessment_assessment WHERE status = 'done'"
+    with host.fleet("--processes", "flower=0,web=0,capture=0"):
+        producer = threading.Thread(
+            target=host.manage, args=("e2e", "--only", "produce", "--seconds", "1", "--rate", "2")
+        )
+        producer.start()
+        wait_until(lambda: host.count("assessment_assessment WHERE lease_token <> ''") >= 2, 60, failing=host.logs)
+        host.succeed("fleet", "stop")
+        producer.join()
+    assert host.count("assessment_assessment WHERE lease_token <> '' AND status = 'pending'") == 0
+    assert host.count(done) >= 2
+    host.simulator.control(latency={"median_seconds": 0.3})
+
+
+def test_what_cannot_start_is_tried_with_growing_pauses_and_comes_back_by_itself(host: Host) -> None:
+    keys = host.folder / "api_keys.yaml"
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(keys.unlink, missing_ok=True)
+        at_end.enter_context(host.fleet("--processes", "flower=0,web=0,capture=0,detection=0"))
+        keys.write_text("keys: [")
+        os.kill(host.pids()["assessment-1"], signal.SIGKILL)
+        wait_until(lambda: host.states()["assessment-1"] == "BACKOFF", 60, failing=host.logs)
+        status = host.manage("fleet", "status")
+        assert status.returncode == 1
+        assert re.search(
+            r"assessment-1 is (backoff: Exited too quickly|starting: pid \d+, just started)", status.stderr
+        )
+        assert f"see {host.folder}/logs/assessment-1.log" in status.stderr
+        assert "The key file cannot be used." in (host.folder / "logs" / "assessment-1.log").read_text()
+        keys.unlink()
+        wait_until(lambda: host.states()["assessment-1"] == "RUNNING", 90, failing=host.logs)
+    spawned = Counter(re.findall(r"spawned: '(\S+)'", (host.folder / "logs" / "fleet.log").read_text()))
+    assert spawned["assessment-1"] > 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_processes_end_with_the_supervisor_that_is_killed(host: Host) -> None:
+    with host.fleet("--processes", "flower=0,capture=0"):
+        pids = host.pids()
+        os.kill(host.supervisor(), signal.SIGKILL)
+        wait_until(lambda: all(map(is_gone, pids.values())), 10)
+        assert host.manage("fleet", "status").returncode == NOT_RUNNING_STATUS
+        host.succeed("fleet", "start", "--processes", "flower=0,capture=0,web=0,detection=0")
+
+
+def test_without_a_fleet_the_check_says_what_nobody_consumes(host: Host) -> None:
+    failed = host.manage("e2e", "--seconds", "1")
+    assert (failed.returncode, failed.stderr) == (
+        1,
+        "CommandError: Failed: no worker consumes assess, assess.urgent, detect, results.\n",
+    )
+    watched = host.manage("e2e", "--only", "watch", "detect", "--seconds", "1")
+    assert (watched.returncode, watched.stderr) == (1, "CommandError: Failed: no worker consumes detect.\n")

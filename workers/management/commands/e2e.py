@@ -1,0 +1,105 @@
+"""Send synthetic pictures and detections through the real queues of a running fleet, and say what became of them.
+
+Each detection is one question to the model, and costs what one costs. The exit status is 0 where enough came through.
+With --only produce they are sent and left to whoever watches; --only watch QUEUE sends nothing and tells what moves
+there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from trafficmon.core.clock import utc_now
+from workers.end_to_end import QUEUES_OF, Leg, Producer, Tally, done_since, is_passed, open_legs, run_check, sending
+from workers.queues import Queue, waiting_on
+from workers.readiness import consumed_by_node, consumed_queues
+
+LOOK_SECONDS = 2.0
+
+
+class Command(BaseCommand):
+    """`manage.py e2e --seconds 60 [--rate N] [--only produce | --only watch QUEUE]`"""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seconds", type=_number(above=0), default=60.0, help="how long to send or watch")
+        parser.add_argument("--rate", type=_number(above=0), default=1.0, help="pictures and detections a second, each")
+        parser.add_argument("--least-success", type=_number(above=0), default=0.99, help="share that must come through")
+        parser.add_argument("--only", nargs="+", metavar=("PART", "QUEUE"), default=[], help="produce, or watch QUEUE")
+
+    def handle(self, *_args: Any, seconds: float, rate: float, only: list[str], **options: Any) -> None:
+        """Raises CommandError where the check fails."""
+        match only:
+            case []:
+                self._check(seconds, rate, options["least_success"])
+            case ["produce"]:
+                self._produce(seconds, rate)
+            case ["watch", name] if name in list(Queue):
+                self._watch(Queue(name), seconds)
+            case _:
+                message = f"--only takes produce, or watch and one of {', '.join(Queue)}."
+                raise CommandError(message)
+
+    def _check(self, seconds: float, rate: float, least_success: float) -> None:
+        passed = {queue for leg in open_legs() for queue in QUEUES_OF[leg]}
+        if missing := passed - consumed_queues():
+            message = f"Failed: no worker consumes {', '.join(sorted(missing))}."
+            raise CommandError(message)
+        self.stdout.write(f"Sending for {seconds:g} s, {rate:g} a second ...")
+        tallies = run_check(seconds=seconds, rate=rate)
+        self._print(tallies)
+        if not is_passed(list(tallies.values()), least_success=least_success):
+            message = f"Failed: less than {least_success:.0%} came through."
+            raise CommandError(message)
+        self.stdout.write("Passed.")
+
+    def _print(self, tallies: dict[Leg, Tally]) -> None:
+        self.stdout.write(f"{'':<12}{'sent':>8}{'received':>10}{'average':>10}{'P95':>10}{'success':>10}  errors")
+        for leg, tally in tallies.items():
+            errors = ", ".join(f"{count} {error}" for error, count in tally.errors.most_common()) or "none"
+            times = f"{tally.average:>8.2f} s{tally.p95:>8.2f} s"
+            self.stdout.write(f"{leg:<12}{tally.sent:>8}{tally.received:>10}{times}{tally.success:>10.1%}  {errors}")
+
+    def _produce(self, seconds: float, rate: float) -> None:
+        sent = list(sending(Producer(rate=rate), seconds=seconds, rate=rate))
+        for leg in open_legs():
+            self.stdout.write(f"{sum(bool(each[leg]) for each in sent)} {leg} were sent.")
+        self.stdout.write("Their cameras and rows stay until the next whole check.")
+
+    def _watch(self, queue: Queue, seconds: float) -> None:
+        """One line every two seconds; raises CommandError where nobody consumes, or messages wait and nothing moves."""
+        until, began = time.monotonic() + seconds, utc_now()
+        consumers = 0
+        while time.monotonic() < until:
+            since = utc_now()
+            time.sleep(min(LOOK_SECONDS, max(until - time.monotonic(), 0.1)))
+            consumers = sum(queue in queues for queues in consumed_by_node().values())
+            done = done_since(queue, since)
+            self.stdout.write(
+                f"{queue}: {waiting_on(queue)} wait, {consumers} workers, {done} done in {LOOK_SECONDS:g} s"
+            )
+        if not consumers:
+            message = f"Failed: no worker consumes {queue}."
+            raise CommandError(message)
+        if waiting_on(queue) and not done_since(queue, began - timedelta(seconds=1)):
+            message = f"Failed: {waiting_on(queue)} messages wait on {queue}, and nothing was done."
+            raise CommandError(message)
+
+
+def _number(*, above: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        number = float(text)
+        if not (math.isfinite(number) and number > above):
+            message = f"{text} is not above {above:g}"
+            raise argparse.ArgumentTypeError(message)
+        return number
+
+    return read
