@@ -442,7 +442,7 @@ def test_tiles_and_alerts_are_reached_by_keyboard(page: Page, operator: User, ca
     judge(show_frame(camera), RiskLevel.HIGH, "A car passes at red.")
     expect(page.locator(".card")).to_have_count(1)
     reached = []
-    for _ in range(12):
+    for _ in range(16):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("() => document.activeElement.textContent.trim().slice(0, 20)"))
     assert {"Skip to the content", "Wall", "Alerts", "Sign out", "Acknowledge", "Enlarge"} <= set(reached)

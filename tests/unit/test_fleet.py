@@ -79,7 +79,7 @@ def test_each_queue_has_its_worker_and_each_worker_its_name() -> None:
     named = {each.name: words_after(list(each.command), "--hostname") for each in workers}
     assert named["assessment-2"] == "assessment-2@%h"
     assert len(set(named.values())) == len(workers) == 4
-    assert [words_after(list(each.command), "--concurrency") for each in workers] == ["3", "7", "7", "2"]
+    assert [words_after(list(each.command), "--concurrency") for each in workers] == ["5", "7", "7", "2"]
 
 
 def test_web_and_flower_come_last_once_the_others_work() -> None:
