@@ -149,15 +149,16 @@ def standings(model: str) -> list[KeyStanding]:
 
 
 def _disabled(book: Book, key: ApiKey, model: str) -> KeyStanding:
-    account = key.account
-    reason = key.disabled_reason or account.disabled_reason
-    if not reason and not (key.enabled and account.enabled):
-        reason = "switched off"
-    if not reason and not book.secrets[key.slug]:
-        reason = NO_SECRET
-    if not reason:
-        reason = f"no right to {model}" if model in key.refused_models else "budget used up"
-    return KeyStanding(key.slug, account.slug, KeyState.DISABLED, reason)
+    reason = key.disabled_reason or key.account.disabled_reason or _why_unused(book, key, model)
+    return KeyStanding(key.slug, key.account.slug, KeyState.DISABLED, reason)
+
+
+def _why_unused(book: Book, key: ApiKey, model: str) -> str:
+    if not (key.enabled and key.account.enabled):
+        return "switched off"
+    if not book.secrets[key.slug]:
+        return NO_SECRET
+    return f"no right to {model}" if model in key.refused_models else "budget used up"
 
 
 def is_usable(key: ApiKey) -> bool:

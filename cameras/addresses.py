@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -178,14 +178,17 @@ def check_address(address: Address, *, host: str, networks: Networks | None = No
     allowed = networks or Networks(settings.ENVIRONMENT.camera_networks, "ALGO_CAMERA_NETWORKS")
     for face in _faces(address):
         params = {"host": host, "address": str(face), "variable": allowed.variable}
-        if face.is_multicast or any(face in network for network in _NEVER):
+        if face.is_multicast or _is_in(face, _NEVER):
             raise ValidationError(_("%(host)s (%(address)s) can never be used."), params=params)
-        named = any(face in network for network in allowed.named)
-        if not named and not face.is_global:
+        if not (face.is_global or _is_in(face, allowed.named)):
             message = _(
                 "%(host)s (%(address)s) is in a private network. Name that network in %(variable)s to allow it."
             )
             raise ValidationError(message, params=params)
+
+
+def _is_in(address: Address, networks: Iterable[IPvAnyNetwork]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _faces(address: Address) -> tuple[Address, ...]:

@@ -203,13 +203,17 @@ def _change(kept: Drawing, wanted: Drawing) -> DrawingChange:
     }
     after: tuple[DrawnShape, ...] = (*wanted.zones, *wanted.lines)
     known = {(type(each), each.id) for each in after}
-    calibrated, recalibrated = kept.calibration is not None, wanted.calibration != kept.calibration
-    fate = "added" if not calibrated else "deleted" if wanted.calibration is None else "changed"
     names = {
         "added": [each.name for each in after if (type(each), each.id) not in before],
         "changed": [each.name for each in after if before.get((type(each), each.id), each) != each],
         "deleted": [each.name for key, each in before.items() if key not in known],
     }
-    if recalibrated:
-        names[fate].append(CALIBRATION)
+    if wanted.calibration != kept.calibration:
+        names[_fate_of_calibration(kept, wanted)].append(CALIBRATION)
     return DrawingChange(**{fate: tuple(which) for fate, which in names.items()})
+
+
+def _fate_of_calibration(kept: Drawing, wanted: Drawing) -> str:
+    if kept.calibration is None:
+        return "added"
+    return "deleted" if wanted.calibration is None else "changed"

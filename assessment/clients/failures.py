@@ -250,13 +250,14 @@ def failure_of(status: int, code: str, message: str, *, is_meant: bool | None = 
     said = code.strip().lower()
     failure = _BY_CODE.get(said) or _BY_STATUS.get(status)
     if said not in _BY_CODE and failure in _ONLY_WHERE_MEANT:
-        has_code = said not in _NO_CODES and not said.isdigit()
-        return failure if (has_code if is_meant is None else is_meant) else ProviderFailed
+        return failure if _is_meant(said, is_meant) else ProviderFailed
     if failure in {TokenLimited, RateLimited}:
         return _throttle(failure, message.lower())
-    if failure:
-        return failure
-    return QuestionRejected if 300 <= status < 500 else ProviderFailed
+    return failure or (QuestionRejected if 300 <= status < 500 else ProviderFailed)
+
+
+def _is_meant(said: str, told: bool | None) -> bool:
+    return (said not in _NO_CODES and not said.isdigit()) if told is None else told
 
 
 def _throttle(failure: type[UnableToAssess], message: str) -> type[UnableToAssess]:

@@ -54,6 +54,11 @@ def _read(status: int, content: bytes) -> Any:
         told = json.loads(content)
     except ValueError:
         raise BackOfficeRefused("The back office's answer is no JSON.") from None
+    return _unwrapped(told)
+
+
+def _unwrapped(told: Any) -> Any:
+    """What is in the envelope, where there is one."""
     if not isinstance(told, dict) or not told.keys() & {"code", "data"}:
         return told
     if told.get("code") not in _FINE:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.db.models import Prefetch
 from django.http import StreamingHttpResponse
 
-from assessment.models import Alert, Assessment, Evidence
+from assessment.models import Alert, AlertEvent, AlertJudgement, Assessment, Evidence
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose
 from trafficmon.live.messages import AlertChange, AlertMessage, AssessmentResult, DetectionResult, Part
@@ -126,21 +126,23 @@ def _exported(alert: Alert) -> ExportedAlert:
         frame=compose.detection_result(frame, asked, supported=supported_classes()) if frame else None,
         verdict=compose.assessment_result(frame, asked) if frame else None,
         reason=_reason(verdict) if verdict else None,
-        timeline=tuple(
-            ExportedEvent(
-                kind=each.kind, at=spell(each.at), by=each.by_name, risk_level=each.risk_level, words=each.words
-            )
-            for each in alert.events.all()
-        ),
-        judgements=tuple(
-            ExportedJudgement(
-                by=each.judge.get_username() if each.judge else None,
-                truth=each.truth,
-                right_level=each.right_level,
-                judged_at=spell(each.judged_at),
-            )
-            for each in alert.judgements.all()
-        ),
+        timeline=tuple(map(_event, alert.events.all())),
+        judgements=tuple(map(_judgement, alert.judgements.all())),
+    )
+
+
+def _event(event: AlertEvent) -> ExportedEvent:
+    return ExportedEvent(
+        kind=event.kind, at=spell(event.at), by=event.by_name, risk_level=event.risk_level, words=event.words
+    )
+
+
+def _judgement(judgement: AlertJudgement) -> ExportedJudgement:
+    return ExportedJudgement(
+        by=judgement.judge.get_username() if judgement.judge else None,
+        truth=judgement.truth,
+        right_level=judgement.right_level,
+        judged_at=spell(judgement.judged_at),
     )
 
 

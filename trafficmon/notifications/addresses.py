@@ -47,8 +47,11 @@ def allow_webhook(address: str) -> Receiver:
         raise ValidationError(_("A webhook's address begins with https:// or http:// and has no password in it."))
     host, tls = parts.hostname or "", parts.scheme == "https"
     found = _checked(host)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Receiver(found[0], parts.port or (443 if tls else 80), host, tls, path)
+    return Receiver(found[0], parts.port or (443 if tls else 80), host, tls, _path(parts))
+
+
+def _path(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _split(address: str) -> SplitResult:

@@ -32,10 +32,10 @@ class Parcel:
 
 def send(destination: Destination, message: Message, *, delivery_id: int | None = None) -> None:
     """Send it now; raises UnableToSend."""
-    from trafficmon.notifications.channels import email, service, webhook
+    from trafficmon.notifications.channels import email, messaging, webhook
     from trafficmon.notifications.models import Kind
 
-    ways = {Kind.WEBHOOK: webhook.send, Kind.EMAIL: email.send, Kind.SERVICE: service.send}
+    ways = {Kind.WEBHOOK: webhook.send, Kind.EMAIL: email.send, Kind.SERVICE: messaging.send}
     number = f"trafficmon-{delivery_id}" if delivery_id else f"trafficmon-test-{message.created_at:%Y%m%d%H%M%S}"
     picture = _picture(message.evidence_id) if destination.with_picture else None
     try:
