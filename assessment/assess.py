@@ -77,13 +77,14 @@ class Asked:
     calls: int = 0
 
 
-def next_turn(camera_id: int, *, now: datetime) -> datetime:
+def next_turn(camera_id: int, *, now: datetime, late: bool = False) -> datetime:
     """When the camera's next question has its turn: the more of them wait, the later.
 
+    One that is put again (`late`) comes after all, a live one before those, whose answers nobody waits for.
     So cameras that ask much do not crowd out those that ask little, and as turns are moments, whoever waits gets ahead
     of all that come later. (Start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996, with a cost of one each.)
     """
-    waiting = Assessment.objects.pending().filter(camera=camera_id)
+    waiting = Assessment.objects.pending().filter(camera=camera_id, late__in={False, late})
     last = waiting.order_by("-turn_at").values_list("turn_at", flat=True).first()
     return max(now, last + TURN) if last else now
 

@@ -85,7 +85,7 @@ def _is_live(frame: FrameResult) -> bool:
 
 def _reopen(frame: FrameResult, assessment_id: int, now: datetime, patience: timedelta) -> None:
     """Its turn comes behind all that waits of its camera, and its time begins with it: nobody waits for the answer."""
-    turn_at = next_turn(frame.camera_id, now=now)
+    turn_at = next_turn(frame.camera_id, now=now, late=True)
     deadline = turn_at + patience
     Assessment.objects.filter(pk=assessment_id).update(
         status=AssessmentStatus.PENDING,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from assessment.assess import TURN
+from assessment.assess import TURN, next_turn
 from assessment.counts import add_crossings
 from assessment.gate import Gated, Question
 from assessment.models import Alert, AlertEvent, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
@@ -73,17 +73,10 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
 
 def _ask(row: FrameResult, gated: Gated, now: datetime) -> None:
     if gated.questions:
-        turn_at = _next_turn(row.camera_id, now)
+        turn_at = next_turn(row.camera_id, now=now)
         Assessment.objects.bulk_create(
             _question(row, each, now, turn_at + number * TURN) for number, each in enumerate(gated.questions)
         )
-
-
-def _next_turn(camera_id: int, now: datetime) -> datetime:
-    """As `assess.next_turn`, but before the questions that are put again: nobody waits for their answers."""
-    waiting = Assessment.objects.pending().filter(camera=camera_id, late=False)
-    last = waiting.order_by("-turn_at").values_list("turn_at", flat=True).first()
-    return max(now, last + TURN) if last else now
 
 
 def _question(row: FrameResult, asked: Question, now: datetime, turn_at: datetime) -> Assessment:
