@@ -73,6 +73,10 @@ class CameraQuerySet(models.QuerySet["Camera"]):
         return self.filter(wanted=Wanted.RUNNING)
 
 
+CHECK_CAMERAS = "End-to-end check"
+"""How the names begin of those that `manage.py e2e` makes and deletes."""
+
+
 class Camera(models.Model):
     """A configured source of pictures."""
 
@@ -150,6 +154,11 @@ class Camera(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_of_check(self) -> bool:
+        """Whether it was made to try the system out: nobody need be told of its alerts."""
+        return self.name.startswith(f"{CHECK_CAMERAS} ")
 
     @property
     def masked_source(self) -> str:

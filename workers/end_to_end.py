@@ -22,7 +22,7 @@ from assessment.models import Assessment, FrameResult
 from assessment.results import record_frame
 from assessment.risk import AssessmentStatus
 from cameras.frames import FrameRef
-from cameras.models import Camera
+from cameras.models import CHECK_CAMERAS, Camera
 from cameras.sources import encode_jpeg
 from cameras.street import Street
 from detection.detections import DetectedFrame, Detection
@@ -37,7 +37,6 @@ from workers.pipeline import WakeUp, frame_store
 from workers.queues import Queue
 from workers.tasks import send_wake_up
 
-CAMERA_NAME = "End-to-end check"
 _MODEL = "end-to-end check"
 _WIDTH, _HEIGHT = 1280, 720
 _MOST_CAMERAS = 50
@@ -134,7 +133,7 @@ class Producer:
 def _camera(number: int) -> Camera:
     """It is not wanted running, so that capture leaves it alone, and asks the model nothing of its own pictures."""
     defaults = {"source": "street://junction?seed=1", "assessment_enabled": False}
-    camera, _made = Camera.objects.get_or_create(name=f"{CAMERA_NAME} {number}", defaults=defaults)
+    camera, _made = Camera.objects.get_or_create(name=f"{CHECK_CAMERAS} {number}", defaults=defaults)
     return camera
 
 

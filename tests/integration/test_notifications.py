@@ -19,7 +19,7 @@ from django.db import transaction
 from assessment.alerts import AlertChange, acknowledge
 from assessment.models import Alert, AlertKind, AlertState, Assessment, Evidence, EvidenceKind
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
-from cameras.models import Camera, CameraGroup
+from cameras.models import CHECK_CAMERAS, Camera, CameraGroup
 from tests.back_office import BackOffice, standing_in
 from tests.factories import make_camera, record
 from tests.integration.test_pages import browser, make_user, raise_alert
@@ -134,6 +134,12 @@ def test_rule_tells_of_its_groups_only_and_not_when_it_is_switched_off() -> None
     Rule.objects.filter(pk=off.pk).update(enabled=False)
     opened(make_camera(name="Bridge", group=north))
     assert tell() == ["high: Bridge, running a red light"]
+
+
+def test_nobody_is_told_of_what_the_end_to_end_check_makes_up() -> None:
+    rule_to(mailbox())
+    opened(make_camera(name=f"{CHECK_CAMERAS} 1"))
+    assert (tell(), Notice.objects.count()) == ([], 0)
 
 
 def lose(camera: Camera) -> Alert:

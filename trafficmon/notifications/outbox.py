@@ -45,6 +45,7 @@ def note(changes: Iterable[AlertChange], *, now: datetime) -> int:
     notices = [
         notice
         for alert in alerts
+        if not alert.camera.is_of_check
         for rule in rules
         if _concerns(rule, alert, told[alert.pk])
         for notice in _notices(rule, told[alert.pk], now)
