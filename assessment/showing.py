@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from assessment.evidence import Pictures
-from detection.detect import cut, read_picture, read_size
+from detection.detect import read_part, read_picture, read_reduced, read_size
 from detection.detections import DetectedFrame, Detection
 from detection.detector import Picture
 from trafficmon.core.geometry import Box
@@ -23,7 +23,7 @@ LEAST_PX, MOST_PX = 320, 768
 """Of the longer side of the crops: in smaller ones ids would hide what they name; larger ones cost more than they
 show."""
 MOST_ENLARGED = 3.0
-QUALITY = 85
+QUALITY, WIDE_QUALITY = 85, 75
 
 Colour = tuple[int, int, int]
 MEMBER_COLOUR: Colour = (60, 220, 255)
@@ -50,15 +50,14 @@ def show(frame: DetectedFrame, group_index: int, pictures: Pictures) -> Shown:
     Those before the last show how things move; nothing is drawn on them, for nothing was detected in them. They are as
     large as the last, so that places can be compared.
     """
-    whole = read_picture(pictures.frame)
     place = pictures.place or Box(0, 0, frame.width, frame.height)
-    part = cut(whole, place, of=pictures.size)
+    part = read_part(pictures.frame, place, of=pictures.size)
     size = _size_shown(part.shape[1], part.shape[0])
     canvas = _Canvas(_resized(part, size), place)
     _draw_ids(canvas, frame, group_index)
     has_wide = _has_wide(frame, place)
-    wide = [_jpeg(_wide(whole, frame, place))] if has_wide else []
-    before = (cut(read_picture(each), place, of=pictures.size) for each in pictures.earlier)
+    wide = [_jpeg(_wide(_scene(pictures), frame, place), WIDE_QUALITY)] if has_wide else []
+    before = (read_part(each, place, of=pictures.size) for each in pictures.earlier)
     earlier = [_jpeg(_resized(each, size)) for each in before]
     return Shown((*wide, *earlier, _jpeg(canvas.picture)), pictures.place, has_wide)
 
@@ -93,6 +92,14 @@ def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
         return _resized(np.asarray(cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)), size)
     way = cv2.INTER_LINEAR if size[0] < width else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
+
+
+def _scene(pictures: Pictures) -> Picture:
+    """The whole scene, large enough to be made WIDE_WIDTH_PX wide: a moment before, where that was kept smaller."""
+    for before in pictures.earlier[-1:]:
+        if WIDE_WIDTH_PX <= read_size(before)[0] < read_size(pictures.frame)[0]:
+            return read_picture(before)
+    return read_reduced(pictures.frame, least_width=WIDE_WIDTH_PX)
 
 
 def _wide(whole: Picture, frame: DetectedFrame, place: Box) -> Picture:
@@ -169,6 +176,6 @@ def _is_in(box: Box, place: Box) -> bool:
     return place.x1 <= x <= place.x2 and place.y1 <= y <= place.y2
 
 
-def _jpeg(picture: Picture) -> bytes:
-    _done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+def _jpeg(picture: Picture, quality: int = QUALITY) -> bytes:
+    _done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(encoded)

@@ -17,6 +17,7 @@ from detection.configuration import DetectionConfiguration, TrackingConfiguratio
 from detection.detections import Crossing, DetectedFrame, Detection
 from detection.detector import Detector, Picture
 from detection.grouping import form_groups
+from detection.jpeg_rows import rows_of
 from detection.observing import CameraRules, Scene, observe
 from detection.picture_motion import with_picture_motions
 from detection.road_speeds import find_motions, with_closing_speeds, with_speeds
@@ -100,14 +101,19 @@ def read_shot(jpeg: bytes, captured_at: datetime, *, least_width: int) -> Shot:
     A JPEG can be decoded at a half, a quarter or an eighth of its size at a fraction of the cost, and what is detected
     then is the same (see docs/benchmarks.md). Raises PictureUnreadableError.
     """
+    return Shot(read_reduced(jpeg, least_width=least_width), captured_at, read_size(jpeg))
+
+
+def read_reduced(jpeg: bytes, *, least_width: int) -> Picture:
+    """The picture at a half, a quarter or an eighth of its size, at least `least_width` pixels wide where it is that
+    wide; raises PictureUnreadableError."""
+    least = min(least_width, read_size(jpeg)[0])
     try:
-        height, width, *_others = simplejpeg.decode_jpeg_header(jpeg)
-        least = min(least_width, width)
         picture = simplejpeg.decode_jpeg(jpeg, colorspace="BGR", min_width=least, min_height=1, min_factor=1)
     except ValueError:
         message = f"{len(jpeg)} bytes that are no JPEG"
         raise PictureUnreadableError(message) from None
-    return Shot(np.asarray(picture, dtype=np.uint8), captured_at, (width, height))
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def choose_evenly(count: int, *, most: int) -> tuple[int, ...]:
@@ -223,10 +229,22 @@ def cut(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None) -> Pi
     `crop` is in pixels of a frame of the width and height `of`, where `picture` shows the same at another size.
     """
     height, width = picture.shape[:2]
-    crop = crop.scaled(width / of[0], height / of[1]) if of else crop
-    left, top = min(int(crop.x1), width - 1), min(int(crop.y1), height - 1)
-    right, bottom = max(int(np.ceil(crop.x2)), left + 1), max(int(np.ceil(crop.y2)), top + 1)
+    left, top, right, bottom = _touched(crop, (width, height), of)
     return picture[top:bottom, left:right]
+
+
+def read_part(jpeg: bytes, crop: Box, *, of: tuple[int, int] | None = None) -> Picture:
+    """As `cut`, of a JPEG of which no more is decoded than the rows need; raises PictureUnreadableError."""
+    left, top, right, bottom = _touched(crop, read_size(jpeg), of)
+    rows, first = rows_of(jpeg, top, bottom)
+    return read_picture(rows)[top - first : bottom - first, left:right]
+
+
+def _touched(crop: Box, size: tuple[int, int], of: tuple[int, int] | None) -> tuple[int, int, int, int]:
+    """Left, top, and what is no longer touched to the right and below, in a picture of the width and height `size`."""
+    crop = crop.scaled(size[0] / of[0], size[1] / of[1]) if of else crop
+    left, top = min(int(crop.x1), size[0] - 1), min(int(crop.y1), size[1] - 1)
+    return left, top, max(int(np.ceil(crop.x2)), left + 1), max(int(np.ceil(crop.y2)), top + 1)
 
 
 def cut_jpeg(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None, quality: int = CROP_QUALITY) -> bytes:

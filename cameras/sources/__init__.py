@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 JPEG_QUALITY = 80
+_BLOCK_PX = 16
+"""What OpenCV codes together, as colours are kept for every second pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,10 @@ def _allow(source: str) -> AllowedSource:
 
 
 def encode_jpeg(picture: Picture) -> bytes:
-    """The picture (BGR) as a JPEG."""
-    _done, encoded = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    """The picture (BGR) as a JPEG, of which single rows of blocks can be read (`detection.jpeg_rows`)."""
+    blocks = -(-picture.shape[1] // _BLOCK_PX)
+    form = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_RST_INTERVAL, blocks)
+    _done, encoded = cv2.imencode(".jpg", picture, form)
     return encoded.tobytes()
 
 
