@@ -28,9 +28,12 @@ class FrameResultQuerySet(models.QuerySet["FrameResult"]):
         return self.filter(status=AssessmentStatus.PENDING)
 
     def answered(self) -> Self:
-        """Those not closed though none of their questions is pending any more."""
-        pending = Assessment.objects.pending().filter(frame_result=models.OuterRef("pk"))
-        return self.undecided().filter(~models.Exists(pending))
+        """Those not closed though none of their questions is pending any more.
+
+        Not by `Exists`: PostgreSQL, which knows little of a table that changes so fast, would then compare each frame
+        with each question.
+        """
+        return self.undecided().exclude(pk__in=Assessment.objects.pending().values("frame_result"))
 
     def with_groups_left_out(self) -> Self:
         """Those with a group that nobody was asked about."""
