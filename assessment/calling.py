@@ -24,7 +24,7 @@ from assessment.clients import (
     UnableToAssess,
     Unpaid,
 )
-from assessment.key_record import fails_too_often, note_answered
+from assessment.key_record import fails_too_often
 from assessment.keys import Access
 from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
 from assessment.limits import BASE_COOLDOWN_SECONDS, Pool, Slot, Wish
@@ -220,7 +220,6 @@ class Caller:
 
 
 def _count(question: Question, slot: Slot, answer: Answer) -> None:
-    note_answered(slot.key_id)
     metrics.llm_requests.labels(question.model, slot.key_id, "success").inc()
     metrics.llm_latency.labels(question.model).observe(answer.seconds)
     metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)

@@ -1,4 +1,7 @@
-"""How often each key succeeded and failed, over all workers; how often it failed in a row."""
+"""How often each key succeeded and failed, over all workers; how often it failed in a row.
+
+Answers are counted where their slots are settled (`settle.lua`).
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,6 @@ class KeyRecord:
         """1 where nothing was asked."""
         calls = self.succeeded + self.failed
         return self.succeeded / calls if calls else 1.0
-
-
-def note_answered(key_id: str) -> None:
-    """A call was answered. Where Redis is away it is not counted: the answer counts more."""
-    client = connect_redis()
-    try:
-        with client.pipeline(transaction=False) as sent:
-            sent.hincrby(_place(key_id), "succeeded", 1)
-            sent.hdel(_place(key_id), "in_a_row")
-            sent.execute()
-    except redis.RedisError:
-        return
 
 
 def fails_too_often(key_id: str, *, most: int) -> bool:

@@ -26,10 +26,11 @@ from assessment.limiter import LimiterUnreachable, NoSlot
 from assessment.models import FrameResult
 from assessment.service_level import current_ladder
 from assessment.tokens import estimate_tokens, expect_tokens
-from cameras.frames import FrameStore
+from cameras.frames import FrameStore, connect_redis
 from detection.detections import DetectedFrame
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
+from trafficmon.core.remembered import Remembered
 from workers.database import lend_connection
 from workers.stopping import STOPPING
 
@@ -59,6 +60,13 @@ class Rest:
 _rest = Rest()
 
 
+def _look_up_least_seconds() -> float:
+    return least_seconds(connect_redis(), settings.ENVIRONMENT.llm_model)
+
+
+_least_seconds = Remembered(_look_up_least_seconds, seconds=1.0)
+
+
 def answer_waiting(store: FrameStore) -> Iterator[int]:
     """Answer one question after the other; the frame of each that has ended.
 
@@ -66,7 +74,7 @@ def answer_waiting(store: FrameStore) -> Iterator[int]:
     questions wait, for so long that its message is not yet delivered again.
     """
     until = time.monotonic() + AWAKE_SECONDS
-    while (claim := _claim(store)) is not None:
+    while (claim := _claim()) is not None:
         structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
         if _answer_claimed(claim, store):
             yield claim.frame_result_id
@@ -74,14 +82,14 @@ def answer_waiting(store: FrameStore) -> Iterator[int]:
             return
 
 
-def _claim(store: FrameStore) -> Claim | None:
+def _claim() -> Claim | None:
     _rest.end()
     call_seconds = settings.ENVIRONMENT.llm_timeout
     return assess.claim_next(
         now=utc_now(),
         seconds=call_seconds + LONGEST_WAIT_SECONDS,
         urgent_first=random.random() < assess.URGENT_FIRST_SHARE,
-        least_seconds=least_seconds(store.client, settings.ENVIRONMENT.llm_model),
+        least_seconds=_least_seconds(),
     )
 
 

@@ -31,8 +31,18 @@ local function end_probe(bucket)
   end
 end
 
+-- As key_record.py reads it.
+local function note_answered(key)
+  local record = '{llm}:record:' .. string.sub(key, 3)
+  redis.call('HINCRBY', record, 'succeeded', 1)
+  redis.call('HDEL', record, 'in_a_row')
+end
+
 for _, bucket in ipairs(slot.buckets) do
   free(bucket)
+end
+if call.succeeded then
+  note_answered(slot.buckets[2].name)
 end
 for _, bucket in ipairs(buckets_of(slot)) do
   end_probe(bucket)
