@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 AWAKE_KEY, AWAKE_MS = "results:awake", 2000
 AWAKE_SECONDS = 60.0
-REST_SECONDS = 0.1
+REST_SECONDS = 0.2
 """Between two looks. A message for each answer would cost more than closing its frame."""
 AT_ONCE = 50
 
