@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 """In coded pixels a byte FF is otherwise always followed by 00."""
@@ -51,14 +52,23 @@ def rows_of(jpeg: bytes, top: int, bottom: int) -> tuple[bytes, int]:
     layout = _layout_of(jpeg)
     if layout is None:
         return jpeg, 0
-    rows = _RESTART.split(jpeg[layout.pixels_at : jpeg.rfind(_END)])
     first, last = max(top // layout.rows_px - 1, 0), min(-(-bottom // layout.rows_px) + 1, layout.rows)
-    if len(rows) != layout.rows or first >= last:
+    rows = _rows_before(jpeg, layout, last)
+    if len(rows) != last or first >= last:
         return jpeg, 0
     height = min(last * layout.rows_px, layout.height) - first * layout.rows_px
     head = bytearray(jpeg[: layout.pixels_at])
     struct.pack_into(">H", head, layout.height_at, height)
-    return bytes(head) + _joined(rows[first:last]) + _END, first * layout.rows_px
+    return bytes(head) + _joined(rows[first:]) + _END, first * layout.rows_px
+
+
+def _rows_before(jpeg: bytes, layout: _Layout, last: int) -> list[bytes]:
+    """The coded rows of blocks up to `last`, without their markers; fewer where the JPEG has fewer."""
+    ends = [each.start() for each in islice(_RESTART.finditer(jpeg, layout.pixels_at), last)]
+    if last == layout.rows:
+        ends.append(jpeg.rfind(_END))
+    begins = [layout.pixels_at, *(end + 2 for end in ends)]
+    return [jpeg[begin:end] for begin, end in zip(begins, ends, strict=False)]
 
 
 def _joined(rows: list[bytes]) -> bytes:
