@@ -19,6 +19,7 @@ from assessment.clients import UnableToAssess
 from assessment.judge import Judgement
 from assessment.models import Assessment, AssessmentQuerySet, DeadLetter
 from assessment.risk import AssessmentStatus
+from assessment.statements import prepared_cursor
 from trafficmon.core import metrics
 from trafficmon.core.ids import new_token
 
@@ -126,7 +127,7 @@ def claim_next(*, now: datetime, seconds: float, urgent_first: bool = True, leas
         order=_URGENT_FIRST if urgent_first else _IN_TURN,
         skipping_locked="FOR UPDATE SKIP LOCKED" if can_skip else "",
     )
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(statement, [new_token()[1:], *map(connection.ops.adapt_datetimefield_value, moments)])
         row = cursor.fetchone()
     return _claim_of(row, now, seconds) if row else None
@@ -207,7 +208,7 @@ def store_verdict(claim: Claim, judgement: Judgement, asked: Asked, *, now: date
     nothing changes."""
     verdict, moment = judgement.verdict, connection.ops.adapt_datetimefield_value(now)
     told = {"moment": moment, "id": claim.assessment_id, "token": claim.token, **_told(claim, judgement, asked)}
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_STORE.format(questions=Assessment._meta.db_table), told)
         stored = cursor.rowcount
     if stored:

@@ -18,6 +18,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from assessment.models import Account, ModelPrice, PoolPolicy, Spending
+from assessment.statements import prepared_cursor
 from cameras.models import Camera
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -138,7 +139,7 @@ def _add_for_camera(call: Call, cost: Decimal, day: date) -> bool:
     tables = {"spending": Spending._meta.db_table, "camera": Camera._meta.db_table}
     place = (connection.ops.adapt_datefield_value(day), call.account, call.key, call.prompt_version, call.model)
     figures = (int(call.failed), call.input_tokens, call.output_tokens, cost)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_ADD_FOR_CAMERA.format(**tables), (*place, *figures, call.camera_id))
         return bool(cursor.rowcount)
 
