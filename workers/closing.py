@@ -43,17 +43,27 @@ def is_somebody_closing() -> bool:
 
 
 def close_answered() -> None:
-    """Close every frame whose answers have all come, and go on while more of them come."""
-    until, client = time.monotonic() + AWAKE_SECONDS, connect_redis()
-    while time.monotonic() < until and not STOPPING.is_set():
-        client.set(AWAKE_KEY, 1, px=AWAKE_MS)
-        if not _close_some():
-            break
-        STOPPING.wait(REST_SECONDS)
-    client.delete(AWAKE_KEY)
+    """Close every frame whose answers have all come, and go on while more of them come.
+
+    Whoever is awake already closes them: several at once would look for the same frames.
+    """
+    client = connect_redis()
+    if not client.set(AWAKE_KEY, 1, px=AWAKE_MS, nx=True):
+        return
+    try:
+        _close_while_awake(client)
+    finally:
+        client.delete(AWAKE_KEY)
     # Whoever answered just before this has woken nobody.
     while _close_some():
         pass
+
+
+def _close_while_awake(client: redis.Redis) -> None:
+    until = time.monotonic() + AWAKE_SECONDS
+    while time.monotonic() < until and not STOPPING.is_set() and _close_some():
+        client.set(AWAKE_KEY, 1, px=AWAKE_MS)
+        STOPPING.wait(REST_SECONDS)
 
 
 def _close_some() -> int:
