@@ -76,7 +76,7 @@ def _in_form(spoiled: str) -> str:
 
 
 def _is_chinese(text: str) -> bool:
-    return sum("\u4e00" <= character <= "\u9fff" for character in text) > len(text) / 10
+    return not text.isascii() and sum("\u4e00" <= character <= "\u9fff" for character in text) > len(text) / 10
 
 
 def _identity(scene: Scene) -> list[tuple[str, object]]:

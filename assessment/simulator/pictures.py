@@ -63,5 +63,5 @@ def picture_tokens(width: int, height: int, model: str) -> int:
 
 def text_tokens(text: str) -> int:
     """About what text costs: a token for 1.6 Chinese characters, or for 3.5 others."""
-    chinese = sum("\u2e80" <= character <= "\uffef" for character in text)
+    chinese = 0 if text.isascii() else sum("\u2e80" <= character <= "\uffef" for character in text)
     return max(1, math.ceil(chinese / 1.6 + (len(text) - chinese) / 3.5))
