@@ -223,13 +223,14 @@ class OneRequestSession(requests.Session):
         way = _of_thread.way = _of_thread.way or Way()
         way.allowed_seconds = seconds
         try:
-            response = self.request(
-                "POST",
-                url,
-                data=data,
-                headers=_without_telemetry(kwargs["headers"]),
+            request = _prepared(url, data, {**self.headers, **_without_telemetry(kwargs["headers"])})
+            response = self.send(
+                request,
                 timeout=_timeout(seconds),
                 allow_redirects=False,
+                proxies=self.proxies,
+                verify=self.verify,
+                cert=self.cert,
             )
         except (requests.exceptions.InvalidHeader, UnicodeError):
             raise KeyRevoked("The key has characters that no key has.") from None
@@ -245,6 +246,13 @@ class OneRequestSession(requests.Session):
         reply = _json_object(response)
         if response.status_code == HTTPStatus.OK and not self._is_answer(reply):
             raise _refusal_with_200(reply, api_key)
+
+
+def _prepared(url: Any, data: Any, headers: Mapping[str, str]) -> requests.PreparedRequest:
+    """What `Session.request` makes of it, without the cookies, hooks and credentials that it looks for: there are none."""
+    request = requests.PreparedRequest()
+    request.prepare(method="POST", url=url, data=data, headers=headers)
+    return request
 
 
 def _key_of(headers: Mapping[str, str]) -> str:
