@@ -12,7 +12,7 @@ from django.core.files.storage import default_storage
 
 from assessment.clients import UnableToAssess
 from assessment.models import Evidence, EvidenceKind
-from detection.detect import cut_jpeg, read_picture
+from detection.detect import read_part, to_jpeg
 from detection.detections import DetectedFrame
 from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
@@ -43,7 +43,7 @@ class Pictures:
 
     def crop(self) -> bytes | None:
         """The place alone, as a JPEG."""
-        return cut_jpeg(read_picture(self.frame), self.place, of=self.size) if self.place else None
+        return to_jpeg(read_part(self.frame, self.place, of=self.size)) if self.place else None
 
 
 def picture_keys(frame: DetectedFrame) -> tuple[str, ...]:

@@ -249,5 +249,10 @@ def _touched(crop: Box, size: tuple[int, int], of: tuple[int, int] | None) -> tu
 
 def cut_jpeg(picture: Picture, crop: Box, *, of: tuple[int, int] | None = None, quality: int = CROP_QUALITY) -> bytes:
     """As `cut`, in a JPEG."""
-    _, encoded = cv2.imencode(".jpg", cut(picture, crop, of=of), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return to_jpeg(cut(picture, crop, of=of), quality=quality)
+
+
+def to_jpeg(picture: Picture, *, quality: int = CROP_QUALITY) -> bytes:
+    """The picture in a JPEG."""
+    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(encoded)

@@ -23,7 +23,6 @@ from assessment.judge import Judgement, judge
 from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
 from assessment.limiter import LimiterUnreachable, NoSlot
-from assessment.models import FrameResult
 from assessment.service_level import current_ladder
 from assessment.tokens import estimate_tokens, expect_tokens
 from cameras.frames import FrameStore, connect_redis
@@ -104,7 +103,7 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
     pictures = None
     try:
         _refuse_deadly(claim)
-        frame = results.detected_frame(FrameResult.objects.get(pk=claim.frame_result_id))
+        frame = results.load_frame(claim.frame_result_id)
         # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
         lend_connection()
         caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
