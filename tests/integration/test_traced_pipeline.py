@@ -99,11 +99,11 @@ def test_frame_is_one_trace_from_capture_to_its_verdict_across_processes(
     camera.wanted = "running"
     camera.save()
     worker = start(celery_worker(QUEUES, name="all", threads=3), "worker")
-    worker.wait_for("detector.ready")
+    worker.wait_for("detector.ready", seconds=240)
     capture = start([sys.executable, "manage.py", "capture"], "capture")
     wait_until(
         lambda: judged(collector),
-        120,
+        240,
         failing=lambda: f"{sorted({each.name for each in collector.spans})}\n{worker.said()[-3000:]}{capture.said()}",
     )
     capture.end()
