@@ -54,6 +54,8 @@ class Claim:
     last_account: str
     sampled_from: str = ""
     """Why it would have been left out, where it is asked to know what the gate misses."""
+    traceparent: str = ""
+    """The step that asked, where that is traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ WHERE id = (
     ORDER BY {order} LIMIT 1 {skipping_locked}
 )
 RETURNING id, frame_result_id, camera_id, group_index, lease_token, deadline_at,
-    attempts, calls, account, sampled_from
+    attempts, calls, account, sampled_from, traceparent
 """
 _URGENT_FIRST, _IN_TURN = "urgent DESC, turn_at, id", "turn_at, id"
 _TAKEN_OVER = "!"
@@ -135,7 +137,7 @@ def claim_next(*, now: datetime, seconds: float, urgent_first: bool = True, leas
 
 def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
     assessment_id, frame_result_id, camera_id, group_index, token, deadline, *others = row
-    attempts, calls, account, sampled_from = others
+    attempts, calls, account, sampled_from, traceparent = others
     deadline = deadline.replace(tzinfo=deadline.tzinfo or UTC)  # SQLite knows no time zones
     metrics.assessments_taken_over.inc(token.startswith(_TAKEN_OVER))
     return Claim(
@@ -149,6 +151,7 @@ def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
         calls=calls,
         last_account=account,
         sampled_from=sampled_from,
+        traceparent=traceparent,
     )
 
 

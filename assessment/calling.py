@@ -28,7 +28,7 @@ from assessment.key_record import fails_too_often
 from assessment.keys import Access
 from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
 from assessment.limits import BASE_COOLDOWN_SECONDS, Pool, Slot, Wish
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
 
 log = structlog.get_logger()
@@ -78,7 +78,8 @@ class Departure:
 
     def await_slot(self) -> None:
         """Sleep to the slot's time."""
-        time.sleep(max(0.0, self.at - time.monotonic()))
+        with tracing.span("assess.wait"):
+            time.sleep(max(0.0, self.at - time.monotonic()))
 
     def begin(self) -> float:
         """Have the slot begin; sleep on while the limiter says that it is too early after all. The seconds left."""
@@ -189,7 +190,8 @@ class Caller:
         pool, slot = reserved.pool, reserved.slot
         access, departure = self._access(slot), Departure(self.limiter, slot, reserved.at, self.until)
         try:
-            answer = self._send(question, access, departure)
+            with tracing.span("assess.call", model=question.model, key_id=slot.key_id):
+                answer = self._send(question, access, departure)
         except UnableToAssess as error:
             if departure.cancelled:
                 raise

@@ -14,6 +14,7 @@ from assessment.prompt import GroupFacts, GroupOutline, ObjectFacts, build_quest
 from assessment.risk import WHOLE_FRAME, RiskVerdict
 from assessment.showing import Shown, show
 from detection.detections import DetectedFrame, Detection, TrafficGroup
+from trafficmon.core import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def judge(
 
 def _read(answer: Answer, group_index: int) -> RiskVerdict:
     thresholds = settings.MODEL_FILE.llm.risk_threshold
-    [verdict] = parse_answer(answer.text, asked=frozenset({group_index}), thresholds=thresholds)
+    with tracing.span("assess.parse"):
+        [verdict] = parse_answer(answer.text, asked=frozenset({group_index}), thresholds=thresholds)
     return verdict
 
 

@@ -18,7 +18,7 @@ from assessment.risk import AssessmentStatus, RiskLevel, highest
 from assessment.unasked import count_gated, pack_skipped, packed_prior, verdicts_without_a_model
 from detection.detections import DetectedFrame
 from detection.packing import pack_detections, pack_groups, unpack_detections, unpack_groups
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ def _question(row: FrameResult, asked: Question, now: datetime, turn_at: datetim
         turn_at=turn_at,
         next_at=now,
         deadline_at=row.deadline_at,
+        traceparent=tracing.traceparent(),
     )
 
 

@@ -13,7 +13,7 @@ from assessment.gate import Gated, Guess, Skipped
 from assessment.models import PRIOR_CHOICES, Assessment, FrameResult
 from assessment.priors import Prior, PriorReason
 from assessment.risk import AssessmentStatus, JudgedBy, RiskType, RiskVerdict, SkipReason
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 
 _TYPES = {
     PriorReason.AGAINST_LANE: RiskType.WRONG_WAY,
@@ -98,6 +98,7 @@ def _verdict(row: FrameResult, verdict: RiskVerdict, prior: Prior, now: datetime
         turn_at=now,
         next_at=now,
         deadline_at=row.deadline_at,
+        traceparent=tracing.traceparent(),
         ended_at=now,
         risk_level=verdict.level,
         risk_type=verdict.type,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import redis
@@ -21,7 +22,7 @@ from cameras.ownership import Ownership, renewing
 from cameras.sampling import DECODING
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, Sources, StreamThread
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
 from trafficmon.core.ids import new_token
 
@@ -242,12 +243,17 @@ class Capture:
                 stream.hold(pause_seconds)
                 thread.expect_silence(pause_seconds)
                 return
-            ref, offer = self._keep(thread, burst)
+            self._sample(thread, burst)
         except redis.RedisError as error:
             log.warning("capture.store_unavailable", camera_id=camera_id, error=type(error).__name__)
             metrics.frames_dropped.labels("store_unavailable").inc()
-            return
-        self._on_frame(ref, offer)
+
+    def _sample(self, thread: StreamThread, burst: Burst) -> None:
+        """Begin the frame's trace, keep it, and tell of it."""
+        with tracing.span("capture.sample", parent="", camera_id=thread.camera_id) as span:
+            ref, offer = self._keep(thread, burst)
+            span.note(frame_key=ref.frame_key, replaced=offer.replaced is not None)
+            self._on_frame(ref, offer)
 
     def _keep(self, thread: StreamThread, burst: Burst) -> tuple[FrameRef, Offer]:
         keys = tuple(new_token() for _picture in burst.pictures)
@@ -259,6 +265,8 @@ class Capture:
             jpegs = {key: encode_jpeg(picture) for key, picture in pictures.items()}
         self._store.put_all(jpegs)
         ref = FrameRef(thread.camera_id, keys[-1], burst.captured_at, keys, burst.moments, evidence_key)
+        if tracing.is_on():
+            ref = replace(ref, traceparent=tracing.traceparent(), traced_at=tracing.now())
         offer = self._store.offer(ref)
         with suppress(redis.RedisError):  # the frame waits already: that it is not counted must not hide that
             interval, replaced = thread.terms.interval_seconds, offer.replaced is not None

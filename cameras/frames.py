@@ -154,7 +154,8 @@ class FrameRef:
 
     `moments` are when each frame of the burst was captured, the last one at `captured_at`. `evidence_key` is that of
     the same frame as the camera's main stream has it, where detection runs on another. `taking` names the one time that
-    it was taken by which it is in hand: the same frame taken again is another's.
+    it was taken by which it is in hand: the same frame taken again is another's. `traceparent` is the step of its
+    trace that let it wait, at `traced_at` as spans count time; neither is there where nothing is traced.
     """
 
     camera_id: int
@@ -164,6 +165,8 @@ class FrameRef:
     moments: tuple[datetime, ...] = ()
     evidence_key: str = ""
     taking: str = field(default="", compare=False)
+    traceparent: str = field(default="", compare=False)
+    traced_at: int = field(default=0, compare=False)
 
     @property
     def picture_keys(self) -> frozenset[str]:
@@ -172,16 +175,16 @@ class FrameRef:
 
     def to_json(self) -> str:
         """What `from_json` reads, which is of no taking; the moment is in ISO 8601."""
-        return json.dumps(
-            {
-                "camera_id": self.camera_id,
-                "frame_key": self.frame_key,
-                "captured_at": self.captured_at.isoformat(),
-                "burst": self.burst,
-                "moments": [each.isoformat() for each in self.moments],
-                "evidence_key": self.evidence_key,
-            }
-        )
+        fields = {
+            "camera_id": self.camera_id,
+            "frame_key": self.frame_key,
+            "captured_at": self.captured_at.isoformat(),
+            "burst": self.burst,
+            "moments": [each.isoformat() for each in self.moments],
+            "evidence_key": self.evidence_key,
+        }
+        traced = {"traceparent": self.traceparent, "traced_at": self.traced_at} if self.traceparent else {}
+        return json.dumps(fields | traced)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> FrameRef:
@@ -195,6 +198,8 @@ class FrameRef:
             # Left out by older versions, whose frames may wait while workers are exchanged.
             tuple(map(read_moment, fields.get("moments", ()))),
             str(fields.get("evidence_key", "")),
+            traceparent=str(fields.get("traceparent", "")),
+            traced_at=int(fields.get("traced_at", 0)),
         )
 
 

@@ -106,6 +106,7 @@ class StreamThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(camera_id=self.camera_id)
         attempts = Attempts()
         self.stop.wait(self._delay_seconds)
         while not self.stop.is_set():

@@ -24,6 +24,7 @@ from detection.road_speeds import find_motions, with_closing_speeds, with_speeds
 from detection.tracking import track
 from detection.tracks import TrackerState, shifted
 from detection.zones import ZoneRule, keep_watched
+from trafficmon.core import tracing
 from trafficmon.core.geometry import Box
 
 CROP_QUALITY = 85
@@ -140,11 +141,13 @@ def detect_frame(
     started = perf_counter()
     width, height = shots[-1].size
     configuration = pipeline.configuration
-    found = _look(shots, pipeline.detector, rules.zones, size=(width, height))
-    circumstances = Circumstances((width, height), rules, configuration)
-    state, named, crossings = _follow(tracks or TrackerState(), shots, found, circumstances)
-    motions = find_motions(state, named, rules.calibration, width=width, height=height)
-    groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
+    with tracing.span("detect.infer", model=pipeline.detector.model, pictures=len(shots)):
+        found = _look(shots, pipeline.detector, rules.zones, size=(width, height))
+    with tracing.span("detect.track"):
+        circumstances = Circumstances((width, height), rules, configuration)
+        state, named, crossings = _follow(tracks or TrackerState(), shots, found, circumstances)
+        motions = find_motions(state, named, rules.calibration, width=width, height=height)
+        groups = form_groups(named, width=width, height=height, configuration=configuration.post_processing)
     detected = DetectedFrame(
         camera_id=frame.camera_id,
         frame_key=frame.frame_key,

@@ -23,7 +23,7 @@ def prepare_environment() -> None:
     """Point every setting at this run's own things, once."""
     if PREPARED in os.environ:
         return
-    for name in [name for name in os.environ if name.startswith(("ALGO_", "DASHSCOPE"))]:
+    for name in [name for name in os.environ if name.startswith(("ALGO_", "DASHSCOPE", "OTEL_"))]:
         del os.environ[name]
     run_dir = Path(tempfile.mkdtemp(prefix="trafficmon-tests-"))
     os.environ |= {

@@ -27,7 +27,7 @@ from assessment.service_level import current_ladder
 from assessment.tokens import estimate_tokens, expect_tokens
 from cameras.frames import FrameStore, connect_redis
 from detection.detections import DetectedFrame
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
 from trafficmon.core.remembered import Remembered
 from workers.database import lend_connection
@@ -73,12 +73,19 @@ def answer_waiting(store: FrameStore) -> Iterator[int]:
     questions wait, for so long that its message is not yet delivered again.
     """
     until = time.monotonic() + AWAKE_SECONDS
+    since = tracing.now()
     while (claim := _claim()) is not None:
-        structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id)
-        if _answer_claimed(claim, store):
+        structlog.contextvars.bind_contextvars(assessment_id=claim.assessment_id, camera_id=claim.camera_id)
+        about = {"assessment_id": claim.assessment_id, "camera_id": claim.camera_id}
+        with tracing.span("assess", parent=claim.traceparent, since=since, **about) as span:
+            tracing.past("assess.claim", since=since)
+            ended = _answer_claimed(claim, store)
+            span.note(ended=ended, attempts=claim.attempts)
+        if ended:
             yield claim.frame_result_id
         if STOPPING.is_set() or time.monotonic() > until:
             return
+        since = tracing.now()
 
 
 def _claim() -> Claim | None:
@@ -110,7 +117,8 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         pictures = pictures_of(frame, claim.group_index, _kept_pictures(store, claim, frame))
         model = _model()
         lend_connection()
-        caller.reserve(model, tokens=expect_tokens(frame, pictures))
+        with tracing.span("assess.reserve", model=model):
+            caller.reserve(model, tokens=expect_tokens(frame, pictures))
         ask = functools.partial(_ask, caller, store)
         judgement = judge(frame, claim.group_index, pictures, ask=ask, model=model)
         return _store(claim, caller, judgement, pictures)
@@ -158,7 +166,7 @@ def _store(claim: Claim, caller: Caller, judgement: Judgement, pictures: Picture
     """Store the judgement and what it cost; whether the question was still this worker's."""
     if judgement.verdict.level in ALERTING:
         _keep(claim, pictures)
-    with transaction.atomic():
+    with tracing.span("assess.store", outcome=judgement.verdict.level), transaction.atomic():
         stored = assess.store_verdict(claim, judgement, _asked(caller), now=utc_now())
         ledger.record_calls(caller.made, now=utc_now())
     if not stored:
@@ -173,7 +181,7 @@ def _fail(claim: Claim, caller: Caller, error: UnableToAssess, pictures: Picture
     retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
     if pictures and error.can_be_sent_again and assess.is_last_try(claim, error, retries):
         _keep(claim, pictures)
-    with transaction.atomic():
+    with tracing.span("assess.store", outcome=error.reason), transaction.atomic():
         ended = assess.store_failure(claim, error, _asked(caller), now=utc_now(), retries=retries)
         ledger.record_calls(caller.made, now=utc_now())
     return ended

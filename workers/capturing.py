@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cameras.frames import FrameRef, Offer
 from cameras.models import StreamState
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from trafficmon.live import publish
 from workers.pipeline import WakeUp
 from workers.queues import Queue
@@ -17,7 +17,7 @@ def send_frame(ref: FrameRef, offer: Offer) -> None:
     if offer.replaced:
         metrics.frames_dropped.labels("superseded").inc()
     if offer.wake:
-        send_wake_up(WakeUp(Queue.DETECT, ref.camera_id))
+        send_wake_up(WakeUp(Queue.DETECT, ref.camera_id, tracing.traceparent()))
 
 
 def report_state(camera_id: int, state: StreamState, message: str) -> None:

@@ -10,6 +10,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
+from structlog.contextvars import bind_contextvars
 
 from assessment import alerts, results
 from assessment.alert_policy import ALERTING
@@ -18,7 +19,7 @@ from assessment.models import FrameResult
 from assessment.risk import JudgedBy, RiskLevel
 from cameras.frames import connect_redis
 from detection.detect import PictureUnreadableError
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from trafficmon.notifications import outbox
@@ -79,16 +80,27 @@ def close(frame_result_ids: Sequence[int]) -> int:
     """Join the answers of frames once all have ended, raise their alerts, and tell the browsers; how many it closed."""
     if not frame_result_ids:
         return 0
+    since = tracing.now()
     with transaction.atomic():
         frames = results.close_frames(frame_result_ids, now=utc_now())
         changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
         outbox.note([each for _camera_id, changed in changes for each in changed], now=utc_now())
-    for frame in frames:
-        _keep_guessed(frame)
-        publish.publish_verdict(frame)
-    for camera_id, changed in changes:
-        _tell_alerts(camera_id, changed)
+    for frame, (_camera_id, changed) in zip(frames, changes, strict=True):
+        bind_contextvars(camera_id=frame.camera_id, frame_key=frame.frame_key)
+        asked_by = next((each.traceparent for each in frame.assessments.all()), "")
+        with tracing.span(
+            "close", parent=asked_by, since=since, camera_id=frame.camera_id, frame_key=frame.frame_key
+        ) as step:
+            step.note(outcome=frame.status, risk=frame.max_risk_level, partial=frame.partial)
+            _tell(frame, changed)
     return len(frames)
+
+
+def _tell(frame: FrameResult, changed: Sequence[alerts.AlertChange]) -> None:
+    _keep_guessed(frame)
+    with tracing.span("publish", about="verdict"):
+        publish.publish_verdict(frame)
+    _tell_alerts(frame.camera_id, changed)
 
 
 def _keep_guessed(row: FrameResult) -> None:
@@ -105,6 +117,7 @@ def _keep_guessed(row: FrameResult) -> None:
 
 def _tell_alerts(camera_id: int, changes: Sequence[alerts.AlertChange]) -> None:
     for change in changes:
-        publish.publish_alert(change.alert_id, change.change)
+        with tracing.span("alert", alert_id=change.alert_id, change=change.change, risk=change.level):
+            publish.publish_alert(change.alert_id, change.change)
     if any(change.level == RiskLevel.HIGH for change in changes):
         frame_store().pause(camera_id, seconds=settings.ENVIRONMENT.alert_pause_seconds)

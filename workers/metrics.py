@@ -23,7 +23,7 @@ from assessment.key_file import UnusableKeyFile, import_if_changed
 from assessment.keys import warm_up as warm_up_clients
 from cameras.frames import connect_redis
 from detection.detector import DetectorError, warm_up
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from workers.database import lend_connection, pool_connections
 from workers.health import note_seen
 from workers.queues import Queue
@@ -37,6 +37,7 @@ def begin_task(task_id: str, task: Any, **_: Any) -> None:
     """Name the task in all log lines up to its end, count its message, and let go of aged or broken connections."""
     close_old_connections()
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    tracing.come_from((task.request.headers or {}).get("traceparent", ""))
     routing = (task.request.delivery_info or {}).get("routing_key", "")
     metrics.queue_messages_received.labels(routing).inc()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import redis
 import structlog
 from django.conf import settings
+from structlog.contextvars import bind_contextvars
 
 from assessment import results
 from assessment.gate import Gated
@@ -28,7 +29,7 @@ from detection.detect import (
 )
 from detection.detections import DetectedFrame
 from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_bytes
-from trafficmon.core import metrics
+from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from workers.gating import gate_frame
@@ -47,6 +48,8 @@ class WakeUp:
 
     queue: Queue
     subject: int
+    traceparent: str = field(default="", compare=False)
+    """The step that it comes of, where that is traced."""
 
 
 @functools.cache
@@ -71,9 +74,19 @@ def detect_newest(camera_id: int) -> list[WakeUp]:
     with ExitStack() as on_failure:
         # The next frame must not wait for the wake-up that this failure keeps from being sent.
         on_failure.callback(store.finish, ref, waking=False)
-        wake_ups = _detect(ref)
+        wake_ups = _detect_traced(ref)
         on_failure.pop_all()
     return [*wake_ups, WakeUp(Queue.DETECT, camera_id)] if store.finish(ref) else wake_ups
+
+
+def _detect_traced(ref: FrameRef) -> list[WakeUp]:
+    bind_contextvars(camera_id=ref.camera_id, frame_key=ref.frame_key)
+    if not tracing.is_on():
+        return _detect(ref)
+    began = ref.traced_at or None
+    with tracing.span("detect", parent=ref.traceparent, since=began, camera_id=ref.camera_id, frame_key=ref.frame_key):
+        tracing.past("detect.wait", since=began or tracing.now())
+        return [replace(each, traceparent=tracing.traceparent()) for each in _detect(ref)]
 
 
 def _detect(ref: FrameRef) -> list[WakeUp]:
@@ -83,7 +96,8 @@ def _detect(ref: FrameRef) -> list[WakeUp]:
         on_failure.pop_all()
     if row is None:
         return []
-    publish.publish_frame(row)
+    with tracing.span("publish", about="frame"):
+        publish.publish_frame(row)
     if row.status == AssessmentStatus.SKIPPED:
         frame_store().forget_all(ref.picture_keys - {ref.frame_key})
         return []
@@ -102,7 +116,8 @@ def _wake_ups_after(row: FrameResult, ref: FrameRef) -> list[WakeUp]:
 
 def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     """The stored frame; None when it was given up, or is another worker's to store."""
-    shots = _shots_of(ref) if _is_fresh(ref) else []
+    with tracing.span("detect.decode"):
+        shots = _shots_of(ref) if _is_fresh(ref) else []
     if not shots:
         return None
     known = known_camera(ref.camera_id)
@@ -114,7 +129,9 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
         log.warning("frame.given_away", camera_id=ref.camera_id, process_seconds=round(frame.process_seconds, 1))
         return None
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
-    return _record(frame, gate_frame(known.camera, frame))
+    with tracing.span("gate"):
+        gated = gate_frame(known.camera, frame)
+    return _record(frame, gated)
 
 
 def _tracks_of(camera_id: int) -> TrackerState | None:
@@ -192,7 +209,9 @@ def count_drop(ref: FrameRef, reason: str) -> None:
 def _record(frame: DetectedFrame, gated: Gated) -> FrameResult | None:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     now = utc_now()
-    row = results.record_frame(frame, gated, now=now, patience=patience)
+    with tracing.span("store") as span:
+        row = results.record_frame(frame, gated, now=now, patience=patience)
+        span.note(outcome=row.status if row else "stored before", questions=len(gated.questions))
     if row:
         _count(frame, now)
     return row

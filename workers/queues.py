@@ -36,15 +36,19 @@ def waiting_on(queue: Queue) -> int:
     return int(connect_redis().llen(queue))
 
 
-def send(task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, **arguments: int) -> bool:
+def send(
+    task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, traceparent: str = "", **arguments: int
+) -> bool:
     """Put a wake-up on `queue`; False when it could not be sent, or enough wait there already.
 
-    Either loses nothing: the row is there, and the sweeper sends again where nobody takes it.
+    Either loses nothing: the row is there, and the sweeper sends again where nobody takes it. `traceparent` is the step
+    that it comes of, which its task finds in the message's headers.
     """
+    headers = {"traceparent": traceparent} if traceparent else {}
     try:
         if queue in MOST_WAITING and waiting_on(queue) >= MOST_WAITING[queue]:
             return False
-        task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False)
+        task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False, headers=headers)
     except (OperationalError, redis.RedisError) as error:
         metrics.queue_send_errors.labels(queue).inc()
         log.warning("queue.unreachable", queue=queue, error=str(error))

@@ -62,12 +62,17 @@ def send_outbound() -> None:
 
 def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
     """Put what comes next on its queue."""
+    cause = wake_up.traceparent
     match wake_up.queue:
         case Queue.DETECT:
-            return send(detect_frame, Queue.DETECT, expires_seconds=WAKE_SECONDS, camera_id=wake_up.subject)
+            return send(
+                detect_frame, Queue.DETECT, expires_seconds=WAKE_SECONDS, traceparent=cause, camera_id=wake_up.subject
+            )
         case Queue.ASSESS | Queue.ASSESS_URGENT:
-            return send(assess_group, wake_up.queue, expires_seconds=60, assessment_id=wake_up.subject)
+            return send(
+                assess_group, wake_up.queue, expires_seconds=60, traceparent=cause, assessment_id=wake_up.subject
+            )
         case Queue.RESULTS:
-            return send(close_frame, Queue.RESULTS, frame_result_id=wake_up.subject)
+            return send(close_frame, Queue.RESULTS, traceparent=cause, frame_result_id=wake_up.subject)
         case Queue.OUTBOUND:
             return send(send_outbound, Queue.OUTBOUND, expires_seconds=60)

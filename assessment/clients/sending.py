@@ -223,7 +223,7 @@ class OneRequestSession(requests.Session):
         way = _of_thread.way = _of_thread.way or Way()
         way.allowed_seconds = seconds
         try:
-            request = _prepared(url, data, {**self.headers, **_without_telemetry(kwargs["headers"])})
+            request = _prepared(url, data, dict(self.headers) | _without_telemetry(kwargs["headers"]))
             response = self.send(
                 request,
                 timeout=_timeout(seconds),
@@ -248,8 +248,8 @@ class OneRequestSession(requests.Session):
             raise _refusal_with_200(reply, api_key)
 
 
-def _prepared(url: Any, data: Any, headers: Mapping[str, str]) -> requests.PreparedRequest:
-    """What `Session.request` makes of it, without the cookies, hooks and credentials that it looks for: there are none."""
+def _prepared(url: Any, data: Any, headers: Mapping[str, str | bytes]) -> requests.PreparedRequest:
+    """As `Session.request` makes it, but for the cookies, hooks and credentials it looks for: there are none."""
     request = requests.PreparedRequest()
     request.prepare(method="POST", url=url, data=data, headers=headers)
     return request

@@ -198,6 +198,14 @@ class Assessment(models.Model):
         _("prior"), null=True, help_text=_("How dangerous it looked by geometry and motion, 0 to 1.")
     )
     prior_reason = models.CharField(_("because"), max_length=32, choices=PRIOR_CHOICES, blank=True)
+    traceparent = models.CharField(
+        _("trace"),
+        max_length=55,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The step that asked, as W3C has it."),
+    )
     account = models.CharField(_("account"), max_length=64, blank=True)
     key = models.CharField(_("API key"), max_length=64, blank=True)
 

@@ -37,10 +37,13 @@ from cameras.load import PACE_KEY
 from cameras.models import Camera, CameraGroup, Wanted
 from cameras.sources import Probe, UnableToOpen
 from detection.detect import read_picture
+from tests.collector import Collector, collecting
 from tests.factories import NOON, make_camera, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.asgi import application
+from trafficmon.core import tracing
+from trafficmon.core.telemetry import Telemetry
 from trafficmon.live import access, commands, consumers, publish
 from trafficmon.live.consumers import SIGNED_OUT, TOO_SLOW
 from trafficmon.live.feed import ClientFeed
@@ -735,3 +738,43 @@ def test_looking_up_access_takes_three_queries(viewer: Desk, django_assert_num_q
 def quiet_redis(redis_client: redis.Redis) -> Iterator[None]:
     yield
     assert redis_client.pubsub_channels(publish.redis_channel("*")) == []
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Collector, Telemetry]]:
+    """Traces of this process, and who collects them."""
+    with collecting() as made:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", made.address)
+        telemetry = Telemetry({}, version="1")
+        tracing.use(telemetry)
+        yield made, telemetry
+        tracing.turn_off()
+
+
+async def test_traced_frame_is_followed_until_the_page_has_drawn_it(
+    viewer: Desk, collector: tuple[Collector, Telemetry]
+) -> None:
+    camera, (collected, telemetry) = await sync_to_async(viewer.camera)(), collector
+    with tracing.span("publish", parent="") as told:
+        await sync_to_async(publish.publish_frame)(await sync_to_async(record)(camera))
+        traceparent = told.traceparent()
+    async with opened(viewer.session_key) as browser:
+        shown = await browser.wait_for("detection_result")
+        assert shown["traceparent"] == traceparent
+        await browser.ask("drawn", traceparent=traceparent, receivedAgoMs=30, drawnAgoMs=10)
+        await browser.ask("ping", echo="after it")
+        while (await browser.wait_for("pong"))["echo"] != "after it":
+            pass
+    telemetry.close()
+    sent, drawn = collected.named("feed.send"), collected.named("browser.draw")
+    [publishing] = collected.named("publish")
+    assert [each.parent for each in (*sent, *drawn)] == [publishing.span_id] * 2
+    assert drawn[0].ended - drawn[0].began == 20_000_000
+
+
+async def test_what_a_page_drew_is_heeded_nowhere_without_traces(viewer: Desk) -> None:
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("camera_list")
+        await browser.ask("drawn", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", receivedAgoMs=3, drawnAgoMs=1)
+        await browser.ask("drawn", traceparent="none", receivedAgoMs=3, drawnAgoMs=1)
+        assert (await browser.wait_for("error"))["code"] == "unreadable"

@@ -17,6 +17,7 @@ from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
 from assessment.unasked import Unasked, unasked_of
 from cameras.models import Camera, StreamState
 from detection.detections import DetectedFrame, Detection, TrafficGroup
+from trafficmon.core import tracing
 from trafficmon.core.clock import spell
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live.messages import (
@@ -61,6 +62,7 @@ def detection_result(
         model_type=frame.model,
         supported_classes=supported,
         tracking_enabled=frame.tracking_enabled,
+        traceparent=tracing.traceparent() or None,
     )
 
 
@@ -128,6 +130,7 @@ def assessment_result(row: FrameResult, assessments: Sequence[Assessment]) -> As
         has_dangerous_driving=level is not RiskLevel.NONE,
         max_risk_level=level,
         traffic_groups=tuple(_group_verdict(each.group_index, each) for each in assessments),
+        traceparent=tracing.traceparent() or None,
         **_model_part(done),
     )
 

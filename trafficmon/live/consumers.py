@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from trafficmon.accounts.access import client_address
+from trafficmon.core import tracing
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose
 from trafficmon.live.access import Access, Entry, look_up_access, look_up_alerts, look_up_standing
@@ -28,6 +29,8 @@ from trafficmon.live.commands import Command, RefusedError, carry_out
 from trafficmon.live.feed import ClientFeed
 from trafficmon.live.flow import flow_of
 from trafficmon.live.incoming import (
+    Drawn,
+    DrawnReport,
     Ping,
     PongAnswer,
     Subscribe,
@@ -74,6 +77,13 @@ def _address_of(scope: Mapping[str, Any]) -> str | None:
     headers = dict(scope["headers"])
     peer, _port = scope.get("client") or ("", 0)
     return client_address(peer or "", headers.get(b"x-forwarded-for", b"").decode("latin1"))
+
+
+def _note_drawn(report: DrawnReport) -> None:
+    """The last step of a frame's trace, as the page saw it."""
+    now = tracing.now()
+    received, drawn = (now - round(ago * 1e6) for ago in (report.received_ago_ms, report.drawn_ago_ms))
+    tracing.past("browser.draw", since=min(received, drawn), until=drawn, parent=report.traceparent)
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
@@ -169,6 +179,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 self._feed.tell_text(Pong(server_time=spell(utc_now()), echo=request.data.echo).as_text(), "pong")
             case PongAnswer():
                 pass
+            case Drawn():
+                _note_drawn(request.data)
             case Subscribe():
                 await self._subscribe(request.data)
             case _:

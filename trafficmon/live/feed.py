@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import redis
 import structlog
 
+from trafficmon.core import tracing
 from trafficmon.live.flow import Flow
 from trafficmon.live.mailbox import Mailbox
 from trafficmon.live.messages import Outgoing
@@ -111,4 +112,5 @@ class ClientFeed:
             return
         if rendered and self._shows(letter.camera_id) and self._sent.get(letter.camera_id) != rendered.frame_key:
             self._sent[letter.camera_id] = rendered.frame_key
-            await self._post(rendered.message)
+            with tracing.span("feed.send", parent=rendered.traceparent, camera_id=letter.camera_id):
+                await self._post(rendered.message)

@@ -70,8 +70,23 @@ class Subscribe(Part):
     data: SubscribeRequest = SubscribeRequest()
 
 
+class DrawnReport(Request):
+    """When a page got a message and when it had drawn it, by how long ago: its clock may be wrong."""
+
+    traceparent: str = Field(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+    received_ago_ms: float = Field(ge=0, le=60_000)
+    drawn_ago_ms: float = Field(ge=0, le=60_000)
+
+
+class Drawn(Part):
+    """Sent by our own pages for what is traced, and of no other use."""
+
+    type: Literal["drawn"]
+    data: DrawnReport
+
+
 Incoming = Annotated[
-    Ping | PongAnswer | StartStream | StopStream | CheckCamera | Subscribe, Field(discriminator="type")
+    Ping | PongAnswer | StartStream | StopStream | CheckCamera | Subscribe | Drawn, Field(discriminator="type")
 ]
 _INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)
 _KNOWN = "ping, pong, start_stream, stop_stream, check_camera, subscribe"

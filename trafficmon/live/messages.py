@@ -126,6 +126,8 @@ class AssessmentResult(FrameVerdict):
     late: bool = False
     reason: str = ""
     traffic_groups: tuple[GroupVerdict, ...] = ()
+    traceparent: str | None = None
+    """The step of the frame's trace that told of it, as W3C has it; only where frames are traced."""
 
 
 class DetectionResult(FrameVerdict):
@@ -155,6 +157,8 @@ class DetectionResult(FrameVerdict):
     supported_classes: tuple[ObjectClass, ...]
     tracking_enabled: bool
     server_draw_enabled: bool = False
+    traceparent: str | None = None
+    """As that of an assessment result."""
 
     def with_verdict(self, verdict: AssessmentResult | None) -> Self:
         """The same frame with the camera's last verdict; where that is this frame's own, its groups carry theirs."""

@@ -94,7 +94,7 @@ class FrameReader:
         result = read_latest(await self._client.mget(latest_key(camera_id), verdict_key(camera_id)))
         if result is None:
             return None
-        return Rendered(result.frame_key, await self._message(result, pictures))
+        return Rendered(result.frame_key, await self._message(result, pictures), result.traceparent or "")
 
     async def _message(self, result: DetectionResult, pictures: Pictures) -> str | bytes:
         match pictures:
@@ -121,11 +121,12 @@ class FrameReader:
 class Rendered:
     """A frame ready to be sent: text or, for `binary`, bytes."""
 
-    __slots__ = ("frame_key", "message")
+    __slots__ = ("frame_key", "message", "traceparent")
 
-    def __init__(self, frame_key: str, message: str | bytes) -> None:
+    def __init__(self, frame_key: str, message: str | bytes, traceparent: str = "") -> None:
         self.frame_key = frame_key
         self.message = message
+        self.traceparent = traceparent
 
 
 def _data_uri(jpeg: bytes | None) -> str:

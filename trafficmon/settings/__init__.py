@@ -9,8 +9,11 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 import trafficmon
-from trafficmon.core import metrics  # noqa: F401  # before django_prometheus makes the first of its own
-from trafficmon.core.logging import configure_structlog, logging_settings
+from trafficmon.core import (
+    metrics,  # noqa: F401  # before django_prometheus makes the first of its own
+    tracing,
+)
+from trafficmon.core.logging import catch_what_is_not_logged, configure_structlog, logging_settings
 from trafficmon.settings.database import database_settings
 from trafficmon.settings.demo_keys import demo_secrets
 from trafficmon.settings.environment import ConfigurationError, read_environment
@@ -27,7 +30,9 @@ try:
     MODEL_FILE = read_model_file(
         ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes, language=ENVIRONMENT.language
     )
-except (ConfigurationError, OSError) as error:
+    if tracing.is_wanted(ENVIRONMENT.tracing):
+        tracing.turn_on(ENVIRONMENT.tracing, version=trafficmon.__version__)
+except (ConfigurationError, tracing.UnableToTrace, OSError) as error:
     sys.exit(f"The configuration is wrong:\n{error}")
 
 VERSION = trafficmon.__version__
@@ -213,6 +218,8 @@ WHITENOISE_USE_FINDERS = True
 LLM_IS_SIMULATED = ENVIRONMENT.llm_simulated
 WEIGHTS_DIR = ENVIRONMENT.weights_dir.resolve()
 
-LOGGING = logging_settings(ENVIRONMENT.log_level)
+LOGGING = logging_settings(ENVIRONMENT.log_level, ENVIRONMENT.log_format)
 configure_structlog()
+if ENVIRONMENT.log_format == "json":
+    catch_what_is_not_logged()
 PROMETHEUS_EXPORT_MIGRATIONS = False

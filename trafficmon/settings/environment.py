@@ -65,6 +65,8 @@ class Environment(BaseSettings):
     language: Literal["zh-hans", "en"] = "zh-hans"
     time_zone: str = "Asia/Shanghai"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    """json: each line of every process is one JSON object."""
     save_raw_frames: bool = False
     llm_model: str = "qwen-vl-plus"
     llm_cheaper_model: str = ""
@@ -97,6 +99,13 @@ class Environment(BaseSettings):
     dashscope_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="DASHSCOPE_API_KEY")
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
+
+    @property
+    def tracing(self) -> dict[str, str]:
+        """OpenTelemetry's own variables, here or in `.env`: where traces are sent, and how many."""
+        written = _written_in(Path(".env").resolve())
+        given = {name: value for name, value in {**written, **os.environ}.items() if name.startswith("OTEL_")}
+        return {name: value for name, value in given.items() if value}
 
     def secret_named(self, variable: str) -> str:
         """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither."""

@@ -45,7 +45,17 @@ export class Feed extends EventTarget {
     if (message.type === "connection_ack") this.#acknowledged(message.data);
     if (message.type === "ping") this.#ping();
     if (message.type === "pong") this.#timed(message.data);
+    const received = performance.now();
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
+    if (isTraced(message.data?.traceparent)) this.#reportDrawn(message.data.traceparent, received);
+  }
+
+  // What the listeners changed is on the screen when the frame after the next one begins; in a hidden tab, never.
+  #reportDrawn(traceparent, received) {
+    requestAnimationFrame(() => requestAnimationFrame((drawn) => {
+      const now = performance.now();
+      this.send("drawn", { traceparent, receivedAgoMs: now - received, drawnAgoMs: Math.max(0, now - drawn) });
+    }));
   }
 
   #acknowledged(data) {
@@ -100,6 +110,11 @@ export class Feed extends EventTarget {
   #say(state, pause = 0) {
     this.dispatchEvent(new CustomEvent("state", { detail: { state, pause } }));
   }
+}
+
+/** Whether the server keeps this trace: the flags' last bit says so. */
+function isTraced(traceparent) {
+  return Boolean(traceparent) && (parseInt(traceparent.slice(-2), 16) & 1) === 1;
 }
 
 /** A binary message: length of the JSON, the JSON, the JPEG. */
