@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
+from hypothesis import HealthCheck
 
 from assessment import keys, ledger
 from assessment.service_level import current_ladder
 from workers import rules
+
+# How long an example takes says more of the machine than of what is tested.
+hypothesis.settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("any-machine")
+
+TESTS = Path(__file__).parent
+IN_REAL_TIME = {
+    TESTS / "integration" / f"test_{name}.py"
+    for name in ("capture_killed", "detection_workers", "fleet", "leaving", "rtsp", "rtsp_capture", "rtsp_server")
+}
 
 
 def pytest_report_header() -> list[str]:
@@ -18,6 +31,23 @@ def pytest_report_header() -> list[str]:
     database = settings.DATABASES["default"]
     where = f" on {database['HOST']}" if database.get("HOST") else ""
     return [f"database: {database['ENGINE'].rsplit('.', 1)[-1]}{where}", f"redis: {settings.REDIS_URL.rsplit('@')[-1]}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the suite out between processes, file by file, where there are several (`make unit`)."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("real-time" if is_in_real_time(item) else item.path.stem))
+        if is_in_real_time(item):
+            # A noisy machine may stall processes that a test has started for longer than any limit: it is tried once
+            # more, and the summary says so. What is really wrong fails twice. Never for tests that start none.
+            item.add_marker(pytest.mark.flaky(reruns=1))
+    # What takes longest begins first; the sort is stable, so that the order within stays random.
+    items.sort(key=lambda item: not is_in_real_time(item))
+
+
+def is_in_real_time(item: pytest.Item) -> bool:
+    """Whether it starts processes, or reads cameras as time goes by: one of these after another, in one process."""
+    return item.path in IN_REAL_TIME or not {TESTS / "e2e", TESTS / "faults"}.isdisjoint(item.path.parents)
 
 
 @pytest.fixture(autouse=True)
