@@ -126,7 +126,7 @@ def test_operator_reads_why_there_is_no_evidence(videos: Path, redis_client: red
 def test_capture_writes_what_reading_takes(redis_client: redis.Redis) -> None:
     camera = running("road", "small.mp4", sampling=Sampling.BURST)
     with capturing(FrameStore(redis_client), interval=1.0):
-        wait_until(lambda: Camera.objects.get(pk=camera.pk).decoded_per_sample, seconds=15)
+        wait_until(lambda: Camera.objects.get(pk=camera.pk).decoded_per_sample)
     camera.refresh_from_db()
     assert camera.decoded_per_sample
     assert 5 <= camera.decoded_per_sample <= 10

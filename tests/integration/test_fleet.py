@@ -70,7 +70,7 @@ class Host:
         return "\n".join(f"{file.name}:\n{file.read_text()[-1500:]}" for file in self.folder.glob("logs/*.log"))
 
     def pids(self) -> dict[str, int]:
-        """The number of each process that is up, as supervisor itself has it: a command of ours takes seconds to ask."""
+        """The number of each process that is up, as supervisor has it: to ask a command of ours takes seconds."""
         transport = SupervisorTransport(None, None, f"unix://{self.folder}/fleet/control.sock")
         seen: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor.getAllProcessInfo()
         return {each["name"]: each["pid"] for each in seen if each["pid"]}
