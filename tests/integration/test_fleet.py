@@ -105,6 +105,15 @@ class Host:
         finally:
             self.manage("fleet", "stop")
 
+    @contextlib.contextmanager
+    def slow_model(self) -> Iterator[None]:
+        """Answers take six seconds for as long as this lasts."""
+        self.simulator.control(latency={"median_seconds": 6.0})
+        try:
+            yield
+        finally:
+            self.simulator.control(latency={"median_seconds": 0.3})
+
     def open(self, port: str, path: str, *, user: str = "") -> int:
         """The HTTP status of an address on this host."""
         headers = {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
@@ -195,7 +204,8 @@ def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> 
     outcomes: list[subprocess.CompletedProcess[str]] = []
     with host.fleet("--processes", "detection=2,assessment=2"):
         before = host.pids()
-        check = threading.Thread(target=lambda: outcomes.append(host.manage("e2e", "--seconds", "45", "--rate", "2")))
+        # Rarely enough for each picture to be looked at before the camera's next one would replace it.
+        check = threading.Thread(target=lambda: outcomes.append(host.manage("e2e", "--seconds", "40", "--rate", "0.5")))
         check.start()
         for kind in ("detection", "assessment", "results"):
             host.succeed("fleet", "restart", kind)
@@ -207,25 +217,23 @@ def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> 
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr + host.logs()
     rows = re.findall(r"^(\w+) +(\d+) +(\d+) +\S+ s +\S+ s +(\S+)%  (.*)$", outcome.stdout, re.M)
     assert [row[0] for row in rows] == ["pictures", "detections"]
-    assert all(int(sent) == int(received) > 40 for _leg, sent, received, _success, _errors in rows)
+    assert all(int(sent) == int(received) >= 10 for _leg, sent, received, _success, _errors in rows)
     assert [row[3:] for row in rows] == [("100.0", "none")] * 2
     assert host.count("cameras_camera") == 0
 
 
 def test_stop_finishes_the_questions_in_hand(host: Host) -> None:
-    host.simulator.control(latency={"median_seconds": 6.0})
     done = "assessment_assessment WHERE status = 'done'"
-    with host.fleet("--processes", "flower=0,web=0,capture=0"):
+    with host.slow_model(), host.fleet("--processes", "flower=0,web=0,capture=0,detection=0"):
         producer = threading.Thread(
             target=host.manage, args=("e2e", "--only", "produce", "--seconds", "1", "--rate", "2")
         )
         producer.start()
-        wait_until(lambda: host.count("assessment_assessment WHERE lease_token <> ''") >= 2, 60, failing=host.logs)
+        wait_until(lambda: host.count("assessment_assessment WHERE lease_token <> ''") >= 2, 120, failing=host.logs)
         host.succeed("fleet", "stop")
         producer.join()
     assert host.count("assessment_assessment WHERE lease_token <> '' AND status = 'pending'") == 0
     assert host.count(done) >= 2
-    host.simulator.control(latency={"median_seconds": 0.3})
 
 
 def test_what_cannot_start_is_tried_with_growing_pauses_and_comes_back_by_itself(host: Host) -> None:
@@ -258,7 +266,7 @@ def test_processes_end_with_the_supervisor_that_is_killed(host: Host) -> None:
         os.kill(host.supervisor(), signal.SIGKILL)
         wait_until(lambda: all(map(is_gone, pids.values())), 60)
         assert host.manage("fleet", "status").returncode == NOT_RUNNING_STATUS
-        host.succeed("fleet", "start", "--processes", "flower=0,capture=0,web=0,detection=0")
+        host.succeed("fleet", "start", "--processes", "flower=0,capture=0,web=0,detection=0,assessment=0")
 
 
 def test_without_a_fleet_the_check_says_what_nobody_consumes(host: Host) -> None:
