@@ -20,10 +20,16 @@ hypothesis.settings.register_profile("any-machine", deadline=None, suppress_heal
 hypothesis.settings.load_profile("any-machine")
 
 TESTS = Path(__file__).parent
+BROWSED, FAULTS, INTEGRATED = (TESTS / name for name in ("e2e", "faults", "integration"))
 IN_REAL_TIME = {
-    TESTS / "integration" / f"test_{name}.py"
-    for name in ("capture_killed", "detection_workers", "fleet", "leaving", "rtsp", "rtsp_capture", "rtsp_server")
+    BROWSED / "test_demo.py",
+    *FAULTS.glob("test_*.py"),
+    *(
+        INTEGRATED / f"test_{name}.py"
+        for name in ("capture_killed", "detection_workers", "fleet", "leaving", "rtsp", "rtsp_capture", "rtsp_server")
+    ),
 }
+"""Those that start fleets, or read cameras as time goes by: one of these after another, in one process."""
 
 
 def pytest_report_header() -> list[str]:
@@ -36,18 +42,13 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the suite out between processes, file by file, where there are several (`make unit`)."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("real-time" if is_in_real_time(item) else item.path.stem))
-        if is_in_real_time(item):
+        item.add_marker(pytest.mark.xdist_group("real-time" if item.path in IN_REAL_TIME else item.path.stem))
+        if item.path in IN_REAL_TIME or item.path.parent == BROWSED:
             # A noisy machine may stall processes that a test has started for longer than any limit: it is tried once
             # more, and the summary says so. What is really wrong fails twice. Never for tests that start none.
             item.add_marker(pytest.mark.flaky(reruns=1))
     # What takes longest begins first; the sort is stable, so that the order within stays random.
-    items.sort(key=lambda item: not is_in_real_time(item))
-
-
-def is_in_real_time(item: pytest.Item) -> bool:
-    """Whether it starts processes, or reads cameras as time goes by: one of these after another, in one process."""
-    return item.path in IN_REAL_TIME or not {TESTS / "e2e", TESTS / "faults"}.isdisjoint(item.path.parents)
+    items.sort(key=lambda item: (item.path not in IN_REAL_TIME, item.path.parent != BROWSED))
 
 
 @pytest.fixture(autouse=True)
