@@ -176,6 +176,12 @@ def store(redis_client: redis.Redis) -> FrameStore:
     return FrameStore(redis_client)
 
 
+def wait_until_renewed(client: redis.Redis, camera: Camera) -> None:
+    """Until its owner has more time left than now, which only falls by itself."""
+    left_ms = client.pttl(f"camera:{camera.pk}:owner")
+    wait_until(lambda: client.pttl(f"camera:{camera.pk}:owner") > left_ms)
+
+
 def reads(seen: Seen, camera: Camera, *, count: int = 2) -> bool:
     return len(seen.of(camera)) >= count
 
@@ -230,8 +236,7 @@ def test_capture_keeps_its_cameras_while_the_database_hangs(
         answers.clear()
         assert asked.wait(60)
         for _renewal in range(3):
-            left_ms = store.client.pttl(f"camera:{camera.pk}:owner")
-            wait_until(lambda left_ms=left_ms: store.client.pttl(f"camera:{camera.pk}:owner") > left_ms)
+            wait_until_renewed(store.client, camera)
         assert Ownership(store.client, most=50).keep([camera.pk]).mine == frozenset()
         count = len(seen.of(camera))
         wait_until(lambda: len(seen.of(camera)) > count)
