@@ -39,7 +39,8 @@ def pytest_report_header() -> list[str]:
     return [f"database: {database['ENGINE'].rsplit('.', 1)[-1]}{where}", f"redis: {settings.REDIS_URL.rsplit('@')[-1]}"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Share the suite out between processes, file by file, where there are several (`make unit`)."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group("real-time" if item.path in IN_REAL_TIME else item.path.stem))
@@ -47,6 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # A noisy machine may stall processes that a test has started for longer than any limit: it is tried once
             # more, and the summary says so. What is really wrong fails twice. Never for tests that start none.
             item.add_marker(pytest.mark.flaky(reruns=1))
+    yield  # the marks are read, and the order made random
     # What takes longest begins first; the sort is stable, so that the order within stays random.
     items.sort(key=lambda item: (item.path not in IN_REAL_TIME, item.path.parent != BROWSED))
 
