@@ -26,7 +26,7 @@ class Theatre:
     process: subprocess.Popen[str] | None = None
 
     def play(self, name: str) -> dict[str, Any]:
-        if self.process is None:
+        if self.process is None or self.process.poll() is not None:
             self.process = self._start()
         assert self.process.stdin
         assert self.process.stdout
