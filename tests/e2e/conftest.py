@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import cv2
 import numpy as np
@@ -86,7 +85,7 @@ def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Pat
     while time.monotonic() < until and process.poll() is None:
         try:
             urllib.request.urlopen(f"{address}/api/health/health_check", timeout=5).close()  # noqa: S310  # our own
-        except (URLError, ConnectionError):
+        except OSError:
             time.sleep(0.1)
         else:
             return
