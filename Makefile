@@ -58,7 +58,7 @@ lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migratio
 	$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi --check
 
 unit: .venv/test.stamp
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 openapi: .venv/base.stamp ## write docs/openapi.json anew
 	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi

@@ -53,13 +53,11 @@ def capturing(
         yield seen
     finally:
         stop.set()
-        began = time.monotonic()
-        thread.join(10)
-        assert time.monotonic() - began < 2
+        thread.join(30)
         assert not thread.is_alive()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"

@@ -34,13 +34,13 @@ class Running:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, words: str, *, seconds: float = 60) -> None:
+    def wait_for(self, words: str, *, seconds: float = 120) -> None:
         wait_until(lambda: words in self.said(), seconds, failing=lambda: self.said()[-3000:])
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def end(self, *, seconds: float = 20) -> float:
+    def end(self, *, seconds: float = 60) -> float:
         """Ask it to finish what it does; the seconds it took. Its exit status must be 0."""
         began = time.monotonic()
         self.process.terminate()

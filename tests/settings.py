@@ -5,3 +5,5 @@ from tests.environment import prepare_environment
 prepare_environment()
 
 from trafficmon.settings import *  # noqa: E402, F403  # the environment comes first
+
+PASSWORD_HASHERS = ["tests.hashing.QuickHasher"]

@@ -51,4 +51,4 @@ def body(*, language: str = "en", **changes: Any) -> dict[str, Any]:
 
 def post(simulator: RunningSimulator, request: object, *, key: str = "sk-1", **headers: str) -> requests.Response:
     sent = {"Authorization": f"Bearer {key}", **headers}
-    return requests.post(f"{simulator.base_url}/{PATH}", json=request, headers=sent, timeout=10)
+    return requests.post(f"{simulator.base_url}/{PATH}", json=request, headers=sent, timeout=30)

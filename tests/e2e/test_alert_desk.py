@@ -75,6 +75,16 @@ def shown(page: Page) -> Any:
     return page.locator(".alerts > .row")
 
 
+def scroll_until_shown(page: Page, count: int) -> None:
+    """Scroll as long as there is more to come."""
+    for _turn in range(200):
+        if shown(page).count() >= count:
+            break
+        page.mouse.wheel(0, 9000)
+        page.wait_for_timeout(150)
+    expect(shown(page)).to_have_count(count)
+
+
 def test_list_grows_as_it_is_scrolled_and_keeps_its_filters(
     page: Page, operator: User, camera: Camera, sign_in: SignIn
 ) -> None:
@@ -85,10 +95,7 @@ def test_list_grows_as_it_is_scrolled_and_keeps_its_filters(
     page.goto("/alerts/")
     page.get_by_label("Level").select_option("high")
     page.wait_for_url("**/alerts/?level=high")
-    for _ in range(6):
-        page.mouse.wheel(0, 5000)
-        page.wait_for_timeout(150)
-    expect(shown(page)).to_have_count(60)
+    scroll_until_shown(page, 60)
     expect(page.locator("[data-part=more]")).to_have_count(0)
     assert page.locator(".row .level").all_inner_texts().count("MEDIUM") == 0
     page.reload()
@@ -138,8 +145,7 @@ def test_one_is_acknowledged_without_leaving_the_place(
     alerts = [raise_alert(camera, minutes_ago=number) for number in range(30)]
     sign_in(operator)
     page.goto("/alerts/")
-    page.mouse.wheel(0, 9000)
-    expect(shown(page)).to_have_count(30)
+    scroll_until_shown(page, 30)
     row = page.locator(f"#alert-{alerts[28].pk}")
     row.get_by_role("button", name="Acknowledge").click()
     expect(row.locator(".row-state")).to_contain_text("acknowledged by operator")
@@ -246,10 +252,7 @@ def test_groups_without_an_alert_say_why(page: Page, operator: User, camera: Cam
     expect(shown(page)).to_contain_text("failed: the model took too long")
     page.get_by_role("link", name="Not asked about").click()
     expect(shown(page).first).to_contain_text("it does not look dangerous enough")
-    for _ in range(5):
-        page.mouse.wheel(0, 9000)
-        page.wait_for_timeout(150)
-    expect(shown(page)).to_have_count(70)
+    scroll_until_shown(page, 70)
 
 
 @pytest.mark.parametrize("path", ["/alerts/", "/alerts/?level=high", "/groups/?kind=left_out", "one"])

@@ -21,7 +21,7 @@ from workers.runtime import free_port
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 PASSWORD = "known-to-the-test-1"
-READY_SECONDS, STOP_SECONDS = 120, 10
+READY_SECONDS, STOP_SECONDS = 300, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,10 @@ class Demo:
     url: str
     log: Path
 
-    def stop(self) -> float:
-        """Ctrl-C; the seconds it took."""
-        started = time.monotonic()
+    def stop(self) -> None:
+        """Ctrl-C, after which it must end in time."""
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(STOP_SECONDS)
-        return time.monotonic() - started
 
 
 def demo_environment(folder: Path, port: int) -> dict[str, str]:
@@ -118,8 +116,8 @@ def _left_behind(folder: Path) -> list[str]:
 
 
 async def test_demo_shows_a_verdict_and_ends_with_ctrl_c_leaving_nothing(demo: Demo, tmp_path: Path) -> None:
-    assert await asyncio.wait_for(_watch(demo), 60) == {"picture", "group", "verdict"}
-    assert demo.stop() < STOP_SECONDS
+    assert await asyncio.wait_for(_watch(demo), 180) == {"picture", "group", "verdict"}
+    demo.stop()
     assert _left_behind(tmp_path) == []
     errors = re.findall(r"^.*(?:level=(?:error|critical)|Traceback|database is locked).*$", demo.log.read_text(), re.M)
     assert errors == []

@@ -135,7 +135,7 @@ def test_pages_say_how_long_a_camera_was_gone(page: Page, operator: User, camera
     look()
     raise_danger(camera)
     record_state(other.pk, StreamState.ONLINE, now=utc_now())
-    look()
+    tell(close_found(now=Alert.objects.get(camera=other).opened_at + timedelta(seconds=95)))
     sign_in(operator)
     page.goto("/alerts/")
     back = page.locator(".row", has_text="Street 01")

@@ -19,7 +19,7 @@ from trafficmon.core.clock import utc_now
 DEATHS = "workers that die"
 """The scenario's name."""
 AT_ONCE = 4
-DYING_SECONDS = 60.0
+DYING_SECONDS = 120.0
 
 
 def measure_deaths(stage: Stage) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def measure_deaths(stage: Stage) -> dict[str, Any]:
     stage.calm()
     before, began = stage.requests(), utc_now()
     notes = {point: stage.folder / f"{point.replace(' ', '-')}.note" for point in POINTS}
+    for note in notes.values():
+        note.unlink(missing_ok=True)
     with offering(stage.cameras, per_second=PER_SECOND):
         for start in range(0, len(POINTS), AT_ONCE):
             _die(stage, [(point, notes[point]) for point in POINTS[start : start + AT_ONCE]])

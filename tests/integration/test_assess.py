@@ -127,7 +127,7 @@ def test_no_wake_up_is_wasted_when_many_workers_claim_at_once() -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(30)
+        worker.join(120)
     assert sorted(filter(None, claims)) == sorted(Assessment.objects.values_list("pk", flat=True))
 
 

@@ -93,9 +93,9 @@ def test_cameras_of_a_killed_capture_process_are_back_within_ten_seconds(
     fleet.start(celery_worker([Queue.DETECT], name="detection", threads=2))
     victim, _survivor = (fleet.start([sys.executable, "manage.py", "capture"]) for _process in range(2))
     half = [CAMERAS // 2] * 2
-    wait_until(lambda: [*map(len, shares(redis_client, cameras).values())] == half, 60, failing=fleet.said)
+    wait_until(lambda: [*map(len, shares(redis_client, cameras).values())] == half, 120, failing=fleet.said)
     at_work_since = utc_now()
-    wait_until(lambda: len(first_detected(cameras, at_work_since)) == CAMERAS, 30, failing=fleet.said)
+    wait_until(lambda: len(first_detected(cameras, at_work_since)) == CAMERAS, 90, failing=fleet.said)
     before = shares(redis_client, cameras)
     victim.kill()
     killed_at = utc_now()

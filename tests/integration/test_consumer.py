@@ -38,6 +38,7 @@ from cameras.models import Camera, CameraGroup, Wanted
 from cameras.sources import Probe, UnableToOpen
 from detection.detect import read_picture
 from tests.collector import Collector, collecting
+from tests.connections import connections_to
 from tests.factories import NOON, make_camera, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
@@ -105,7 +106,7 @@ class Browser:
         self.socket = socket
 
     async def read(self) -> Said:
-        said: Said = json.loads(await self.socket.receive_from(timeout=5))
+        said: Said = json.loads(await self.socket.receive_from(timeout=30))
         return said
 
     async def wait_for(self, kind: str) -> Said:
@@ -120,7 +121,7 @@ class Browser:
 
     async def closed_with(self) -> int:
         while True:
-            message = await self.socket.receive_output(timeout=5)
+            message = await self.socket.receive_output(timeout=30)
             if message["type"] == "websocket.close":
                 code: int = message["code"]
                 return code
@@ -134,12 +135,12 @@ async def opened(
     if session_key:
         headers.append((b"cookie", f"sessionid={session_key}".encode()))
     socket = WebsocketCommunicator(application, path, headers=headers)
-    accepted, _ = await socket.connect(timeout=5)
+    accepted, _ = await socket.connect(timeout=30)
     assert accepted
     try:
         yield Browser(socket)
     finally:
-        await socket.disconnect(timeout=5)
+        await socket.disconnect(timeout=30)
 
 
 async def in_thread(work: Callable[..., Any], *args: object, **kwargs: object) -> Any:
@@ -164,7 +165,7 @@ async def test_foreign_page_and_unknown_path_get_no_socket(path: str, origin: st
         (b"origin", origin.encode()),
         (b"cookie", f"sessionid={viewer.session_key}".encode()),
     ]
-    accepted, _ = await WebsocketCommunicator(application, path, headers=headers).connect(timeout=5)
+    accepted, _ = await WebsocketCommunicator(application, path, headers=headers).connect(timeout=30)
     assert not accepted
 
 
@@ -240,7 +241,7 @@ async def test_binary_message_holds_the_message_and_the_picture(viewer: Desk) ->
     async with opened(viewer.session_key, path="/ws?pictures=binary") as browser:
         packed = b""
         while not packed:
-            message = await browser.socket.receive_output(timeout=5)
+            message = await browser.socket.receive_output(timeout=30)
             packed = message.get("bytes") or b""
     length = int.from_bytes(packed[:4], "big")
     assert json.loads(packed[4 : 4 + length])["data"]["frameKey"] == row.frame_key
@@ -285,7 +286,7 @@ async def test_load_of_a_dead_schedule_ends_at_the_next_heartbeat(
     async with opened(viewer.session_key) as browser:
         assert (await browser.wait_for("load"))["stretch"] == 1.5
         redis_client.delete(PACE_KEY)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await browser.wait_for("load"))["stretch"] != 1.0:
                 pass
 
@@ -528,7 +529,7 @@ async def test_slow_client_gets_the_newest_frame_and_every_verdict(
 async def subscribed(camera: Camera) -> None:
     """Wait until somebody listens to the camera."""
     channel = publish.redis_channel(camera_topic(camera.pk))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not dict(connect_redis().pubsub_numsub(channel))[channel.encode()]:
             await asyncio.sleep(0.01)
 
@@ -660,7 +661,9 @@ async def test_socket_ends_though_leaving_fails(viewer: Desk, monkeypatch: pytes
         await subscribed(camera)
         monkeypatch.setattr(RedisPubSubLoopLayer, "group_discard", fail)
     monkeypatch.undo()
-    connect_redis().client_kill_filter(_type="pubsub")
+    client = connect_redis()
+    for each in connections_to(client, kind="pubsub"):
+        client.client_kill_filter(_id=each["id"])
 
 
 async def test_database_failure_closes_with_try_again(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

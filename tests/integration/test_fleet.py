@@ -13,14 +13,18 @@ import sys
 import tempfile
 import threading
 import urllib.request
-from collections import Counter
+import xmlrpc.client
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import psycopg
 import pytest
+from supervisor.xmlrpc import SupervisorTransport
 
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from tests.processes import wait_until
@@ -66,14 +70,24 @@ class Host:
         return "\n".join(f"{file.name}:\n{file.read_text()[-1500:]}" for file in self.folder.glob("logs/*.log"))
 
     def pids(self) -> dict[str, int]:
-        """The number of each process that is up."""
-        return {
-            name: int(pid)
-            for name, pid in re.findall(r"^(\S+) .* pid (\d+)", self.manage("fleet", "status").stdout, re.M)
-        }
+        """The number of each process that is up, as supervisor has it: to ask a command of ours takes seconds."""
+        transport = SupervisorTransport(None, None, f"unix://{self.folder}/fleet/control.sock")
+        seen: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor.getAllProcessInfo()
+        return {each["name"]: each["pid"] for each in seen if each["pid"]}
 
-    def states(self) -> dict[str, str]:
-        return dict(re.findall(r"^(\S+-\d+) +(\S+)", self.manage("fleet", "status").stdout, re.M))
+    def pauses(self, name: str) -> list[float]:
+        """The seconds between each end of a process and its next start, in all fleets of this host."""
+        noted = (self.folder / "logs" / "fleet.log").read_text()
+        found = re.findall(rf"^(\S+ \S+) \w+ (exited|spawned): '?{name}\b", noted, re.M)
+        events = [(what, datetime.fromisoformat(at)) for at, what in found]
+        return [
+            (later - earlier).total_seconds()
+            for (before, earlier), (after, later) in pairwise(events)
+            if (before, after) == ("exited", "spawned")
+        ]
+
+    def said(self, name: str) -> str:
+        return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
 
     def supervisor(self) -> int:
         return int((self.folder / "fleet" / "supervisord.pid").read_text())
@@ -90,6 +104,15 @@ class Host:
             yield self.succeed("fleet", "start", *options)
         finally:
             self.manage("fleet", "stop")
+
+    @contextlib.contextmanager
+    def slow_model(self) -> Iterator[None]:
+        """Answers take six seconds for as long as this lasts."""
+        self.simulator.control(latency={"median_seconds": 6.0})
+        try:
+            yield
+        finally:
+            self.simulator.control(latency={"median_seconds": 0.3})
 
     def open(self, port: str, path: str, *, user: str = "") -> int:
         """The HTTP status of an address on this host."""
@@ -158,8 +181,9 @@ def test_fleet_starts_says_how_it_is_brings_back_what_dies_and_stops(host: Host)
     with host.fleet("--processes", "detection=2,web=2") as said:
         assert f"The fleet is at work: http://127.0.0.1:{host.environment['ALGO_SERVER_PORT']} Logs:" in said
         names = ["web-1", "web-2", "flower-1", "results-1", "assessment-1", "detection-1", "detection-2", "beat-1"]
+        status = host.succeed("fleet", "status")
+        assert re.findall(r"^(\S+-\d+) .* pid \d+", status, re.M) == [*names, "capture-1"]
         pids = host.pids()
-        assert list(pids) == [*names, "capture-1"]
         assert host.open("ALGO_SERVER_PORT", "/health/health_check") == 200
         assert (host.open("ALGO_FLOWER_PORT", "/"), host.open("ALGO_FLOWER_PORT", "/", user=f"flower:{PASSWORD}")) == (
             401,
@@ -168,7 +192,7 @@ def test_fleet_starts_says_how_it_is_brings_back_what_dies_and_stops(host: Host)
         again = host.manage("fleet", "start")
         assert again.stderr == "CommandError: The fleet is running already: see python manage.py fleet status.\n"
         os.kill(pids["assessment-1"], signal.SIGKILL)
-        wait_until(lambda: host.pids().get("assessment-1") not in {None, pids["assessment-1"]}, 30, failing=host.logs)
+        wait_until(lambda: host.pids().get("assessment-1") not in {None, pids["assessment-1"]}, 60, failing=host.logs)
         everything = [*host.pids().values(), host.supervisor()]
         assert host.succeed("fleet", "stop").splitlines()[-1] == "The fleet has stopped."
     assert all(map(is_gone, everything))
@@ -180,7 +204,8 @@ def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> 
     outcomes: list[subprocess.CompletedProcess[str]] = []
     with host.fleet("--processes", "detection=2,assessment=2"):
         before = host.pids()
-        check = threading.Thread(target=lambda: outcomes.append(host.manage("e2e", "--seconds", "45", "--rate", "2")))
+        # Rarely enough for each picture to be looked at before the camera's next one would replace it.
+        check = threading.Thread(target=lambda: outcomes.append(host.manage("e2e", "--seconds", "40", "--rate", "0.5")))
         check.start()
         for kind in ("detection", "assessment", "results"):
             host.succeed("fleet", "restart", kind)
@@ -192,25 +217,23 @@ def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> 
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr + host.logs()
     rows = re.findall(r"^(\w+) +(\d+) +(\d+) +\S+ s +\S+ s +(\S+)%  (.*)$", outcome.stdout, re.M)
     assert [row[0] for row in rows] == ["pictures", "detections"]
-    assert all(int(sent) == int(received) > 40 for _leg, sent, received, _success, _errors in rows)
+    assert all(int(sent) == int(received) >= 10 for _leg, sent, received, _success, _errors in rows)
     assert [row[3:] for row in rows] == [("100.0", "none")] * 2
     assert host.count("cameras_camera") == 0
 
 
 def test_stop_finishes_the_questions_in_hand(host: Host) -> None:
-    host.simulator.control(latency={"median_seconds": 6.0})
     done = "assessment_assessment WHERE status = 'done'"
-    with host.fleet("--processes", "flower=0,web=0,capture=0"):
+    with host.slow_model(), host.fleet("--processes", "flower=0,web=0,capture=0,detection=0"):
         producer = threading.Thread(
             target=host.manage, args=("e2e", "--only", "produce", "--seconds", "1", "--rate", "2")
         )
         producer.start()
-        wait_until(lambda: host.count("assessment_assessment WHERE lease_token <> ''") >= 2, 60, failing=host.logs)
+        wait_until(lambda: host.count("assessment_assessment WHERE lease_token <> ''") >= 2, 120, failing=host.logs)
         host.succeed("fleet", "stop")
         producer.join()
     assert host.count("assessment_assessment WHERE lease_token <> '' AND status = 'pending'") == 0
     assert host.count(done) >= 2
-    host.simulator.control(latency={"median_seconds": 0.3})
 
 
 def test_what_cannot_start_is_tried_with_growing_pauses_and_comes_back_by_itself(host: Host) -> None:
@@ -218,20 +241,22 @@ def test_what_cannot_start_is_tried_with_growing_pauses_and_comes_back_by_itself
     with contextlib.ExitStack() as at_end:
         at_end.callback(keys.unlink, missing_ok=True)
         at_end.enter_context(host.fleet("--processes", "flower=0,web=0,capture=0,detection=0"))
+        said, pauses = len(host.said("assessment-1")), len(host.pauses("assessment-1"))
         keys.write_text("keys: [")
         os.kill(host.pids()["assessment-1"], signal.SIGKILL)
-        wait_until(lambda: host.states()["assessment-1"] == "BACKOFF", 60, failing=host.logs)
+        wait_until(lambda: "The key file cannot be used." in host.said("assessment-1")[said:], 90, failing=host.logs)
         status = host.manage("fleet", "status")
         assert status.returncode == 1
         assert re.search(
             r"assessment-1 is (backoff: Exited too quickly|starting: pid \d+, just started)", status.stderr
         )
         assert f"see {host.folder}/logs/assessment-1.log" in status.stderr
-        assert "The key file cannot be used." in (host.folder / "logs" / "assessment-1.log").read_text()
+        wait_until(lambda: len(host.pauses("assessment-1")) > pauses + 2, 120, failing=host.logs)
+        # Whatever dies after it was steady is started at once, what dies sooner after a second: then each adds one.
+        grown = host.pauses("assessment-1")[pauses:]
+        assert all(pause > least - 0.1 for least, pause in enumerate(grown))
         keys.unlink()
-        wait_until(lambda: host.states()["assessment-1"] == "RUNNING", 90, failing=host.logs)
-    spawned = Counter(re.findall(r"spawned: '(\S+)'", (host.folder / "logs" / "fleet.log").read_text()))
-    assert spawned["assessment-1"] > 3
+        wait_until(lambda: host.manage("fleet", "status").returncode == 0, 120, failing=host.logs)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
@@ -239,9 +264,9 @@ def test_processes_end_with_the_supervisor_that_is_killed(host: Host) -> None:
     with host.fleet("--processes", "flower=0,capture=0"):
         pids = host.pids()
         os.kill(host.supervisor(), signal.SIGKILL)
-        wait_until(lambda: all(map(is_gone, pids.values())), 10)
+        wait_until(lambda: all(map(is_gone, pids.values())), 60)
         assert host.manage("fleet", "status").returncode == NOT_RUNNING_STATUS
-        host.succeed("fleet", "start", "--processes", "flower=0,capture=0,web=0,detection=0")
+        host.succeed("fleet", "start", "--processes", "flower=0,capture=0,web=0,detection=0,assessment=0")
 
 
 def test_without_a_fleet_the_check_says_what_nobody_consumes(host: Host) -> None:

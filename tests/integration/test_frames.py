@@ -301,7 +301,7 @@ def test_every_frame_is_taken_or_given_up_once_while_others_take(store: FrameSto
     at_work = [0]
 
     def work() -> None:
-        while wake_ups.acquire(timeout=5) and not over.is_set():
+        while wake_ups.acquire(timeout=60) and not over.is_set():
             at_work[0] += 1
             assert at_work[0] == 1
             ref = store.take(1)
@@ -374,7 +374,7 @@ def test_frame_ref_of_an_older_version_is_still_read() -> None:
     assert FrameRef.from_json(spelled) == FrameRef(1, "k", datetime(2026, 5, 4, 12, tzinfo=UTC), ("j", "k"))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     done = threading.Event()
     for _ in range(round(seconds / 0.005)):
         if condition():
@@ -396,5 +396,5 @@ def run_all(jobs: list[Callable[[], None]]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(90)
     assert failures == []

@@ -49,7 +49,7 @@ class Site(http.server.SimpleHTTPRequestHandler):
         elif kind in {"401", "403", "404", "500"}:
             self.send_error(int(kind))
         elif kind == "silent":
-            time.sleep(3)
+            time.sleep(8)
         elif kind == "pictures":
             self.send_pictures()
         else:
@@ -110,9 +110,9 @@ def test_http_stream_of_jpegs_is_read(videos: Path) -> None:
     assert (found.width, found.height, found.codec) == (320, 240, "mjpeg")
     assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3, 3, 3, 3]
     spans = [number_of(burst.pictures[-1]) - number_of(burst.pictures[0]) for burst in bursts[1:]]
-    assert all(3 <= span <= 5 for span in spans)
+    assert all(2 <= span <= 9 for span in spans)
     begun = [number_of(burst.pictures[0]) for burst in bursts[1:]]
-    assert all(8 <= later - earlier <= 12 for earlier, later in pairwise(begun))
+    assert all(5 <= later - earlier <= 25 for earlier, later in pairwise(begun))
 
 
 @pytest.mark.parametrize(

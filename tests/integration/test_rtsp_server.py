@@ -55,7 +55,7 @@ def test_farm_sends_at_the_true_pace_without_a_seam_where_a_clip_begins_anew(tmp
         keys = [pts for pts, is_key, _came in packets if is_key]
         assert {later - earlier for earlier, later in pairwise(keys)} == {gop_seconds * 90_000}
         last_seconds = [packet for packet in packets if packet[2] > packets[-1][2] - 4]
-        assert len(last_seconds) / 4 == pytest.approx(25, abs=1)
+        assert len(last_seconds) / 4 == pytest.approx(25, abs=3)
 
 
 def test_clip_of_a_street_is_what_a_camera_sends_and_drawn_once(

@@ -264,9 +264,9 @@ def test_bodies_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_fault_lasts_for_its_time(simulator: RunningSimulator) -> None:
-    simulator.control(kind="error", seconds=0.3)
+    simulator.control(kind="error", seconds=1.5)
     assert post(simulator, body()).status_code == 500
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while post(simulator, body()).status_code == 500:
         assert time.monotonic() < deadline
     assert post(simulator, body()).status_code == 200
@@ -300,14 +300,14 @@ def test_order_it_does_not_know_is_refused(simulator: RunningSimulator, order: d
 
 
 def test_order_that_is_not_json_is_refused(simulator: RunningSimulator) -> None:
-    assert requests.post(f"{simulator.origin}/_control", data="{}", timeout=5).status_code == 403
+    assert requests.post(f"{simulator.origin}/_control", data="{}", timeout=30).status_code == 403
 
 
 def test_stats_count_by_key_and_outcome_without_the_key(simulator: RunningSimulator) -> None:
     simulator.control(kind="rate_limit", count=1)
     for _ in range(2):
         post(simulator, body(), key="sk-very-secret-000001")
-    told = requests.get(f"{simulator.origin}/_stats", timeout=5).json()
+    told = requests.get(f"{simulator.origin}/_stats", timeout=30).json()
     assert (told["requests"], told["in_flight"]) == (2, 0)
     assert told["outcomes"] == {"ok": 1, "Throttling.RateQuota": 1}
     assert told["by_key"] == {"…000001": {"ok": 1, "Throttling.RateQuota": 1}}
@@ -333,7 +333,7 @@ def test_latency_is_lognormal_where_it_has_a_spread() -> None:
 def test_command_serves_and_ends_on_a_taken_port() -> None:
     with running_simulator() as other:
         command = [sys.executable, "-m", "assessment.simulator", "--port", str(other.port)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"The simulator cannot listen on 127.0.0.1:{other.port}: ")
     assert "Traceback" not in ended.stderr
@@ -344,10 +344,10 @@ def test_told_to_die_the_command_exits_at_once() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         origin = process.stdout.readline().split()[-1]
-        requests.post(f"{origin}/_control", json={"kind": "die"}, timeout=5).raise_for_status()
+        requests.post(f"{origin}/_control", json={"kind": "die"}, timeout=30).raise_for_status()
         with pytest.raises(requests.ConnectionError):
-            requests.post(f"{origin}/api/v1/{PATH}", json=body(), headers={"Authorization": "Bearer sk-1"}, timeout=5)
-        assert process.wait(10) == 70
+            requests.post(f"{origin}/api/v1/{PATH}", json=body(), headers={"Authorization": "Bearer sk-1"}, timeout=30)
+        assert process.wait(60) == 70
 
 
 def test_options_are_those_of_the_command() -> None:

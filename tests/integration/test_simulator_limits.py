@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assessment.simulator import Growth, Latency, running_simulator
+from assessment.simulator import Growth, Latency, RunningSimulator, running_simulator
 from assessment.simulator.exchange import Refusal
 from assessment.simulator.limits import AccountLimits, Permitted
 from tests.simulator_requests import body, post
@@ -20,11 +20,19 @@ pytestmark = pytest.mark.integration
 
 def test_requests_over_the_limits_of_a_key_are_refused() -> None:
     with running_simulator(latency=Latency(median_seconds=0), rps=3, rpm=4) as simulator:
-        started = time.monotonic()
-        codes = [post(simulator, body()).json().get("code", "ok") for _ in range(5)]
-        assert time.monotonic() - started < 1, "the machine is too slow for this test to mean anything"
+        codes = codes_of_one_second(simulator, requests=5)
         assert codes == ["ok", "ok", "ok", "Throttling.RateQuota", "Throttling.RateQuota"]
         assert post(simulator, body(), key="sk-2").status_code == 200
+
+
+def codes_of_one_second(simulator: RunningSimulator, *, requests: int) -> list[str]:
+    """What so many requests with one key are answered; tried again with another where a second was too short."""
+    for attempt in range(50):
+        started = time.monotonic()
+        codes = [post(simulator, body(), key=f"sk-1{attempt:02}").json().get("code", "ok") for _ in range(requests)]
+        if time.monotonic() - started < 1:
+            return codes
+    pytest.fail("the machine is too slow for this test to mean anything")
 
 
 def test_keys_of_one_account_share_its_limits() -> None:
@@ -49,7 +57,7 @@ def test_each_model_of_an_account_has_its_own_limits() -> None:
 
 
 def test_requests_over_the_limit_in_flight_are_refused_and_free_their_place_in_the_end() -> None:
-    with running_simulator(latency=Latency(median_seconds=0.3), in_flight=2) as simulator:
+    with running_simulator(latency=Latency(median_seconds=1.5), in_flight=2) as simulator:
         with ThreadPoolExecutor(3) as threads:
             replies = list(threads.map(lambda _number: post(simulator, body()), range(3)))
         assert sorted(reply.status_code for reply in replies) == [200, 200, 429]

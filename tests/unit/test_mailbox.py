@@ -53,4 +53,4 @@ async def test_taker_wakes_when_a_letter_comes() -> None:
     taker = asyncio.create_task(mailbox.take())
     await asyncio.sleep(0)
     mailbox.replace("a", "late")
-    assert await asyncio.wait_for(taker, 1) == "late"
+    assert await asyncio.wait_for(taker, 30) == "late"
