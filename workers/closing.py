@@ -15,7 +15,7 @@ from assessment import alerts, results
 from assessment.alert_policy import ALERTING
 from assessment.evidence import PictureGone, keep_evidence, picture_keys, pictures_of
 from assessment.models import FrameResult
-from assessment.risk import JudgedBy, RiskLevel
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
 from cameras.frames import connect_redis
 from detection.detect import PictureUnreadableError
 from trafficmon.core import metrics
@@ -74,11 +74,25 @@ def close(frame_result_ids: Sequence[int]) -> int:
         changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
         outbox.note([each for _camera_id, changed in changes for each in changed], now=utc_now())
     for frame in frames:
+        _measure(frame)
         _keep_guessed(frame)
         publish.publish_verdict(frame)
     for camera_id, changed in changes:
         _tell_alerts(camera_id, changed)
     return len(frames)
+
+
+def _measure(row: FrameResult) -> None:
+    """How long the verdict took: from capture, and without the model's own time; only what models answered counts."""
+    asked = [each for each in row.assessments.all() if each.judged_by == JudgedBy.MODEL and not each.late]
+    ended = [each.ended_at for each in asked if each.ended_at and each.status == AssessmentStatus.DONE]
+    if not ended or len(ended) < len(asked) or row.closed_at is None:
+        return
+    took = (row.closed_at - row.captured_at).total_seconds()
+    metrics.verdict_latency.observe(took)
+    metrics.verdict_overhead.observe(max(took - max(each.llm_seconds or 0.0 for each in asked), 0.0))
+    metrics.stage_seconds.labels("answer").observe((max(ended) - row.detected_at).total_seconds())
+    metrics.stage_seconds.labels("close").observe((row.closed_at - max(ended)).total_seconds())
 
 
 def _keep_guessed(row: FrameResult) -> None:
