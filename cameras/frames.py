@@ -338,7 +338,8 @@ class FrameStore:
 
     def longest_wait_seconds(self) -> float:
         """Since when a worker is expected where that is longest; 0 where nothing waits."""
-        first = self.client.zrangebyscore(_WAITING, 1, "+inf", start=0, num=1, withscores=True)
+        found = self.client.zrangebyscore(_WAITING, 1, "+inf", start=0, num=1, withscores=True)
+        first = cast("list[tuple[bytes, float]]", found)
         return max(self._now_ms() - first[0][1], 0.0) / 1000 if first else 0.0
 
     def expect(self, camera_ids: Sequence[int]) -> None:

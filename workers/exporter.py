@@ -11,10 +11,15 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from assessment.risk import RiskLevel, RiskType
+from trafficmon.core import metrics
 from trafficmon.core.metric_files import read_host
 from trafficmon.core.metrics import may_scrape
+from workers.queues import Queue
 
 Environ = dict[str, Any]
+STAGES = ("capture", "decode", "evidence", "detect_frame", "assess_group", "close_frame", "sweep")
+"""Of `pipeline_errors_total`: parts of the way, and tasks out of which an exception got."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -26,6 +31,18 @@ class _Quiet(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its name there
         pass
+
+
+def begin_at_zero() -> None:
+    """Show what has not happened yet as 0: where a series begins with its first failure, nobody sees it rise."""
+    for queue in Queue:
+        metrics.queue_send_errors.labels(queue)
+    for level in RiskLevel:
+        metrics.risk_alerts.labels(level)
+    for risk_type in RiskType:
+        metrics.risk_types_detected.labels(risk_type)
+    for stage in STAGES:
+        metrics.pipeline_errors.labels(stage)
 
 
 def make_exporter(host: str, port: int, *, token: str) -> WSGIServer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import cast
 
 import redis
 import structlog
@@ -66,18 +67,20 @@ def _queues(now: datetime) -> list[Metric]:
 
 def _lag_seconds(queue: Queue, now: datetime) -> float:
     """How long the oldest work that passes this queue has waited for somebody; messages are only wake-ups for it."""
-    match queue:
-        case Queue.DETECT:
-            return frame_store().longest_wait_seconds()
-        case Queue.ASSESS | Queue.ASSESS_URGENT:
-            asked = Assessment.objects.pending().filter(late=False, urgent=queue is Queue.ASSESS_URGENT)
-            since = asked.aggregate(first=Min("created_at"))["first"]
-        case Queue.RESULTS:
-            answered = FrameResult.objects.answered().annotate(at=Max("assessments__ended_at"))
-            since = answered.aggregate(first=Min("at"))["first"]
-        case Queue.OUTBOUND:
-            since = outbox.waiting_since(now)
+    if queue is Queue.DETECT:
+        return frame_store().longest_wait_seconds()
+    since = _waiting_since(queue, now)
     return max((now - since).total_seconds(), 0.0) if since else 0.0
+
+
+def _waiting_since(queue: Queue, now: datetime) -> datetime | None:
+    if queue is Queue.OUTBOUND:
+        return outbox.waiting_since(now)
+    if queue is Queue.RESULTS:
+        answered = FrameResult.objects.answered().annotate(at=Max("assessments__ended_at"))
+        return cast("datetime | None", answered.aggregate(first=Min("at"))["first"])
+    asked = Assessment.objects.pending().filter(late=False, urgent=queue is Queue.ASSESS_URGENT)
+    return cast("datetime | None", asked.aggregate(first=Min("created_at"))["first"])
 
 
 def _keys(_now: datetime) -> list[Metric]:

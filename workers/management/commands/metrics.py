@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from workers.exporter import make_exporter
+from workers.exporter import begin_at_zero, make_exporter
 
 
 class Command(BaseCommand):
@@ -22,6 +22,7 @@ class Command(BaseCommand):
         environment = settings.ENVIRONMENT
         host, port = environment.metrics_host, environment.metrics_port
         signal.signal(signal.SIGTERM, _leave)
+        begin_at_zero()
         with make_exporter(host, port, token=environment.metrics_token.get_secret_value()) as server:
             self.stdout.write(f"Metrics: http://{host}:{port}/metrics")
             try:
