@@ -19,13 +19,14 @@ from pydantic import SecretStr
 
 from assessment import keys
 from assessment.models import Account, ApiKey, Assessment, Spending
+from assessment.risk import RiskLevel
 from cameras.frames import FrameRef
 from cameras.models import StreamState, Wanted
 from tests.factories import make_camera, record, seal
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from workers import closing, figures
-from workers.exporter import make_exporter
+from workers.exporter import begin_at_zero, make_exporter
 from workers.pipeline import WakeUp, frame_store
 from workers.queues import Queue
 from workers.tasks import send_wake_up
@@ -104,6 +105,13 @@ def test_exporter_serves_the_host_to_whoever_has_the_token(exporter: str) -> Non
     status, text = ask(f"{exporter}/metrics", "s3cret")
     assert (status, "detection_total" in text, "task_queue_size" in text) == (200, True, False)
     assert [ask(f"{exporter}{path}", token)[0] for path, token in (("/metrics", "no"), ("/", "s3cret"))] == [401, 404]
+
+
+def test_what_has_not_happened_is_shown_as_0() -> None:
+    begin_at_zero()
+    closed = {"queue_send_errors_total": ("queue", Queue), "risk_alerts_total": ("risk_level", RiskLevel)}
+    for name, (label, known) in closed.items():
+        assert all(REGISTRY.get_sample_value(name, {label: each}) is not None for each in known)
 
 
 def test_waiting_messages_and_their_age_are_looked_up(redis_client: redis.Redis) -> None:

@@ -50,8 +50,11 @@ def _name_of(pid: int) -> str:
     name = f"{socket.gethostname()}-{pid}-{secrets.token_hex(4)}"
     folder = shared_folder()
     if folder and sys.platform != "win32":
-        lock = (folder / f"{name}{_ALIVE}").open("w")
+        # Nobody is to find it before it is held.
+        made = folder / f"{name}.new"
+        lock = made.open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
+        made.rename(folder / f"{name}{_ALIVE}")
         _held.append(lock)
     return name
 
