@@ -1,15 +1,36 @@
-FROM python:3.12-slim
+# Two images of one service. `light` runs every process, and detects on a CPU through OpenVINO; `detection` adds torch and
+# ultralytics (AGPL-3.0: docs/decisions/0005-licences.md) for GPUs and for .pt weights.
+FROM python:3.12.12-slim-bookworm AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/venv/bin:$PATH
+# OpenCV and PyAV bring their own codecs; OpenCV's window code still links these. Debian keeps no older versions to pin.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
 
-# OpenCV and PyAV bring their own codecs; OpenCV's window code still links these.
-RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 && rm -rf /var/lib/apt/lists/*
-
+FROM base AS installed
 WORKDIR /srv/trafficmon
-# `detection` instead of `base` adds torch and ultralytics (AGPL-3.0): docs/decisions/0005-licences.md
-ARG REQUIREMENTS=base
-COPY requirements requirements
-RUN pip install --no-cache-dir -r requirements/base.txt -r requirements/${REQUIREMENTS}.txt
+COPY requirements/base.txt requirements/
+RUN python -m venv /opt/venv && pip install --no-cache-dir -r requirements/base.txt
 
+FROM installed AS installed-detection
+COPY requirements/detection.txt requirements/
+RUN pip install --no-cache-dir -r requirements/detection.txt
+
+FROM base AS service
+RUN useradd --system --uid 10001 --create-home trafficmon \
+    && install -d -o trafficmon -g trafficmon /srv/media /srv/weights /srv/metrics /run/trafficmon
+WORKDIR /srv/trafficmon
+ENV ALGO_RUN_DIR=/run/trafficmon ALGO_MEDIA_ROOT=/srv/media ALGO_WEIGHTS_DIR=/srv/weights \
+    PROMETHEUS_MULTIPROC_DIR=/srv/metrics
 COPY . .
-RUN useradd --system --create-home trafficmon && mkdir -p /srv/media /srv/weights /srv/metrics var \
-    && chown -R trafficmon /srv/media /srv/weights /srv/metrics var
-USER trafficmon
+
+FROM service AS detection
+COPY --from=installed-detection /opt/venv /opt/venv
+USER 10001
+CMD ["celery", "-A", "trafficmon", "worker", "--queues", "detect", "--hostname", "detection@%h", "--pool", "threads", "--concurrency", "16"]
+
+FROM service AS light
+COPY --from=installed /opt/venv /opt/venv
+USER 10001
+CMD ["daphne", "-b", "0.0.0.0", "-p", "5000", "trafficmon.asgi:application"]

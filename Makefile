@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser openapi lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
+.PHONY: help demo install rehearsal test lint unit setup-test browser openapi dashboards lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,6 +42,8 @@ var/litellm/stamp: tests/load/litellm/requirements.txt | .venv/bin/pip
 demo: .venv/base.stamp ## run everything on this machine: http://127.0.0.1:5000
 	@ALGO_DEMO=1 exec $(RUN) manage.py demo
 
+install: .venv/base.stamp ## install the service into .venv
+
 test: setup-test lint unit ## run every check and test
 
 setup-test: .venv/test.stamp
@@ -62,6 +64,12 @@ unit: .venv/test.stamp
 
 openapi: .venv/base.stamp ## write docs/openapi.json anew
 	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi
+
+rehearsal: .venv/test.stamp ## from a fresh clone to a running fleet, timed
+	@$(RUN) -m tests.deployment.rehearse
+
+dashboards: ## write Grafana's dashboards anew
+	@$(PYTHON) config/grafana/build_dashboards.py
 
 lock: .venv/test.stamp ## lock the requirements anew
 	$(BIN)/pip install -q uv

@@ -341,6 +341,12 @@ class FrameStore:
         waiting = cast("list[bytes]", self.client.zrangebyscore(_WAITING, "-inf", max(before, 0)))
         return [int(camera) for camera in waiting if camera not in in_hand]
 
+    def longest_wait_seconds(self) -> float:
+        """Since when a worker is expected where that is longest; 0 where nothing waits."""
+        found = self.client.zrangebyscore(_WAITING, 1, "+inf", start=0, num=1, withscores=True)
+        first = cast("list[tuple[bytes, float]]", found)
+        return max(self._now_ms() - first[0][1], 0.0) / 1000 if first else 0.0
+
     def expect(self, camera_ids: Sequence[int]) -> None:
         """Note that wake-ups are sent to these cameras now."""
         if camera_ids:

@@ -1,5 +1,5 @@
-"""Install the tools that tests need and pip cannot give: Chromium, GStreamer's RTSP server and PostgreSQL's. On Debian,
-as root.
+"""Install the tools that tests need and pip cannot give: Chromium, GStreamer's RTSP server, PostgreSQL's, Prometheus,
+nginx and docker-compose. On Debian, as root.
 
 Elsewhere it says what is missing; the tests that need it then skip, saying so. Those of servers fail where CI=true.
 """
@@ -19,6 +19,9 @@ PACKAGES = {
     "python3-gi": "/usr/lib/python3/dist-packages/gi",
     "gstreamer1.0-plugins-good": "/usr/lib/*/gstreamer-1.0/libgstrtp.so",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
+    "prometheus": "/usr/bin/promtool",
+    "nginx-light": "/usr/sbin/nginx",
+    "docker-compose": "/usr/bin/docker-compose",
     "gstreamer1.0-plugins-bad": "/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so",
 }
 """Each package with a file that it brings."""
@@ -32,7 +35,8 @@ def main() -> None:
         print(f"Not installed here, so some tests will skip: {', '.join(missing)}", file=sys.stderr)
         return
     print(f"Installing {', '.join(missing)} ...")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Tests start servers of their own; in this run level the packages start none.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
     subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)

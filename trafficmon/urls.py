@@ -13,7 +13,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("trafficmon.api.urls")),
     path("", include("trafficmon.dashboard.urls")),
-    path("", include("django_prometheus.urls")),
 ]
 
 handler400 = "trafficmon.errors.bad_request"

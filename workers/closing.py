@@ -16,7 +16,7 @@ from assessment import alerts, results
 from assessment.alert_policy import ALERTING
 from assessment.evidence import PictureGone, keep_evidence, picture_keys, pictures_of
 from assessment.models import FrameResult
-from assessment.risk import JudgedBy, RiskLevel
+from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
 from cameras.frames import connect_redis
 from detection.detect import PictureUnreadableError
 from trafficmon.core import metrics, tracing
@@ -97,10 +97,24 @@ def close(frame_result_ids: Sequence[int]) -> int:
 
 
 def _tell(frame: FrameResult, changed: Sequence[alerts.AlertChange]) -> None:
+    _measure(frame)
     _keep_guessed(frame)
     with tracing.span("publish", about="verdict"):
         publish.publish_verdict(frame)
     _tell_alerts(frame.camera_id, changed)
+
+
+def _measure(row: FrameResult) -> None:
+    """How long the verdict took: from capture, and without the model's own time; only what models answered counts."""
+    asked = [each for each in row.assessments.all() if each.judged_by == JudgedBy.MODEL and not each.late]
+    ended = [each.ended_at for each in asked if each.ended_at and each.status == AssessmentStatus.DONE]
+    if not ended or len(ended) < len(asked) or row.closed_at is None:
+        return
+    took = (row.closed_at - row.captured_at).total_seconds()
+    metrics.verdict_latency.observe(took)
+    metrics.verdict_overhead.observe(max(took - max(each.llm_seconds or 0.0 for each in asked), 0.0))
+    metrics.stage_seconds.labels("answer").observe((max(ended) - row.detected_at).total_seconds())
+    metrics.stage_seconds.labels("close").observe((row.closed_at - max(ended)).total_seconds())
 
 
 def _keep_guessed(row: FrameResult) -> None:

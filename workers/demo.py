@@ -58,6 +58,6 @@ def demo_environment(simulator_port: int) -> Mapping[str, str]:
 def demo_processes(simulator_port: int) -> list[Process]:
     """The whole fleet. The web side starts last, so that being healthy means that pictures are on their way."""
     simulator = (sys.executable, "-m", "assessment.simulator", "--port", str(simulator_port))
-    sizes = Sizes(threads={Kind.ASSESSMENT: 8})
+    sizes = Sizes(processes={Kind.METRICS: 0}, threads={Kind.ASSESSMENT: 8})  # its web process serves them, too
     fleet = processes_of(sizes, web_after=(sys.executable, "manage.py", "await_fleet"))
     return [Process("simulator", simulator), *fleet]

@@ -61,8 +61,8 @@ def command_of(kind: Kind, sizes: Sizes) -> list[str]:
             return [*_CELERY, "flower"]
         case Kind.BEAT:
             return [*_CELERY, "beat"]
-        case Kind.CAPTURE:
-            return [sys.executable, "manage.py", "capture"]
+        case Kind.CAPTURE | Kind.METRICS:
+            return [sys.executable, "manage.py", kind.value]
         case _:
             threads = sizes.threads.get(kind, USUAL_THREADS[kind])
             return celery_worker(QUEUES[kind], name=f"{kind}-{NUMBER}", threads=threads)

@@ -18,6 +18,7 @@ from assessment.models import Assessment, FrameResult
 from assessment.risk import AssessmentStatus, JudgedBy
 from cameras.frames import FrameRef, FrameStore, connect_redis
 from cameras.load import note_skipped, note_taken
+from cameras.models import Camera
 from detection.backends import load_detector
 from detection.detect import (
     FramePipeline,
@@ -131,7 +132,10 @@ def _detect_and_record(ref: FrameRef) -> FrameResult | None:
     frame_store().save_tracks(ref.camera_id, tracks.to_bytes())
     with tracing.span("gate"):
         gated = gate_frame(known.camera, frame)
-    return _record(frame, gated)
+    row = _record(frame, gated)
+    if row:
+        _count(frame, known.camera)
+    return row
 
 
 def _tracks_of(camera_id: int) -> TrackerState | None:
@@ -150,6 +154,7 @@ def _is_fresh(ref: FrameRef) -> bool:
     if age > fresh_for(ref.camera_id):
         _give_up(ref, "stale")
         return False
+    metrics.stage_seconds.labels("wait").observe(age.total_seconds())
     with suppress(redis.RedisError):  # that it is not counted must not lose the frame
         note_taken(frame_store().client, ref.camera_id)
     if age > FRESH:
@@ -208,18 +213,17 @@ def count_drop(ref: FrameRef, reason: str) -> None:
 
 def _record(frame: DetectedFrame, gated: Gated) -> FrameResult | None:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
-    now = utc_now()
-    with tracing.span("store") as span:
-        row = results.record_frame(frame, gated, now=now, patience=patience)
+    with metrics.stage_seconds.labels("store").time(), tracing.span("store") as span:
+        row = results.record_frame(frame, gated, now=utc_now(), patience=patience)
         span.note(outcome=row.status if row else "stored before", questions=len(gated.questions))
-    if row:
-        _count(frame, now)
     return row
 
 
-def _count(frame: DetectedFrame, now: datetime) -> None:
-    metrics.detections.labels(str(frame.camera_id)).inc()
-    metrics.detection_latency.observe((now - frame.captured_at).total_seconds())
+def _count(frame: DetectedFrame, camera: Camera) -> None:
+    # Every end-to-end check makes cameras anew: numbers of their own would add up to ever more labels.
+    metrics.detections.labels("check" if camera.is_of_check else str(camera.pk)).inc()
+    metrics.detection_latency.observe((utc_now() - frame.captured_at).total_seconds())
+    metrics.stage_seconds.labels("detect").observe(frame.process_seconds)
     metrics.traffic_groups.inc(len(frame.groups))
     for each in frame.detections:
         metrics.detected_objects.labels(each.object_class).inc()

@@ -57,7 +57,7 @@ def _is_at_work(seen: Seen, nodes: dict[str, set[str]], *, is_captured: bool) ->
             return is_answering(web_socket(seen.number))
         case Kind.CAPTURE:
             return is_captured
-        case Kind.BEAT | Kind.FLOWER:
+        case Kind.BEAT | Kind.FLOWER | Kind.METRICS:
             return True
         case _:
             return nodes.get(f"{seen.name}@{socket.gethostname()}", set()) >= set(QUEUES[seen.kind])

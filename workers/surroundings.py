@@ -26,6 +26,8 @@ def check_surroundings(sizes: Sizes) -> None:
         check_port(environment.server_host, environment.server_port, setting="ALGO_SERVER_PORT")
     if sizes.count(Kind.FLOWER):
         check_port("127.0.0.1", environment.flower_port, setting="ALGO_FLOWER_PORT")
+    if sizes.count(Kind.METRICS):
+        check_port(environment.metrics_host, environment.metrics_port, setting="ALGO_METRICS_PORT")
     for folder in (settings.RUN_DIR, settings.MEDIA_ROOT):
         check_disk(folder)
     check_services(environment, detects=bool(sizes.count(Kind.DETECTION)))

@@ -11,7 +11,7 @@ from trafficmon.notifications import outbox
 from workers import answering, closing, pipeline
 from workers.queues import Queue, send
 from workers.upkeep import forget_old_frames as forget
-from workers.upkeep import measure_waiting, sweep_unfinished
+from workers.upkeep import sweep_unfinished
 
 
 @shared_task(name="detect_frame", send_events=False)  # many a second: three events each would cost as much as tracking
@@ -40,11 +40,6 @@ def sweep() -> None:
     """Send again what stayed pending, give up what is overdue, and close what time closes."""
     for wake_up in sweep_unfinished():
         send_wake_up(wake_up)
-
-
-@shared_task(name="measure_queues")
-def measure_queues() -> None:
-    measure_waiting()
 
 
 @shared_task(name="forget_old_frames")

@@ -11,12 +11,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
 
-from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results, review
-from assessment.clients import UnableToAssess
-from assessment.key_record import records_of
+from assessment import alerts, camera_lost, counts, evidence, ledger, results, review
 from assessment.ladder import LadderState
 from assessment.latency import least_seconds
-from assessment.limits import KeyState
 from assessment.models import Assessment, FrameResult
 from assessment.service_level import adjust_ladder
 from cameras.frames import FrameRef, connect_redis
@@ -25,7 +22,6 @@ from cameras.load import adjust_pace
 from cameras.pacing import Pace
 from trafficmon.accounts import audit
 from trafficmon.back_office import reports
-from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.live import publish
 from trafficmon.notifications import outbox
@@ -123,7 +119,6 @@ def _keep_pace() -> tuple[Pace, Pace]:
     """The pace as it was and as it is from now on."""
     interval = settings.ENVIRONMENT.frame_interval
     before, after = adjust_pace(connect_redis(), interval_seconds=interval)
-    metrics.frame_interval_stretch.set(after.stretch)
     if after.stretch != before.stretch:
         log.warning("load.stretch_changed", stretch=round(after.stretch, 2), before=round(before.stretch, 2))
     return before, after
@@ -132,7 +127,6 @@ def _keep_pace() -> tuple[Pace, Pace]:
 def _keep_ladder(now: datetime) -> tuple[LadderState, LadderState]:
     """How far assessment was reduced, and is from now on."""
     before, after = adjust_ladder(connect_redis(), now=now)
-    metrics.assessment_ladder_level.set(after.level.step)
     if after.level is not before.level:
         log.warning("ladder.level_changed", level=after.level, before=before.level, reason=after.reason)
     return before, after
@@ -146,31 +140,6 @@ def _forgotten_questions() -> list[WakeUp]:
     missing = max(0, waiting.count() - messages)
     chosen = waiting.values_list("pk", "urgent")[: min(missing, MOST_QUESTIONS_WOKEN)]
     return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in chosen]
-
-
-def measure_waiting() -> None:
-    """Set the gauges of what waits on each queue and for how long."""
-    metrics.forget_dead_processes()
-    for queue in Queue:
-        metrics.task_queue_size.labels(queue).set(waiting_on(queue))
-    asked = Assessment.objects.pending().filter(late=False)
-    oldest = asked.order_by("created_at").values_list("created_at", flat=True).first()
-    lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
-    metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
-    try:
-        standings = keys.standings(settings.ENVIRONMENT.llm_model)
-    except UnableToAssess as error:
-        log.warning("keys.not_measured", error=str(error))
-        return
-    metrics.api_key_pool_size.set(len(standings))
-    records = records_of([each.key_id for each in standings])
-    for standing, record in zip(standings, records, strict=True):
-        metrics.api_key_status.labels(standing.key_id).set(_STATUS[standing.state])
-        metrics.api_key_cooldown.labels(standing.key_id).set(standing.until_seconds)
-        metrics.api_key_success_rate.labels(standing.key_id).set(record.success_rate)
-
-
-_STATUS = {KeyState.DISABLED: 0, KeyState.COOLING: 1, KeyState.IN_USE: 2, KeyState.AVAILABLE: 3}
 
 
 def forget_old_frames() -> None:

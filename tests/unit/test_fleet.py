@@ -44,6 +44,7 @@ def test_counts_are_read_as_they_are_written() -> None:
     [
         (Kind.BEAT, 2, "beat may be 0 to 1"),
         (Kind.FLOWER, 2, "flower may be 0 to 1"),
+        (Kind.METRICS, 2, "metrics may be 0 to 1"),
         (Kind.DETECTION, -1, "detection may be 0 to 64"),
     ],
 )

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import pytest
 import redis
 
-from trafficmon.core import metrics
 from trafficmon.core.redis_server import RedisUnavailableError, find_redis_server, start_redis
 from workers.runtime import CannotStartError, Process, check_disk, check_port, run_together
 
@@ -117,17 +116,3 @@ def test_fleet_does_not_outlive_its_parent(number: signal.Signals, tmp_path: Pat
         while alive_with(tmp_path.name) and time.monotonic() < until:
             time.sleep(0.05)
         assert alive_with(tmp_path.name) == []
-
-
-def test_live_gauges_of_dead_processes_are_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    host = socket.gethostname()
-    kept = {
-        f"gauge_livesum_{host}-{os.getpid()}.db",
-        "gauge_livesum_elsewhere-999999999.db",
-        f"counter_{host}-999999999.db",
-    }
-    for name in {*kept, f"gauge_livesum_{host}-999999999.db"}:
-        (tmp_path / name).touch()
-    metrics.forget_dead_processes()
-    assert {file.name for file in tmp_path.iterdir()} == kept

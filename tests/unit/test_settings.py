@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trafficmon.core.objects import ObjectClass
+from trafficmon.settings.database import database_settings
 from trafficmon.settings.demo_keys import demo_secrets
 from trafficmon.settings.environment import ConfigurationError, read_environment
 from trafficmon.settings.model_file import ModelFile, read_model_file
@@ -173,3 +174,58 @@ def test_unreadable_model_file_says_what_to_do(tmp_path: Path, content: str | No
         path.write_text(content)
     with pytest.raises(ConfigurationError, match=says):
         read_model_file(path)
+
+
+def test_secrets_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n", encoding="utf-8")
+    for name in ("ALGO_SECRET_KEY", "ALGO_METRICS_TOKEN", "DASHSCOPE_API_KEY", "DATABASE_URL"):
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("ALGO_FIELD_KEY", "b")
+    read = read_environment()
+    secrets = (read.secret_key, read.metrics_token, read.dashscope_api_key)
+    assert [each.get_secret_value() for each in secrets] == ["from a file"] * 3
+    assert read.database_url == "from a file"
+
+
+def test_secret_files_that_cannot_be_used_are_named_all_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "picture").write_bytes(b"\xff\xfe\x00")
+    told = {
+        **SECRETS,
+        "ALGO_SECRET_KEY_FILE": str(tmp_path / "picture"),
+        "ALGO_JWT_SECRET_FILE": str(tmp_path / "picture"),
+        "DASHSCOPE_API_KEY_FILE": str(tmp_path / "missing"),
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as refused:
+        read_environment()
+    assert sorted(str(refused.value).splitlines()) == [
+        "ALGO_JWT_SECRET_FILE: the file cannot be read: it is no text",
+        "ALGO_SECRET_KEY_FILE: ALGO_SECRET_KEY is set, too: set one of the two",
+        "DASHSCOPE_API_KEY_FILE: the file cannot be read: No such file or directory",
+    ]
+
+
+def test_only_what_may_be_secret_is_read_from_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SECRETS, "ALGO_SERVER_PORT_FILE": "somewhere"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=r"^ALGO_SERVER_PORT_FILE is not a setting"):
+        read_environment()
+
+
+def test_secret_of_the_operators_own_naming_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-1\n", encoding="utf-8")
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MY_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("LOST_KEY_FILE", str(tmp_path / "lost"))
+    read = read_environment()
+    assert [read.secret_named(name) for name in ("MY_KEY", "LOST_KEY", "NO_KEY")] == ["sk-1", "", ""]
+
+
+def test_password_of_the_database_may_be_apart_from_its_address(tmp_path: Path) -> None:
+    apart = database_settings("postgres://trafficmon@db/trafficmon", tmp_path, password="p@ss/word")
+    assert (apart["USER"], apart["HOST"], apart["PASSWORD"]) == ("trafficmon", "db", "p@ss/word")
+    assert apart["ENGINE"] == "django_prometheus.db.backends.postgresql"

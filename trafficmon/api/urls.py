@@ -6,7 +6,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path, re_path
 from django.utils.translation import gettext as _
 
-from trafficmon.api import alerts, cameras, dead_letters, frames, health, live, pool, statistics, watching
+from trafficmon.api import alerts, cameras, dead_letters, frames, health, live, metrics, pool, statistics, watching
 from trafficmon.api.answers import envelope
 
 
@@ -17,6 +17,7 @@ def unknown(_request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("api/health/health_check", health.health),
     path("health/health_check", health.flat_health),
+    path("metrics", metrics.scrape, name="metrics"),
     path("api/cameras", cameras.listed, name="api-cameras"),
     path("api/cameras/<int:camera_id>", cameras.one, name="api-camera"),
     path("api/zones", cameras.zones, name="api-zones"),

@@ -10,6 +10,7 @@ class Kind(StrEnum):
 
     WEB = "web"
     FLOWER = "flower"
+    METRICS = "metrics"
     RESULTS = "results"
     ASSESSMENT = "assessment"
     DETECTION = "detection"
@@ -18,7 +19,7 @@ class Kind(StrEnum):
 
 
 WITH_THREADS = frozenset({Kind.RESULTS, Kind.ASSESSMENT, Kind.DETECTION})
-ONE_AT_MOST = frozenset({Kind.BEAT, Kind.FLOWER})
+ONE_AT_MOST = frozenset({Kind.BEAT, Kind.FLOWER, Kind.METRICS})
 MOST_PROCESSES, MOST_THREADS = 64, 1000
 
 

@@ -1,36 +1,56 @@
 """Every Prometheus metric of the system, under the names the outside contract fixes.
 
-Processes of one host share a directory (PROMETHEUS_MULTIPROC_DIR), so `/metrics` adds them up.
+What a process counts or holds itself is a metric here, and those of a host's processes are added up (`metric_files`).
+What is a state of the whole fleet, in Redis or the database, is a `Figure`: it is looked up when somebody asks, and so
+the same whichever host answers.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from pathlib import Path
+import hmac
+from dataclasses import dataclass
 
-from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 
-if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-    # Containers that share the directory have the same process numbers; their host names differ.
-    values.ValueClass = values.MultiProcessValue(lambda: f"{socket.gethostname()}-{os.getpid()}")  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+from trafficmon.core.metric_files import join_shared
+
+join_shared()
 
 
-def forget_dead_processes() -> None:
-    """Remove the live gauges of this host's processes that ended without a word, or they would count for ever."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    for file in Path(folder).glob(f"gauge_live*_{socket.gethostname()}-*.db") if folder else ():
-        process = file.stem.rsplit("-", 1)[1]
-        if not Path("/proc", process).exists() and Path("/proc/self").exists():
-            file.unlink(missing_ok=True)
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A state of the whole fleet."""
+
+    name: str
+    says: str
+    labels: tuple[str, ...] = ()
+
+    def family(self) -> GaugeMetricFamily:
+        """Room for its values at one moment."""
+        return GaugeMetricFamily(self.name, self.says, labels=self.labels)
+
+
+def may_scrape(authorization: str, *, token: str, is_local: bool) -> bool:
+    """Whether metrics are for whoever sent this header: by the token, or from this machine where there is none."""
+    if token:
+        return hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode())
+    return is_local
 
 
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_STAGES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _SLOW = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 30.0, 60.0)
 
 # Detection
 detections = Counter("detection_total", "Frames detected", ["camera_id"])
 detection_latency = Histogram("detection_latency_seconds", "Capture to detection stored", buckets=_FAST)
+stage_seconds = Histogram(
+    "stage_seconds",
+    "Time a frame spent in a stage: wait for a worker, detect, store, answer (the model's questions), close",
+    ["stage"],
+    buckets=_STAGES,
+)
 detected_objects = Counter("detected_objects_total", "Objects detected", ["object_class"])
 detection_batch_size = Histogram(
     "detection_batch_size", "Pictures detected at once on a GPU", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
@@ -51,36 +71,28 @@ llm_requests = Counter("llm_requests_total", "Calls to the vision language model
 llm_latency = Histogram("llm_latency_seconds", "Time a call took", ["model"], buckets=_SLOW)
 llm_tokens = Counter("llm_token_usage_total", "Tokens used", ["model", "direction"])
 llm_concurrent = Gauge("llm_concurrent_tasks", "Calls in flight", multiprocess_mode="livesum")
-assessment_ladder_level = Gauge(
-    "assessment_ladder_level",
-    "0 all is judged, 1 only the urgent, 2 by a cheaper model, 3 geometry only, 4 nothing",
-    multiprocess_mode="mostrecent",
-)
 
 llm_cost = Counter("llm_cost_total", "Cost of calls, in the currency of the prices", ["model", "account"])
 llm_unpriced_calls = Counter("llm_unpriced_calls_total", "Calls of models that have no price", ["model"])
 
+# What an operator waits for
+verdict_latency = Histogram("verdict_latency_seconds", "Capture to verdict", buckets=_SLOW)
+verdict_overhead = Histogram(
+    "verdict_overhead_seconds", "Capture to verdict, without the model's own time", buckets=_SLOW
+)
+
 # Tasks and queues
 tasks_generated = Counter("tasks_generated_total", "Tasks sent", ["task"])
 tasks_processed = Counter("tasks_processed_total", "Tasks ended", ["task", "state"])
-task_queue_size = Gauge("task_queue_size", "Messages waiting", ["queue"], multiprocess_mode="mostrecent")
 queue_messages_sent = Counter("queue_messages_sent_total", "Messages sent", ["queue"])
 queue_messages_received = Counter("queue_messages_received_total", "Messages received", ["queue"])
 queue_send_errors = Counter("queue_send_errors_total", "Messages that could not be sent", ["queue"])
-queue_consumer_lag = Gauge(
-    "queue_consumer_lag", "Age of the oldest work waiting, seconds", ["queue"], multiprocess_mode="mostrecent"
-)
 
 # Frames and streams
 frames_captured = Counter("frames_captured_total", "Frames sampled from cameras", ["camera_id"])
 frames_decoded = Counter("frames_decoded_total", "Frames decoded for what is sampled", ["camera_id"])
 decode_seconds = Counter("decode_seconds_total", "Processor time of decoding", ["camera_id"])
 frames_dropped = Counter("frames_dropped_total", "Frames given up before detection", ["reason"])
-frame_interval_stretch = Gauge(
-    "frame_interval_stretch",
-    "By what every camera's interval is multiplied for want of detection workers, 1 where none is wanting",
-    multiprocess_mode="mostrecent",
-)
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
 notifications = Counter("notifications_total", "Attempts to notify, by kind and outcome", ["kind", "outcome"])
 pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
@@ -107,14 +119,28 @@ risk_alerts = Counter("risk_alerts_total", "Alerts opened", ["risk_level"])
 risk_types_detected = Counter("risk_types_detected_total", "Risky verdicts by type", ["risk_type"])
 
 # Keys
-api_key_pool_size = Gauge("api_key_pool_size", "Configured keys", multiprocess_mode="mostrecent")
-api_key_status = Gauge(
-    "api_key_status", "0 disabled, 1 cooling, 2 in use, 3 available", ["key_id"], multiprocess_mode="mostrecent"
-)
-api_key_success_rate = Gauge(
-    "api_key_success_rate", "Share of calls that succeeded", ["key_id"], multiprocess_mode="mostrecent"
-)
-api_key_calls = Gauge("api_key_total_calls", "Calls made since start", ["key_id"], multiprocess_mode="livesum")
-api_key_cooldown = Gauge("api_key_cooldown_seconds", "Cooldown left", ["key_id"], multiprocess_mode="mostrecent")
+api_key_calls = Gauge("api_key_total_calls", "Calls made since the fleet's start", ["key_id"], multiprocess_mode="sum")
 
-system = Gauge("system_info", "Always 1, labelled with the version", ["version"], multiprocess_mode="mostrecent")
+system = Gauge("system_info", "Always 1, labelled with the version", ["version"], multiprocess_mode="livemax")
+
+# The fleet as a whole
+task_queue_size = Figure("task_queue_size", "Messages waiting", ("queue",))
+queue_consumer_lag = Figure("queue_consumer_lag", "Age of the oldest work waiting, seconds", ("queue",))
+api_key_pool_size = Figure("api_key_pool_size", "Configured keys")
+api_key_status = Figure("api_key_status", "0 disabled, 1 cooling, 2 in use, 3 available", ("key_id",))
+api_key_success_rate = Figure("api_key_success_rate", "Share of calls that succeeded", ("key_id",))
+api_key_cooldown = Figure("api_key_cooldown_seconds", "Cooldown left", ("key_id",))
+assessment_ladder_level = Figure(
+    "assessment_ladder_level", "0 all is judged, 1 only the urgent, 2 by a cheaper model, 3 geometry only, 4 nothing"
+)
+frame_interval_stretch = Figure(
+    "frame_interval_stretch",
+    "By what every camera's interval is multiplied for want of detection workers, 1 where none is wanting",
+)
+worker_seen = Figure("worker_seen", "1 where somebody does this work, 0 where nobody was seen lately", ("worker",))
+camera_info = Figure("camera_info", "Always 1, labelled with the camera's name", ("camera_id", "camera"))
+camera_up = Figure("camera_up", "Of cameras that are to run: 1 online, 0 not", ("camera_id",))
+camera_silent = Figure("camera_silent_seconds", "Of cameras that are to run: since their last picture", ("camera_id",))
+budget_spent = Figure("llm_budget_spent_share", "Used of the day's budget that ends first; 0 without one")
+spent_today = Figure("llm_spent_today", "Cost of today's calls, in the currency of the prices", ("account",))
+FIGURES = tuple(each for each in vars().values() if isinstance(each, Figure))

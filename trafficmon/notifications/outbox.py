@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 
 from assessment.alerts import AlertChange
 from assessment.models import Alert, AlertKind, AlertState
@@ -72,6 +72,13 @@ def _notices(rule: Rule, change: AlertChange, now: datetime) -> list[Notice]:
 def is_due(now: datetime) -> bool:
     """Whether there is something to gather or to send."""
     return _untold().filter(due_at__lte=now).exists() or _waiting().filter(next_at__lte=now).exists()
+
+
+def waiting_since(now: datetime) -> datetime | None:
+    """When the first of what is due became so; None where nothing is."""
+    notices = _untold().filter(due_at__lte=now).aggregate(first=Min("due_at"))["first"]
+    deliveries = _waiting().filter(next_at__lte=now).aggregate(first=Min("next_at"))["first"]
+    return min(filter(None, (notices, deliveries)), default=None)
 
 
 def _untold() -> QuerySet[Notice]:

@@ -26,7 +26,8 @@ try:
     RUN_DIR = ENVIRONMENT.run_dir.resolve()
     RUN_DIR.mkdir(parents=True, exist_ok=True)
     _OWN_SECRETS = demo_secrets(RUN_DIR) if ENVIRONMENT.demo else {}
-    DATABASE = database_settings(ENVIRONMENT.database_url, RUN_DIR)
+    _DATABASE_PASSWORD = ENVIRONMENT.database_password.get_secret_value()
+    DATABASE = database_settings(ENVIRONMENT.database_url, RUN_DIR, password=_DATABASE_PASSWORD)
     MODEL_FILE = read_model_file(
         ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes, language=ENVIRONMENT.language
     )
@@ -107,6 +108,8 @@ TEMPLATES = [
 
 
 DATABASES = {"default": DATABASE}
+# Django's own in the process's memory, with hits and misses counted.
+CACHES = {"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}}
 
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{RUN_DIR / 'redis.sock'}"
 # What Redis publishes is heard in all of its databases: the name keeps installations that share a server apart.
@@ -147,7 +150,6 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(RUN_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "sweep", "schedule": 2.0, "options": {"queue": "results", "expires": 10}},
-    "measure-queues": {"task": "measure_queues", "schedule": 5.0, "options": {"queue": "results", "expires": 10}},
     "forget-old-frames": {
         "task": "forget_old_frames",
         "schedule": 60.0,

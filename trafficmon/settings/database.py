@@ -10,8 +10,11 @@ import dj_database_url
 from trafficmon.settings.environment import ConfigurationError
 
 
-def database_settings(url: str, run_dir: Path) -> dict[str, Any]:
-    """Django's settings of the one database; raises ConfigurationError for an address that means nothing."""
+def database_settings(url: str, run_dir: Path, *, password: str = "") -> dict[str, Any]:
+    """Django's settings of the one database, with the password where it is not in the address.
+
+    Raises ConfigurationError for an address that means nothing.
+    """
     try:
         parsed: dict[str, Any] = dict(
             dj_database_url.parse(
@@ -20,6 +23,10 @@ def database_settings(url: str, run_dir: Path) -> dict[str, Any]:
         )
     except (ValueError, KeyError):
         raise ConfigurationError("DATABASE_URL: use an address such as postgres://user:password@host/name") from None
+    if password:
+        parsed["PASSWORD"] = password
+    # Django's own, with queries counted and timed.
+    parsed["ENGINE"] = parsed["ENGINE"].replace("django.db.backends", "django_prometheus.db.backends")
     if parsed["ENGINE"].endswith("sqlite3"):
         # Writers queue up for the lock at BEGIN; a deferred transaction that turns writer later would fail at once.
         parsed["OPTIONS"] = {

@@ -7,7 +7,7 @@ import functools
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
@@ -18,6 +18,8 @@ from trafficmon.core.kinds import Kind, check_processes, check_threads, read_cou
 from trafficmon.core.objects import ObjectClass
 
 Listed = NoDecode  # comma separated rather than JSON
+_IN_FILE = "_FILE"
+"""Ends the variable that names a file in which the value is, as container secrets come."""
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
@@ -88,6 +90,11 @@ class Environment(BaseSettings):
     """Of the task monitoring, on the loopback address."""
     flower_password: SecretStr = SecretStr("")
     """Of the task monitoring's user `flower`; a fleet does not start it without one."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9464, ge=1, le=65535)
+    """Where a host's metrics are served by themselves, beside `/metrics` of its web processes."""
+    metrics_token: SecretStr = SecretStr("")
+    """Whoever sends it as a bearer token may read metrics; without one only this machine may."""
     fleet_processes: Annotated[dict[Kind, int], Listed] = {}
     """How many processes of a kind `manage.py fleet` starts, where that is not one."""
     fleet_threads: Annotated[dict[Kind, int], Listed] = {}
@@ -97,6 +104,8 @@ class Environment(BaseSettings):
     """Cookies are sent over HTTPS only, and the proxy's X-Forwarded-Proto is believed."""
 
     dashscope_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="DASHSCOPE_API_KEY")
+    database_password: SecretStr = SecretStr("")
+    """Of the user in DATABASE_URL, where that names none."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
 
@@ -108,8 +117,17 @@ class Environment(BaseSettings):
         return {name: value for name, value in given.items() if value}
 
     def secret_named(self, variable: str) -> str:
-        """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither."""
-        return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
+        """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither.
+
+        It may be in the file that the variable of this name with _FILE at its end names.
+        """
+        written = _written_in(Path(".env").resolve())
+        named = os.environ.get(variable) or written.get(variable) or ""
+        file = os.environ.get(f"{variable}{_IN_FILE}") or written.get(f"{variable}{_IN_FILE}")
+        try:
+            return named or (_read_secret(Path(file)) if file else "")
+        except (OSError, UnicodeDecodeError):
+            return ""  # as where nobody has set it: its key is out of the pool, and says so
 
     @property
     def has_back_office(self) -> bool:
@@ -161,6 +179,11 @@ class Environment(BaseSettings):
         return value
 
 
+def _read_secret(path: Path) -> str:
+    """What a file holds, without the line's end; raises OSError or UnicodeDecodeError."""
+    return path.read_text(encoding="utf-8").strip()
+
+
 @functools.cache
 def _written_in(path: Path) -> dict[str, str | None]:
     """As all that is set, it is read once in the life of a process."""
@@ -185,7 +208,7 @@ def read_environment(*, keeps_secrets: bool = True) -> Environment:
     language and time zone are the machine's, unless they are set.
     """
     try:
-        environment = Environment()
+        environment = Environment(**_from_files())
     except ValidationError as error:
         lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
         raise ConfigurationError("\n".join(lines)) from None
@@ -199,6 +222,33 @@ def read_environment(*, keeps_secrets: bool = True) -> Environment:
     return _as_the_machine_speaks(environment) if at_home else environment
 
 
+def _may_be_in_file() -> dict[str, str]:
+    """The fields that may be given as a file, secrets and what may hold one, by the variable that names it."""
+    secret = [name for name, field in Environment.model_fields.items() if field.annotation is SecretStr]
+    return {f"{variable_of(name)}{_IN_FILE}": name for name in (*secret, "database_url", "redis_url")}
+
+
+def _from_files() -> dict[str, Any]:
+    """What is given as files, by field; raises ConfigurationError naming every file that cannot be used."""
+    given = dotenv_values(".env") | os.environ
+    found, mistakes = dict[str, Any](), list[str]()
+    for variable, name in _may_be_in_file().items():
+        path = given.get(variable)
+        if not path:
+            continue
+        if given.get(variable_of(name)):
+            mistakes.append(f"{variable}: {variable_of(name)} is set, too: set one of the two")
+            continue
+        try:
+            found[name] = _read_secret(Path(path))
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            mistakes.append(f"{variable}: the file cannot be read: {why}")
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    return found
+
+
 def _as_the_machine_speaks(environment: Environment) -> Environment:
     spoken = os.environ.get("LC_ALL") or os.environ.get("LANG", "")
     own = {"language": "zh-hans" if spoken.startswith("zh") else "en", "time_zone": get_localzone_name() or "UTC"}
@@ -208,7 +258,7 @@ def _as_the_machine_speaks(environment: Environment) -> Environment:
 
 def _unknown_names() -> list[str]:
     """What is set under our prefix, here or in `.env`, and means nothing: most likely misspelt."""
-    known = {variable_of(field) for field in Environment.model_fields}
+    known = {variable_of(field) for field in Environment.model_fields} | set(_may_be_in_file())
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env")) if name.upper().startswith("ALGO_")}
     return [f"{name} is not a setting{_suggestion(name, known)}" for name in sorted(given - known)]
 

@@ -44,9 +44,11 @@ class Command(BaseCommand):
         for each in (start, restart):
             each.add_argument("--processes", type=_counts(check_processes), default={}, metavar="KIND=N,...")
             each.add_argument("--threads", type=_counts(check_threads), default={}, metavar="KIND=N,...")
+            each.add_argument("--seconds", type=float, default=READY_SECONDS, help="wait so long for each to work")
 
     def handle(self, *_args: Any, action: str, **options: Any) -> None:
         """Raises CommandError where something is wrong, with its exit status."""
+        self._patience = options.get("seconds") or READY_SECONDS
         try:
             getattr(self, f"_{action}")(**options)
         except CannotStartError as error:
@@ -127,7 +129,7 @@ class Command(BaseCommand):
         def look() -> list[Seen]:
             return [each for each in supervisor.seen() if is_meant(each)]
 
-        missing = await_readiness(look, before=before, seconds=READY_SECONDS, say=self.stdout.write)
+        missing = await_readiness(look, before=before, seconds=self._patience, say=self.stdout.write)
         if missing:
             raise CommandError("Not at work yet, but kept trying:\n" + "\n".join(each.failure for each in missing))
 
