@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,10 +30,18 @@ class Outcome:
     partial: bool
 
 
-def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience: timedelta) -> FrameResult | None:
+def record_frame(
+    frame: DetectedFrame,
+    gated: Gated,
+    *,
+    now: datetime,
+    patience: timedelta,
+    along: Callable[[FrameResult], object] | None = None,
+) -> FrameResult | None:
     """Store the frame, its questions and verdicts and its crossings in one transaction; None when it was stored before.
 
-    A frame whose groups all have their verdicts already is still to be closed.
+    A frame whose groups all have their verdicts already is still to be closed. `along` writes what goes in the same
+    transaction.
     """
     judged = gated.is_judged
     row = FrameResult(
@@ -63,6 +71,8 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
             _ask(row, gated, now)
             Assessment.objects.bulk_create(verdicts_without_a_model(row, gated, now))
             add_crossings(frame.crossings, at=frame.captured_at)
+            if along:
+                along(row)
     except IntegrityError:
         if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
             return None

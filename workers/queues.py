@@ -23,10 +23,12 @@ class Queue(StrEnum):
     ASSESS_URGENT = "assess.urgent"
     RESULTS = "results"
     OUTBOUND = "outbound"
-    """What goes to other systems, which may answer slowly or not at all."""
+    """What is told of alerts and statistics to other systems, which may answer slowly or not at all."""
+    EXPORTS = "exports"
+    """Events to brokers, a message for each of them."""
 
 
-MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1, Queue.OUTBOUND: 1}
+MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1, Queue.OUTBOUND: 1, Queue.EXPORTS: 3}
 """Messages on a queue that are enough to wake everybody: who is awake goes on while there is something to do. For
 detection each camera has one of its own."""
 

@@ -27,6 +27,10 @@ from trafficmon.accounts import audit
 from trafficmon.back_office import reports
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
+from trafficmon.exports import outbox as exports
+from trafficmon.exports.deliver import due_sinks, forget_events
+from trafficmon.exports.deliver import measure_waiting as measure_exports
+from trafficmon.exports.models import SinkName
 from trafficmon.live import publish
 from trafficmon.notifications import outbox
 from workers.health import WATCH_KEY, WATCH_SECONDS
@@ -38,6 +42,8 @@ from workers.runtime import LEAST_FREE_BYTES
 log = structlog.get_logger()
 
 MOST_WAKE_UPS = 100
+SINKS = SinkName.values
+"""A wake-up names one by its place among them."""
 MOST_QUESTIONS_WOKEN = 1000
 """By each sweep: as many as the workers of a large pool of keys answer until the next."""
 FORGETTING_SECONDS = 30.0
@@ -53,11 +59,12 @@ def sweep_unfinished() -> list[WakeUp]:
     overdue = results.expire_overdue(now=now, least=_least_time())
     for camera_id in mark_stale(now, stretch=_follow_load(now)):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
-    for change in [*alerts.close_unseen(now=now), *_watch_cameras(now)]:
+    for change in [*_close_unseen(now), *_watch_cameras(now)]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
     told = [WakeUp(Queue.OUTBOUND, 0)] if outbox.is_due(now) or reports.is_due(now) else []
+    told += [WakeUp(Queue.EXPORTS, SINKS.index(sink)) for sink in due_sinks(now)]
     return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames, *told]
 
 
@@ -93,6 +100,13 @@ def _end_overdue(ref: FrameRef, *, is_stored: bool) -> bool:
     return returned.wake
 
 
+def _close_unseen(now: datetime) -> list[alerts.AlertChange]:
+    with transaction.atomic():
+        closed = alerts.close_unseen(now=now)
+        exports.note_alerts(closed, now=now)
+    return closed
+
+
 def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     """Alerts about lost cameras that end and begin.
 
@@ -102,12 +116,15 @@ def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     client = connect_redis()
     begun = now.timestamp() if client.set(WATCH_KEY, now.timestamp(), nx=True) else float(client.get(WATCH_KEY) or 0)
     client.expire(WATCH_KEY, WATCH_SECONDS)
-    ended = camera_lost.close_found(now=now)
+    with transaction.atomic():
+        ended = camera_lost.close_found(now=now)
+        exports.note_alerts(ended, now=now)
     if now.timestamp() - begun < grace.total_seconds():
         return ended
     with transaction.atomic():
         opened = camera_lost.open_lost(now=now, grace=grace)
         outbox.note(opened, now=now)
+        exports.note_alerts(opened, now=now)
     return [*ended, *opened]
 
 
@@ -157,6 +174,7 @@ def measure_waiting() -> None:
     oldest = asked.order_by("created_at").values_list("created_at", flat=True).first()
     lag = (utc_now() - oldest).total_seconds() if oldest else 0.0
     metrics.queue_consumer_lag.labels(Queue.ASSESS).set(lag)
+    measure_exports(now=utc_now())
     try:
         standings = keys.standings(settings.ENVIRONMENT.llm_model)
     except UnableToAssess as error:
@@ -198,6 +216,7 @@ def forget_old_frames() -> None:
     judgements_gone = review.forget_judgements(before=counted_before)
     reports.forget_reports(before=counted_before)
     outbox.forget_messages(before=risky_before)
+    forget_events(now=now)
     rows = {
         "alerts": alerts_gone,
         "judgements": judgements_gone,

@@ -83,6 +83,12 @@ frame_interval_stretch = Gauge(
 )
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
 notifications = Counter("notifications_total", "Attempts to notify, by kind and outcome", ["kind", "outcome"])
+export_events = Counter("export_events_total", "Exported events by what became of them", ["sink", "outcome"])
+export_waiting = Gauge("export_waiting", "Events that wait for a sink", ["sink"], multiprocess_mode="mostrecent")
+export_parked = Gauge("export_parked", "Events refused for good", ["sink"], multiprocess_mode="mostrecent")
+export_oldest = Gauge(
+    "export_oldest_seconds", "Age of the oldest event that waits", ["sink"], multiprocess_mode="mostrecent"
+)
 pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
 
 # Gate

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "trafficmon.live",
     "trafficmon.back_office",
     "trafficmon.notifications",
+    "trafficmon.exports",
     "trafficmon.api",
     "trafficmon.dashboard",
     "workers",
@@ -134,7 +135,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "results"
 CELERY_TASK_QUEUES = {
     name: {"exchange": name, "routing_key": name}
-    for name in ("detect", "assess", "assess.urgent", "results", "outbound")
+    for name in ("detect", "assess", "assess.urgent", "results", "outbound", "exports")
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = True

@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 from tzlocal import get_localzone_name
 
 from trafficmon.core.kinds import Kind, check_processes, check_threads, read_counts
 from trafficmon.core.objects import ObjectClass
+from trafficmon.settings.exporting import ExportSettings, export_mistakes
 
 Listed = NoDecode  # comma separated rather than JSON
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
@@ -25,7 +26,7 @@ class ConfigurationError(Exception):
     """The configuration is wrong; the message names every mistake and what to do."""
 
 
-class Environment(BaseSettings):
+class Environment(ExportSettings):
     """Everything an operator may set, with the defaults of the outside contract."""
 
     model_config = SettingsConfigDict(env_prefix="ALGO_", env_file=".env", extra="ignore", populate_by_name=True)
@@ -184,7 +185,7 @@ def read_environment(*, keeps_secrets: bool = True) -> Environment:
         message = f".env cannot be read: {error}"
         raise ConfigurationError(message) from None
     at_home = environment.demo or not keeps_secrets
-    mistakes = _unknown_names() + ([] if at_home else _missing_secrets(environment))
+    mistakes = _unknown_names() + ([] if at_home else _missing_secrets(environment)) + export_mistakes(environment)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     return _as_the_machine_speaks(environment) if at_home else environment
