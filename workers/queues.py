@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import redis
 import structlog
 from celery import Task
-from kombu.exceptions import OperationalError
 
-from cameras.frames import connect_redis
 from trafficmon.core import metrics
+from workers.broker import SEND_ERRORS, waiting_messages
 
 log = structlog.get_logger()
 
@@ -34,8 +32,8 @@ detection each camera has one of its own."""
 
 
 def waiting_on(queue: Queue) -> int:
-    """How many messages wait on `queue`."""
-    return int(connect_redis().llen(queue))
+    """How many messages wait on `queue`; raises BrokerUnreachable."""
+    return waiting_messages(queue)
 
 
 def send(task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, **arguments: int) -> bool:
@@ -47,9 +45,9 @@ def send(task: Task[..., None], queue: Queue, *, expires_seconds: float = 3600, 
         if queue in MOST_WAITING and waiting_on(queue) >= MOST_WAITING[queue]:
             return False
         task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False)
-    except (OperationalError, redis.RedisError) as error:
+    except SEND_ERRORS as error:
         metrics.queue_send_errors.labels(queue).inc()
-        log.warning("queue.unreachable", queue=queue, error=str(error))
+        log.warning("queue.unreachable", queue=queue, error=type(error).__name__)
         return False
     metrics.tasks_generated.labels(task.name).inc()
     metrics.queue_messages_sent.labels(queue).inc()

@@ -114,15 +114,20 @@ CHANNEL_LAYERS = {
     }
 }
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+_RABBITMQ = ENVIRONMENT.broker_url.get_secret_value()
+CELERY_BROKER_URL = _RABBITMQ or REDIS_URL.replace("unix://", "redis+socket://")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+# RabbitMQ gives a message to another worker once its own's connection is gone, which silence ends, too.
+_RABBITMQ_OPTIONS = {"connect_timeout": 5, "write_timeout": 30}
+_REDIS_OPTIONS = {
     # Longer than any task may take: a message is delivered again only after its worker is surely gone.
     "visibility_timeout": 300,
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 15,
 }
+CELERY_BROKER_TRANSPORT_OPTIONS = _RABBITMQ_OPTIONS if _RABBITMQ else _REDIS_OPTIONS
+CELERY_BROKER_HEARTBEAT = 30
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True

@@ -19,6 +19,7 @@ from trafficmon.core.objects import ObjectClass
 from trafficmon.settings.exporting import ExportSettings, export_mistakes
 
 Listed = NoDecode  # comma separated rather than JSON
+_BROKER = re.compile(r"(amqps?://[^\s/]+(/[^\s/]*)?)?")
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
@@ -98,6 +99,8 @@ class Environment(ExportSettings):
     dashscope_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="DASHSCOPE_API_KEY")
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
+    broker_url: SecretStr = SecretStr("")
+    """RabbitMQ, where the queues are not to be in Redis."""
 
     def secret_named(self, variable: str) -> str:
         """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither."""
@@ -139,6 +142,14 @@ class Environment(ExportSettings):
             message = "name each origin as a browser does, such as https://front.example or http://front.example:8080"
             raise ValueError(message)
         return tuple(each.rstrip("/") for each in value)
+
+    @field_validator("broker_url")
+    @classmethod
+    def known_broker(cls, value: SecretStr) -> SecretStr:
+        if not _BROKER.fullmatch(value.get_secret_value()):
+            message = "use an address such as amqp://user:password@host:5672/vhost; leave it empty for Redis"
+            raise ValueError(message)
+        return value
 
     @field_validator("time_zone")
     @classmethod
