@@ -264,14 +264,20 @@ def test_what_a_deliverer_sent_before_it_died_comes_again_under_the_same_id(rece
     class Died(Exception):
         pass
 
+    left: dict[str, Any] = {}
+
     def die_after_sending(events: Sequence[Event]) -> Sent:
         receiver(events)
+        left.update(Sink.objects.values("lease_token", "lease_until").get())
         raise Died
 
     camera = make_camera()
     rows = written(camera, 3)
     with pytest.raises(Died):
         deliver.deliver("kafka", send=die_after_sending)
+    Sink.objects.update(**left)  # who is killed gives no lease back
+    assert deliver.deliver("kafka", send=receiver) == 0
+    Sink.objects.update(lease_until=utc_now())
     assert deliver.deliver("kafka", send=receiver) == 3
     first = rows[0].event_id
     assert receiver.ids_of(camera.pk) == [first, *(each.event_id for each in rows)]
@@ -286,6 +292,19 @@ def test_one_worker_delivers_to_a_sink_at_a_time(receiver: Receiver) -> None:
     Sink.objects.update(lease_until=utc_now() - timedelta(seconds=1))
     assert deliver.due_sinks(utc_now()) == ["kafka"]
     assert deliver.deliver("kafka", send=receiver) == 1
+
+
+def test_waves_are_no_larger_than_their_sink_can_take_within_a_lease(receiver: Receiver) -> None:
+    rows = [event for _ in range(7) for event in written(make_camera(), 2)]
+    waves = deliver._waves(rows, most=5)
+    assert [len(each) for each in waves] == [5, 2, 5, 2]
+    assert [len({event.camera_id for event in wave}) for wave in waves] == [5, 2, 5, 2]
+
+
+def test_sink_that_says_nothing_of_an_event_is_taken_for_unavailable() -> None:
+    written(make_camera(), 1)
+    assert deliver.deliver("kafka", send=lambda _events: Sent()) == 0
+    assert Sink.objects.get().failures == 1
 
 
 def test_deliverer_whose_lease_is_anothers_stops(receiver: Receiver) -> None:

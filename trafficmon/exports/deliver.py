@@ -17,7 +17,7 @@ from django.db.models import F, Min, Q, QuerySet
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.ids import new_token
-from trafficmon.exports.models import Event, EventState, Sink
+from trafficmon.exports.models import Event, EventState, Sink, SinkName
 from trafficmon.exports.sinks import Refusal, Sent, SinkUnavailable, sender
 from trafficmon.notifications.policy import pause_before
 from trafficmon.pruning import prune
@@ -29,6 +29,8 @@ LEASE = timedelta(minutes=2)
 MOST_ATTEMPTS = 12
 """Over about three hours, as notifications."""
 AT_ONCE = 500
+MOST_IN_A_WAVE = {SinkName.WEBHOOK.value: 5}
+"""One request after the other, each of which may take a quarter of a minute."""
 ROUND = timedelta(seconds=60)
 LONGEST_OUTAGE_PAUSE = timedelta(seconds=60)
 Send = Callable[[Sequence[Event]], Sent]
@@ -81,7 +83,7 @@ def _take(sink: str, token: str, *, now: datetime) -> bool:
 def _deliver_batch(sink: str, token: str, events: Sequence[Event], send: Send) -> int:
     """By waves with one event of each camera at most: where one is refused, none of its camera goes before it."""
     arrived, blocked = 0, set[int]()
-    for wave in _waves(events):
+    for wave in _waves(events, most=MOST_IN_A_WAVE.get(sink, AT_ONCE)):
         chosen = [each for each in wave if each.camera_id not in blocked]
         if not chosen:
             continue
@@ -89,13 +91,13 @@ def _deliver_batch(sink: str, token: str, events: Sequence[Event], send: Send) -
         sent = send(chosen)
         arrived += _note(sink, chosen, sent)
         blocked |= {each.camera_id for each in chosen if each.pk not in sent.delivered}
-        if sent.trouble:
-            raise SinkUnavailable(sent.trouble)
+        if sent.trouble or len(sent.delivered) + len(sent.refused) < len(chosen):
+            raise SinkUnavailable(sent.trouble or "The sink said nothing of some events.")
     return arrived
 
 
-def _waves(events: Sequence[Event]) -> list[list[Event]]:
-    """The first of each camera, then the second of each, and so on."""
+def _waves(events: Sequence[Event], *, most: int) -> list[list[Event]]:
+    """The first of each camera, then the second of each, and so on; `most` of them at once."""
     waves: list[list[Event]] = []
     seen: dict[int, int] = {}
     for each in events:
@@ -104,7 +106,7 @@ def _waves(events: Sequence[Event]) -> list[list[Event]]:
         if place == len(waves):
             waves.append([])
         waves[place].append(each)
-    return waves
+    return [wave[start : start + most] for wave in waves for start in range(0, len(wave), most)]
 
 
 def _hold(sink: str, token: str) -> None:
