@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,10 @@ def drop_connections(address: str) -> None:
 
 
 def _tell(control: str, *words: str) -> None:
-    done = subprocess.run([control, "-q", "--timeout", "60", *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"rabbitmqctl {words[0]} failed: {(done.stderr or done.stdout).strip()[-200:]}")
+    # Into a file, not a pipe: what it leaves running (epmd) would keep a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        command = [control, "-q", "--timeout", "60", *words]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=300, check=False)
+        output.seek(0)
+        if done.returncode:
+            pytest.skip(f"rabbitmqctl {words[0]} failed: {output.read().decode(errors='replace').strip()[-200:]}")

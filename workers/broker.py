@@ -23,7 +23,7 @@ class BrokerUnreachable(Exception):
     """The broker does not answer; the message has no password in it."""
 
 
-SEND_ERRORS = (BrokerUnreachable, *BROKER_ERRORS)
+SEND_ERRORS: tuple[type[BaseException], ...] = (BrokerUnreachable, *BROKER_ERRORS)
 """What keeps a message from being sent."""
 
 
