@@ -11,22 +11,24 @@ from django.utils.translation import gettext_lazy as _
 import trafficmon
 from trafficmon.core import metrics  # noqa: F401  # before django_prometheus makes the first of its own
 from trafficmon.core.logging import configure_structlog, logging_settings
-from trafficmon.settings.database import database_settings
 from trafficmon.settings.demo_keys import demo_secrets
-from trafficmon.settings.environment import ConfigurationError, read_environment
-from trafficmon.settings.model_file import read_model_file
+from trafficmon.settings.environment import ConfigurationError
+from trafficmon.settings.reading import read_configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 try:
-    ENVIRONMENT = read_environment(keeps_secrets=sys.argv[1:2] != ["analyze"])
+    _CONFIGURATION = read_configuration(keeps_secrets=sys.argv[1:2] != ["analyze"])
+    ENVIRONMENT, DATABASE, MODEL_FILE = (
+        _CONFIGURATION.environment,
+        _CONFIGURATION.database,
+        _CONFIGURATION.model_file,
+    )
     RUN_DIR = ENVIRONMENT.run_dir.resolve()
     RUN_DIR.mkdir(parents=True, exist_ok=True)
     _OWN_SECRETS = demo_secrets(RUN_DIR) if ENVIRONMENT.demo else {}
-    DATABASE = database_settings(ENVIRONMENT.database_url, RUN_DIR)
-    MODEL_FILE = read_model_file(
-        ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes, language=ENVIRONMENT.language
-    )
+    MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
+    MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
 except (ConfigurationError, OSError) as error:
     sys.exit(f"The configuration is wrong:\n{error}")
 
@@ -96,6 +98,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "trafficmon.dashboard.context.simulation",
+                "trafficmon.dashboard.context.disk",
             ]
         },
     }
@@ -179,6 +182,11 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENVIRONMENT.behind_tls
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.behind_tls else None
 SECURE_HSTS_SECONDS = 31536000 if ENVIRONMENT.behind_tls else 0
+SECURE_SSL_REDIRECT = ENVIRONMENT.behind_tls
+# Load balancers, containers and Prometheus ask these within the network, over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/", r"^metrics$"]
+# Whether the host's other names speak HTTPS too, and for ever, is not for this service to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 # Front ends elsewhere come by API token: without credentials, no answer to them is made with a visitor's cookie.
 CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.cors_origins)
@@ -213,8 +221,6 @@ STATIC_URL = "/static/"
 STATIC_ROOT = RUN_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 MEDIA_URL = "/media/"
-MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
-MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 LLM_IS_SIMULATED = ENVIRONMENT.llm_simulated
 WEIGHTS_DIR = ENVIRONMENT.weights_dir.resolve()

@@ -77,8 +77,14 @@ class Environment(ExportSettings):
     llm_simulated: bool = False
     """The base URL is the bundled simulator's: pages and messages say that answers are simulated."""
     assessment_deadline_seconds: float = Field(default=60, gt=0, le=3600)
+    disk_free_mb: int = Field(default=2000, ge=1)
+    """With less on the disk of the pictures, evidence is given up: the least severe first, then the oldest."""
+    disk_floor_mb: int = Field(default=500, ge=1)
+    """With less, no picture is written."""
     frame_retention_hours: float = Field(default=24, gt=0)
     risk_retention_days: float = Field(default=30, gt=0)
+    risk_retention_by_level: Annotated[dict[Literal["low", "medium", "high"], float], Listed] = {}
+    """Other days for some of the levels."""
     alert_retention_days: float = Field(default=365, gt=0)
     count_retention_days: float = Field(default=365, gt=0)
     audit_retention_days: float = Field(default=365, gt=0)
@@ -104,7 +110,7 @@ class Environment(ExportSettings):
 
     def secret_named(self, variable: str) -> str:
         """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither."""
-        return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
+        return given(variable)
 
     @property
     def has_back_office(self) -> bool:
@@ -120,7 +126,21 @@ class Environment(ExportSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("fleet_processes", "fleet_threads", mode="before")
+    def risk_retention_of(self, level: str) -> float:
+        """For how many days frames that showed a risk of this level are kept."""
+        return {str(name): days for name, days in self.risk_retention_by_level.items()}.get(
+            level, self.risk_retention_days
+        )
+
+    @field_validator("risk_retention_by_level")
+    @classmethod
+    def possible_days(cls, value: dict[str, float]) -> dict[str, float]:
+        if not all(days > 0 for days in value.values()):
+            message = "name days above 0 as in low=7,medium=30,high=90"
+            raise ValueError(message)
+        return value
+
+    @field_validator("fleet_processes", "fleet_threads", "risk_retention_by_level", mode="before")
     @classmethod
     def split_counts(cls, value: object) -> object:
         return read_counts(value) if isinstance(value, str) else value
@@ -191,12 +211,15 @@ def read_environment(*, keeps_secrets: bool = True) -> Environment:
         environment = Environment()
     except ValidationError as error:
         lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
-        raise ConfigurationError("\n".join(lines)) from None
+        secrets = _missing_secrets() if keeps_secrets and not _is_demo() else []
+        raise ConfigurationError("\n".join([*lines, *_unknown_names(), *secrets])) from None
     except (OSError, UnicodeDecodeError) as error:
         message = f".env cannot be read: {error}"
         raise ConfigurationError(message) from None
     at_home = environment.demo or not keeps_secrets
-    mistakes = _unknown_names() + ([] if at_home else _missing_secrets(environment)) + export_mistakes(environment)
+    mistakes = _unknown_names() + ([] if at_home else _missing_secrets()) + export_mistakes(environment)
+    if environment.disk_floor_mb > environment.disk_free_mb:
+        mistakes.append("ALGO_DISK_FLOOR_MB must not be above ALGO_DISK_FREE_MB: space is freed before writing stops")
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     return _as_the_machine_speaks(environment) if at_home else environment
@@ -221,7 +244,15 @@ def _suggestion(name: str, known: set[str]) -> str:
     return f": did you mean {near[0]}?" if near else ": remove it"
 
 
-def _missing_secrets(environment: Environment) -> list[str]:
+def given(variable: str) -> str:
+    """What a variable is set to, here or else in `.env`; "" where it is in neither."""
+    return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
+
+
+def _is_demo() -> bool:
+    return given("ALGO_DEMO").lower() in {"1", "true", "yes", "on", "y", "t"}
+
+
+def _missing_secrets() -> list[str]:
     hint = "set it to a long random text, for example from: openssl rand -hex 32"
-    wanted = {"ALGO_SECRET_KEY": environment.secret_key, "ALGO_FIELD_KEY": environment.field_key}
-    return [f"{name} is required: {hint}" for name, value in wanted.items() if not value.get_secret_value()]
+    return [f"{name} is required: {hint}" for name in ("ALGO_SECRET_KEY", "ALGO_FIELD_KEY") if not given(name)]
