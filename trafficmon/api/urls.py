@@ -17,6 +17,9 @@ def unknown(_request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("api/health/health_check", health.health),
     path("health/health_check", health.flat_health),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    path("health/fleet", health.fleet),
     path("api/cameras", cameras.listed, name="api-cameras"),
     path("api/cameras/<int:camera_id>", cameras.one, name="api-camera"),
     path("api/zones", cameras.zones, name="api-zones"),
