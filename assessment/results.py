@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -190,15 +193,17 @@ def _outcome_of(row: FrameResult) -> Outcome:
     return replace(outcome, partial=outcome.partial or row.partial)
 
 
-def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 1000) -> int:
-    """Delete up to `most` old frames, those that showed a risk only when older still; how many went.
+def forget_frames(before: Mapping[RiskLevel, datetime], *, most: int = 1000) -> int:
+    """Delete up to `most` frames older than what their level says, with their pictures; how many went.
 
-    One that waits for an answer is kept: what it shows is not known yet.
+    One that waits for an answer is kept as long as any other: what it shows is not known yet.
     """
-    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE) & ~Q(status=AssessmentStatus.PENDING)
-    old = FrameResult.objects.filter(calm | Q(captured_at__lt=risky_before)).order_by("captured_at")
+    aged = functools.reduce(operator.or_, (Q(max_risk_level=level, captured_at__lt=at) for level, at in before.items()))
+    known = aged & ~Q(status=AssessmentStatus.PENDING)
+    old = FrameResult.objects.filter(known | Q(captured_at__lt=min(before.values()))).order_by("captured_at")
     keys = list(old.values_list("pk", flat=True)[:most])
     questions = Assessment.objects.filter(frame_result__in=keys)
+    pictures = list(Evidence.objects.filter(assessment__in=questions).values_list("picture", flat=True))
     with transaction.atomic():
         Alert.objects.filter(assessment__in=questions).update(assessment=None)
         AlertEvent.objects.filter(assessment__in=questions).update(assessment=None)
@@ -209,4 +214,6 @@ def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 
         questions._raw_delete(questions.db)
         frames = FrameResult.objects.filter(pk__in=keys)
         frames._raw_delete(frames.db)
+    for name in pictures:
+        default_storage.delete(name)
     return len(keys)

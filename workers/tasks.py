@@ -11,8 +11,8 @@ from trafficmon.exports.deliver import deliver as deliver_events
 from trafficmon.notifications import outbox
 from workers import answering, closing, pipeline
 from workers.queues import Queue, send
+from workers.retention import forget_old_frames as forget
 from workers.upkeep import SINKS, measure_waiting, sweep_unfinished
-from workers.upkeep import forget_old_frames as forget
 
 
 @shared_task(name="detect_frame", send_events=False)  # many a second: three events each would cost as much as tracking

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.core.management import call_command
 from django.db import transaction
 
-from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results, review
+from assessment import alerts, camera_lost, keys, results
 from assessment.clients import UnableToAssess
 from assessment.key_record import records_of
 from assessment.ladder import LadderState
@@ -20,15 +17,14 @@ from assessment.limits import KeyState
 from assessment.models import Assessment, FrameResult
 from assessment.service_level import adjust_ladder
 from cameras.frames import FrameRef, connect_redis
-from cameras.health import forget_states, mark_stale
+from cameras.health import mark_stale
 from cameras.load import adjust_pace
 from cameras.pacing import Pace
-from trafficmon.accounts import audit
 from trafficmon.back_office import reports
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.exports import outbox as exports
-from trafficmon.exports.deliver import due_sinks, forget_events
+from trafficmon.exports.deliver import due_sinks
 from trafficmon.exports.deliver import measure_waiting as measure_exports
 from trafficmon.exports.models import SinkName
 from trafficmon.live import publish
@@ -37,7 +33,6 @@ from workers.health import WATCH_KEY, WATCH_SECONDS
 from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
 from workers.rules import fresh_for
-from workers.runtime import LEAST_FREE_BYTES
 
 log = structlog.get_logger()
 
@@ -46,8 +41,6 @@ SINKS = SinkName.values
 """A wake-up names one by its place among them."""
 MOST_QUESTIONS_WOKEN = 1000
 """By each sweep: as many as the workers of a large pool of keys answer until the next."""
-FORGETTING_SECONDS = 30.0
-"""Of each minute at the most; what is left goes in the next."""
 WAKE_AFTER = timedelta(seconds=3)
 """A question this old should have been taken: its wake-up may be lost."""
 
@@ -189,40 +182,3 @@ def measure_waiting() -> None:
 
 
 _STATUS = {KeyState.DISABLED: 0, KeyState.COOLING: 1, KeyState.IN_USE: 2, KeyState.AVAILABLE: 3}
-
-
-def forget_old_frames() -> None:
-    """Keep the tables small: calm frames go first, risky ones and their evidence later, alerts and counts last."""
-    environment, now = settings.ENVIRONMENT, utc_now()
-    risky_before = now - timedelta(days=environment.risk_retention_days)
-    calm_before = now - timedelta(hours=environment.frame_retention_hours)
-    frames, until = 0, time.monotonic() + FORGETTING_SECONDS
-    while gone := results.forget_frames(calm_before=calm_before, risky_before=risky_before):
-        frames += gone
-        if time.monotonic() > until:
-            break
-    # A day later than the rows, so that no page still names a picture that is gone; sooner when the disk is filling up.
-    filling_up = shutil.disk_usage(settings.MEDIA_ROOT).free < LEAST_FREE_BYTES
-    pictures = evidence.forget_pictures(before=now if filling_up else risky_before - timedelta(days=1))
-    if filling_up:
-        log.error("retention.disk_full", folder=str(settings.MEDIA_ROOT), pictures=pictures)
-    alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
-    counted_before = now - timedelta(days=environment.count_retention_days)
-    counts_gone = counts.forget_counts(before=counted_before)
-    spending_gone = ledger.forget_spending(before=counted_before)
-    audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
-    states_gone = forget_states(before=risky_before)
-    call_command("clearsessions")
-    judgements_gone = review.forget_judgements(before=counted_before)
-    reports.forget_reports(before=counted_before)
-    outbox.forget_messages(before=risky_before)
-    forget_events(now=now)
-    rows = {
-        "alerts": alerts_gone,
-        "judgements": judgements_gone,
-        "states": states_gone,
-        "counts": counts_gone,
-        "spending": spending_gone,
-        "audit": audit_gone,
-    }
-    log.info("retention.done", frames=frames, pictures=pictures, **rows)

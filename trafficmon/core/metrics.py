@@ -83,6 +83,12 @@ frame_interval_stretch = Gauge(
 )
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
 notifications = Counter("notifications_total", "Attempts to notify, by kind and outcome", ["kind", "outcome"])
+media_free = Gauge("media_free_bytes", "Free on the disk of the pictures", multiprocess_mode="mostrecent")
+evidence_paused = Gauge(
+    "evidence_paused", "1 while the disk is too full for pictures to be written", multiprocess_mode="mostrecent"
+)
+evidence_freed = Counter("evidence_freed_total", "Pictures given up so that the disk does not get full")
+evidence_not_kept = Counter("evidence_not_kept_total", "Verdicts whose pictures were not written: the disk is full")
 export_events = Counter("export_events_total", "Exported events by what became of them", ["sink", "outcome"])
 export_waiting = Gauge("export_waiting", "Events that wait for a sink", ["sink"], multiprocess_mode="mostrecent")
 export_parked = Gauge("export_parked", "Events refused for good", ["sink"], multiprocess_mode="mostrecent")
