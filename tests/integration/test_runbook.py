@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import get_commands
+from prometheus_client.metrics import MetricWrapperBase
 
 from tests.processes import Running, wait_until
+from trafficmon.core import metrics
 from trafficmon.core.redis_server import start_redis
 from workers.runtime import free_port
 
@@ -68,6 +70,7 @@ def test_command_of_the_runbook_works(command: str, installation: dict[str, str]
     if not shutil.which(program, path=installation["PATH"]):
         pytest.skip(f"{program} is not installed here")
     told = command.replace("127.0.0.1:5000", f"127.0.0.1:{installation['ALGO_SERVER_PORT']}")
+    told = told.replace('-u "$REDIS_URL"', f"-s {installation['REDIS_URL'].removeprefix('unix://')}")
     ran = subprocess.run(
         ["bash", "-c", told], env=os.environ | installation, capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -75,14 +78,12 @@ def test_command_of_the_runbook_works(command: str, installation: dict[str, str]
     assert "Traceback" not in ran.stderr
 
 
-def test_metrics_that_the_runbook_names_are_there(installation: dict[str, str]) -> None:
+def test_metrics_that_the_runbook_names_are_there() -> None:
     """A name that is misspelt would be looked for in vain."""
-    from trafficmon.core import metrics
-
     known = {
         name
         for each in vars(metrics).values()
-        if hasattr(each, "describe")
+        if isinstance(each, MetricWrapperBase)
         for family in each.describe()
         for name in (family.name, f"{family.name}_total")
     }
