@@ -1,51 +1,50 @@
-"""RabbitMQ for tests: a virtual host of their own on the server of this machine, where there is one they may use."""
+"""RabbitMQ for tests: the server of this machine, where there is one and no other run of the tests uses it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
+from kombu import Connection
+from kombu.pools import connections
 
-from trafficmon.core.ids import new_token
+from workers.queues import Queue
 
-HOST, PORT = "127.0.0.1", 5672
+ADDRESS = "amqp://guest:guest@127.0.0.1:5672//"
 
 
 @contextmanager
-def own_virtual_host() -> Iterator[str]:
-    """The address of an empty one, which is gone afterwards; skips where that cannot be."""
-    control = shutil.which("rabbitmqctl") or "/usr/sbin/rabbitmqctl"
-    with socket.socket() as probe:
-        probe.settimeout(5)
-        if probe.connect_ex((HOST, PORT)) or not os.access(control, os.X_OK) or os.geteuid():
-            pytest.skip("needs a running RabbitMQ and the right to use rabbitmqctl: apt-get install rabbitmq-server")
-    name = f"trafficmon-test-{new_token()[:8]}"
-    _tell(control, "add_vhost", name)
+def own_rabbitmq() -> Iterator[str]:
+    """Its address, with all our queues empty before and gone afterwards; skips where that cannot be.
+
+    An exclusive queue keeps other runs out as long as this one lasts.
+    """
+    held: Any = Connection(ADDRESS, connect_timeout=5, heartbeat=0)
+    errors = (*held.connection_errors, *held.channel_errors)
     try:
-        _tell(control, "set_permissions", "-p", name, "guest", ".*", ".*", ".*")
-        yield f"amqp://guest:guest@{HOST}:{PORT}/{name}"
-    finally:
-        _tell(control, "delete_vhost", name)
+        held.connect()
+        held.channel().queue_declare("trafficmon-tests", exclusive=True)
+    except errors as error:
+        pytest.skip(f"needs a RabbitMQ on this machine that lets guest in: {type(error).__name__}")
+    _forget_queues(held)
+    yield ADDRESS
+    _forget_queues(held)
+    held.release()
 
 
-def drop_connections(address: str) -> None:
-    """End every connection to the virtual host, as a restart of the server would."""
-    control = shutil.which("rabbitmqctl") or "/usr/sbin/rabbitmqctl"
-    _tell(control, "close_all_connections", "--vhost", address.rpartition("/")[2], "test")
+def _forget_queues(held: Any) -> None:
+    for queue in Queue:
+        with suppress(*held.channel_errors), held.channel() as channel:
+            channel.queue_delete(queue)
 
 
-def _tell(control: str, *words: str) -> None:
-    """Run it, or skip. It hangs where its standard input is at its end, and leaves epmd with its output open."""
-    with tempfile.TemporaryFile() as output:
-        command = [control, "-q", "--timeout", "60", *words]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output) as ran:
-            failed = ran.wait(300)
-        output.seek(0)
-        if failed:
-            pytest.skip(f"rabbitmqctl {words[0]} failed: {output.read().decode(errors='replace').strip()[-200:]}")
+def break_connections(address: str) -> None:
+    """Cut every connection that this process keeps to the broker, as a restart of the server would."""
+    pool: Any = connections[Connection(address)]
+    for kept in list(pool._resource.queue):
+        opened: Any = getattr(kept, "_connection", None)
+        if opened is not None:
+            opened.transport.sock.shutdown(socket.SHUT_RDWR)

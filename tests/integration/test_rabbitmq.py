@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from cameras.models import Camera
 from tests.factories import make_camera
 from tests.processes import Running, database_url, wait_until
-from tests.rabbitmq import drop_connections, own_virtual_host
+from tests.rabbitmq import break_connections, own_rabbitmq
 from trafficmon.celery import app
 from workers import broker, queues
 from workers.pipeline import WakeUp
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def rabbitmq(settings: Any) -> Iterator[str]:
-    with own_virtual_host() as address:
+    with own_rabbitmq() as address:
         use_broker(settings, address)
         yield address
         pools.reset()
@@ -67,10 +67,10 @@ def test_messages_wait_on_rabbitmq_and_are_counted(rabbitmq: str, monkeypatch: p
     assert broker.is_answering()
 
 
-def test_connections_that_rabbitmq_dropped_are_opened_anew(rabbitmq: str) -> None:
+def test_connections_that_broke_are_opened_anew(rabbitmq: str) -> None:
     assert send_wake_up(WakeUp(Queue.DETECT, 1))
     wait_until(lambda: waiting_on(Queue.DETECT) == 1, 60)
-    drop_connections(rabbitmq)
+    break_connections(rabbitmq)
     wait_until(lambda: send_wake_up(WakeUp(Queue.DETECT, 2)), 60)
     wait_until(lambda: broker.is_answering() and waiting_on(Queue.DETECT) >= 2, 60)
 
