@@ -19,7 +19,7 @@ from trafficmon.core.objects import ObjectClass
 from trafficmon.settings.exporting import ExportSettings, export_mistakes
 
 Listed = NoDecode  # comma separated rather than JSON
-_BROKER = re.compile(r"(amqps?://[^\s/]+(/[^\s/]*)?)?")
+_BROKER = re.compile(r"(amqps?://[^\s/]+(/\S*)?)?")
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
