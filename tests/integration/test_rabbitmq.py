@@ -15,6 +15,7 @@ from tests.factories import make_camera, record
 from tests.processes import Running, database_url, wait_until
 from tests.rabbitmq import break_connections, own_rabbitmq
 from trafficmon.celery import app
+from trafficmon.core.ids import new_token
 from workers import broker, queues
 from workers.pipeline import WakeUp
 from workers.queues import Queue, waiting_on
@@ -86,7 +87,7 @@ def test_worker_takes_its_work_from_rabbitmq(rabbitmq: str, tmp_path: Path, sett
     row = record(make_camera())
     Assessment.objects.filter(frame_result=row).update(status="done", risk_level="none")
     environment = {"ALGO_BROKER_URL": rabbitmq, "DATABASE_URL": database_url(), "REDIS_URL": settings.REDIS_URL}
-    command = celery_worker([Queue.RESULTS], name="results", threads=1)
+    command = celery_worker([Queue.RESULTS], name=f"results-{new_token()[:6]}", threads=1)
     worker = Running(command, tmp_path / "worker.log", environment)
     try:
         assert send_wake_up(WakeUp(Queue.RESULTS, row.pk))
