@@ -37,7 +37,7 @@ def rabbitmq(settings: Any) -> Iterator[str]:
 def use_broker(settings: Any, address: str) -> None:
     """Let this process speak to another broker than it was started with."""
     settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"broker_url": SecretStr(address)})
-    configure(address, {"connect_timeout": 5})
+    configure(address, {"connect_timeout": 5, "max_retries": 1, "interval_start": 0})
 
 
 def configure(address: str, options: dict[str, object]) -> None:

@@ -121,7 +121,14 @@ _RABBITMQ = ENVIRONMENT.broker_url.get_secret_value()
 CELERY_BROKER_URL = _RABBITMQ or REDIS_URL.replace("unix://", "redis+socket://")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # RabbitMQ gives a message to another worker once its own's connection is gone, which silence ends, too.
-_RABBITMQ_OPTIONS = {"connect_timeout": 5, "write_timeout": 30}
+# Without a bound to its tries, who sends while it is away would wait for ever; the sweep sends again.
+_RABBITMQ_OPTIONS = {
+    "connect_timeout": 5,
+    "write_timeout": 30,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+}
 _REDIS_OPTIONS = {
     # Longer than any task may take: a message is delivered again only after its worker is surely gone.
     "visibility_timeout": 300,
