@@ -27,9 +27,9 @@ help: ## say what there is
 	@$(RUN) -c 'import cv2' || { echo "OpenCV misses a library of the system: apt-get install libgl1 libglib2.0-0"; exit 1; }
 	@touch $@
 
-.venv/test.stamp: requirements/dev.txt requirements/detection.txt requirements/tracing.txt .venv/base.stamp
+.venv/test.stamp: requirements/dev.txt requirements/detection.txt requirements/tracing.txt requirements/export.txt .venv/base.stamp
 	@echo "Installing what the tests need (once; torch is large) ..."
-	@$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -r requirements/dev.txt -r requirements/detection.txt -r requirements/tracing.txt
+	@$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -r requirements/dev.txt -r requirements/detection.txt -r requirements/tracing.txt -r requirements/export.txt
 	@touch $@
 
 # What the key pool is compared with; never a part of the product's environment.
@@ -73,7 +73,7 @@ dashboards: ## write Grafana's dashboards anew
 
 lock: .venv/test.stamp ## lock the requirements anew
 	$(BIN)/pip install -q uv
-	for set in requirements/base requirements/dev requirements/detection requirements/tracing tests/load/litellm/requirements; do \
+	for set in requirements/base requirements/dev requirements/detection requirements/tracing requirements/export tests/load/litellm/requirements; do \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate $$set.in -o $$set.txt || exit 1; \
 	done
 

@@ -18,6 +18,7 @@ from detection.detections import DetectedFrame
 from trafficmon.accounts.models import User
 from trafficmon.core import metrics
 from trafficmon.core.geometry import box_from
+from trafficmon.pruning import prune
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,7 @@ def note_event(alert_id: int, kind: EventKind, *, at: datetime, by: User | None 
 
 def forget_alerts(*, before: datetime) -> int:
     """Delete the alerts closed before a moment, with what happened to them; how many alerts went."""
-    _rows, gone = Alert.objects.filter(closed_at__lt=before).delete()
-    return gone.get(Alert._meta.label, 0)
+    return prune(Alert.objects.filter(closed_at__lt=before))
 
 
 def close_unseen(*, now: datetime) -> list[AlertChange]:

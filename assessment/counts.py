@@ -11,6 +11,7 @@ from django.db.models import F
 from assessment.models import LineCount
 from cameras.models import CountingLine
 from detection.detections import Crossing
+from trafficmon.pruning import prune
 
 
 def add_crossings(crossings: Sequence[Crossing], *, at: datetime) -> None:
@@ -34,5 +35,4 @@ def add_crossings(crossings: Sequence[Crossing], *, at: datetime) -> None:
 
 def forget_counts(*, before: datetime) -> int:
     """Delete the counts of the hours before a moment; how many rows went."""
-    gone, _by_model = LineCount.objects.filter(hour__lt=before).delete()
-    return gone
+    return prune(LineCount.objects.filter(hour__lt=before))

@@ -11,9 +11,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from assessment.clients import UnableToAssess
+from assessment.disk_guard import is_full
 from assessment.models import Evidence, EvidenceKind
 from detection.detect import read_part, to_jpeg
 from detection.detections import DetectedFrame
+from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
 
@@ -78,7 +80,13 @@ def kept_picture(assessment_id: int) -> bytes | None:
 
 
 def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
-    """Write the pictures to the media storage, each once: the frame, the group's part, and the burst before it."""
+    """Write the pictures to the media storage, each once: the frame, the group's part, and the burst before it.
+
+    Where the disk is full none is written, which is counted: a verdict without pictures is better than none.
+    """
+    if is_full():
+        metrics.evidence_not_kept.inc()
+        return
     kept = set(Evidence.objects.filter(assessment_id=assessment_id).values_list("kind", "number"))
     earlier = ((EvidenceKind.EARLIER, number, jpeg) for number, jpeg in enumerate(pictures.earlier, 1))
     for kind, number, jpeg in (

@@ -23,6 +23,7 @@ from cameras.models import Camera
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.remembered import Remembered
+from trafficmon.pruning import prune
 
 log = structlog.get_logger()
 
@@ -231,5 +232,4 @@ def forget_remembered() -> None:
 
 def forget_spending(*, before: datetime) -> int:
     """Delete the spending of the days before that of a moment; how many rows went."""
-    gone, _by_model = Spending.objects.filter(day__lt=day_of(before)).delete()
-    return gone
+    return prune(Spending.objects.filter(day__lt=day_of(before)))

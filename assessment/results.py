@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
@@ -30,10 +33,18 @@ class Outcome:
     partial: bool
 
 
-def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience: timedelta) -> FrameResult | None:
+def record_frame(
+    frame: DetectedFrame,
+    gated: Gated,
+    *,
+    now: datetime,
+    patience: timedelta,
+    along: Callable[[FrameResult], object] | None = None,
+) -> FrameResult | None:
     """Store the frame, its questions and verdicts and its crossings in one transaction; None when it was stored before.
 
-    A frame whose groups all have their verdicts already is still to be closed.
+    A frame whose groups all have their verdicts already is still to be closed. `along` writes what goes in the same
+    transaction.
     """
     judged = gated.is_judged
     row = FrameResult(
@@ -63,6 +74,8 @@ def record_frame(frame: DetectedFrame, gated: Gated, *, now: datetime, patience:
             _ask(row, gated, now)
             Assessment.objects.bulk_create(verdicts_without_a_model(row, gated, now))
             add_crossings(frame.crossings, at=frame.captured_at)
+            if along:
+                along(row)
     except IntegrityError:
         if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
             return None
@@ -190,15 +203,17 @@ def _outcome_of(row: FrameResult) -> Outcome:
     return replace(outcome, partial=outcome.partial or row.partial)
 
 
-def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 1000) -> int:
-    """Delete up to `most` old frames, those that showed a risk only when older still; how many went.
+def forget_frames(before: Mapping[RiskLevel, datetime], *, most: int = 1000) -> int:
+    """Delete up to `most` frames older than what their level says, with their pictures; how many went.
 
-    One that waits for an answer is kept: what it shows is not known yet.
+    One that waits for an answer is kept as long as any other: what it shows is not known yet.
     """
-    calm = Q(captured_at__lt=calm_before, max_risk_level=RiskLevel.NONE) & ~Q(status=AssessmentStatus.PENDING)
-    old = FrameResult.objects.filter(calm | Q(captured_at__lt=risky_before)).order_by("captured_at")
+    aged = functools.reduce(operator.or_, (Q(max_risk_level=level, captured_at__lt=at) for level, at in before.items()))
+    known = aged & ~Q(status=AssessmentStatus.PENDING)
+    old = FrameResult.objects.filter(known | Q(captured_at__lt=min(before.values()))).order_by("captured_at")
     keys = list(old.values_list("pk", flat=True)[:most])
     questions = Assessment.objects.filter(frame_result__in=keys)
+    pictures = list(Evidence.objects.filter(assessment__in=questions).values_list("picture", flat=True))
     with transaction.atomic():
         Alert.objects.filter(assessment__in=questions).update(assessment=None)
         AlertEvent.objects.filter(assessment__in=questions).update(assessment=None)
@@ -209,4 +224,6 @@ def forget_frames(*, calm_before: datetime, risky_before: datetime, most: int = 
         questions._raw_delete(questions.db)
         frames = FrameResult.objects.filter(pk__in=keys)
         frames._raw_delete(frames.db)
+    for name in pictures:
+        default_storage.delete(name)
     return len(keys)

@@ -13,6 +13,7 @@ from assessment.risk import RiskLevel
 from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
+from trafficmon.pruning import prune
 
 
 class UnfitAssignee(ValueError):
@@ -85,7 +86,7 @@ def judge_alert(alert: Alert, opinion: Opinion, *, by: User, now: datetime) -> b
 
 def forget_judgements(*, before: datetime) -> int:
     """Delete those of alerts opened before a moment; how many went."""
-    return AlertJudgement.objects.filter(opened_at__lt=before).delete()[0]
+    return prune(AlertJudgement.objects.filter(opened_at__lt=before))
 
 
 def _judged(alert: Alert) -> dict[str, object]:

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cameras.models import Camera, StateChange, StreamState, Wanted
+from trafficmon.pruning import prune
 
 SILENT_INTERVALS = 3
 """So many intervals without a picture, and the last one is no longer taken for the present."""
@@ -63,8 +64,7 @@ def _change(camera: QuerySet[Camera], change: StateChange, **fields: Any) -> boo
 
 def forget_states(*, before: datetime) -> int:
     """Delete the changes of state before a moment; how many went."""
-    gone, _by_model = StateChange.objects.filter(at__lt=before).delete()
-    return gone
+    return prune(StateChange.objects.filter(at__lt=before))
 
 
 def record_frame(camera_id: int, *, at: datetime, cost: ReadingCost | None = None) -> None:

@@ -10,6 +10,7 @@ from django.conf import settings
 from assessment.gate import Gated, Question
 from assessment.models import FrameResult
 from assessment.results import record_frame
+from assessment.risk import RiskLevel
 from cameras.models import Camera
 from detection.detections import DetectedFrame, Detection, TrafficGroup
 from trafficmon.accounts.models import ApiToken, User
@@ -66,6 +67,11 @@ def _group(index: int, detections: tuple[Detection, ...]) -> TrafficGroup:
     first = 2 * (index - 1)
     box = Box(*detections[first].box.as_tuple()[:2], *detections[first + 1].box.as_tuple()[2:])
     return TrafficGroup(index, (first, first + 1), box, box.grown(12), 0.9, (ObjectClass.CAR, ObjectClass.CAR))
+
+
+def frames_before(*, calm: datetime, risky: datetime) -> dict[RiskLevel, datetime]:
+    """Up to when frames are forgotten: those without a risk, and all others."""
+    return dict.fromkeys(RiskLevel, risky) | {RiskLevel.NONE: calm}
 
 
 def record(camera: Camera, *, groups: int = 1, captured_at: datetime = NOON) -> FrameResult:

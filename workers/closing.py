@@ -21,6 +21,7 @@ from cameras.frames import connect_redis
 from detection.detect import PictureUnreadableError
 from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
+from trafficmon.exports import outbox as exports
 from trafficmon.live import publish
 from trafficmon.notifications import outbox
 from workers.pipeline import frame_store
@@ -84,7 +85,10 @@ def close(frame_result_ids: Sequence[int]) -> int:
     with transaction.atomic():
         frames = results.close_frames(frame_result_ids, now=utc_now())
         changes = [(frame.camera_id, alerts.apply_verdicts(frame)) for frame in frames]
-        outbox.note([each for _camera_id, changed in changes for each in changed], now=utc_now())
+        changed_alerts = [each for _camera_id, changed in changes for each in changed]
+        outbox.note(changed_alerts, now=utc_now())
+        exports.note_closed(frames, now=utc_now())
+        exports.note_alerts(changed_alerts, now=utc_now())
     for frame, (_camera_id, changed) in zip(frames, changes, strict=True):
         bind_contextvars(camera_id=frame.camera_id, frame_key=frame.frame_key)
         asked_by = next((each.traceparent for each in frame.assessments.all()), "")

@@ -31,6 +31,7 @@ from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
 from trafficmon.core.ids import new_token
 from trafficmon.core.objects import ObjectClass
+from trafficmon.exports.models import Event, EventState
 from trafficmon.notifications.models import Delivery
 from workers.capturing import send_frame
 from workers.pipeline import WakeUp, frame_store
@@ -246,3 +247,5 @@ def done_since(queue: Queue, moment: datetime) -> int:
             return Assessment.objects.filter(ended_at__gte=moment, urgent=urgent).count()
         case Queue.OUTBOUND:
             return Delivery.objects.filter(sent_at__gte=moment).count()
+        case Queue.EXPORTS:
+            return Event.objects.filter(state=EventState.DELIVERED, ended_at__gte=moment).count()

@@ -24,7 +24,9 @@ from cameras.load import current_stretch
 from cameras.models import CHECK_CAMERAS, Camera, StreamState
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
+from trafficmon.exports.deliver import backlogs
 from trafficmon.notifications import outbox
+from workers.broker import BrokerUnreachable
 from workers.health import processes_seen
 from workers.pipeline import frame_store
 from workers.queues import Queue, waiting_on
@@ -38,7 +40,7 @@ class FleetCollector:
     """Gives a registry what is true of the fleet at this moment; what cannot be had now is left out, and logged."""
 
     def collect(self) -> Iterator[Metric]:
-        for look in (_queues, _keys, _work, _cameras, _money):
+        for look in (_queues, _keys, _work, _cameras, _money, _exports):
             yield from _looked_up(look)
 
 
@@ -52,7 +54,7 @@ def read_fleet() -> bytes:
 def _looked_up(look: Callable[[datetime], list[Metric]]) -> list[Metric]:
     try:
         return look(utc_now())
-    except (redis.RedisError, DatabaseError, InterfaceError, UnableToAssess) as error:
+    except (redis.RedisError, DatabaseError, InterfaceError, UnableToAssess, BrokerUnreachable) as error:
         log.warning("metrics.not_looked_up", what=look.__name__.lstrip("_"), error=str(error))
         return []
 
@@ -76,6 +78,8 @@ def _lag_seconds(queue: Queue, now: datetime) -> float:
 def _waiting_since(queue: Queue, now: datetime) -> datetime | None:
     if queue is Queue.OUTBOUND:
         return outbox.waiting_since(now)
+    if queue is Queue.EXPORTS:
+        return min((each.since for each in backlogs() if each.since), default=None)
     if queue is Queue.RESULTS:
         answered = FrameResult.objects.answered().annotate(at=Max("assessments__ended_at"))
         return cast("datetime | None", answered.aggregate(first=Min("at"))["first"])
@@ -127,3 +131,13 @@ def _money(_now: datetime) -> list[Metric]:
     for account, purse in sorted(today.accounts.items()):
         spent.add_metric([account], float(purse.spent))
     return [share, spent]
+
+
+def _exports(now: datetime) -> list[Metric]:
+    waiting, oldest = metrics.export_waiting.family(), metrics.export_oldest.family()
+    parked = metrics.export_parked.family()
+    for each in backlogs():
+        waiting.add_metric([each.sink], each.waiting)
+        oldest.add_metric([each.sink], (now - each.since).total_seconds() if each.since else 0.0)
+        parked.add_metric([each.sink], each.parked)
+    return [waiting, oldest, parked]

@@ -17,7 +17,7 @@ from workers.runtime import Process, celery_worker
 NUMBER = "{number}"
 """Stands in a command for the number of the process among those of its kind, from 1."""
 QUEUES: Mapping[Kind, tuple[Queue, ...]] = {
-    Kind.RESULTS: (Queue.RESULTS, Queue.OUTBOUND),
+    Kind.RESULTS: (Queue.RESULTS, Queue.OUTBOUND, Queue.EXPORTS),
     Kind.ASSESSMENT: (Queue.ASSESS_URGENT, Queue.ASSESS),
     Kind.DETECTION: (Queue.DETECT,),
 }

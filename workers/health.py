@@ -41,5 +41,10 @@ def processes_seen(client: redis.Redis) -> dict[str, bool]:
     return {"capture": capture_processes(client) > 0, **served, "beat": bool(client.exists(WATCH_KEY))}
 
 
+def queues_served(client: redis.Redis) -> dict[Queue, bool]:
+    """Whether somebody takes messages from each queue; raises RedisError."""
+    return {queue: bool(client.exists(_place(queue))) for queue in Queue}
+
+
 def _place(queue: str) -> str:
     return f"worker:{queue}:seen"

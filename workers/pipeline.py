@@ -32,6 +32,7 @@ from detection.detections import DetectedFrame
 from detection.tracks import TrackerState, TracksUnreadableError, tracks_from_bytes
 from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
+from trafficmon.exports import outbox as exports
 from trafficmon.live import publish
 from workers.gating import gate_frame
 from workers.queues import Queue
@@ -45,7 +46,7 @@ KEEP_MARGIN_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """What comes next: `subject` is the id of a camera, an assessment or a frame result, as the queue wants."""
+    """What comes next: `subject` is the id of a camera, an assessment, a frame result or a sink, as the queue wants."""
 
     queue: Queue
     subject: int
@@ -213,8 +214,10 @@ def count_drop(ref: FrameRef, reason: str) -> None:
 
 def _record(frame: DetectedFrame, gated: Gated) -> FrameResult | None:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
+    now = utc_now()
+    noted = functools.partial(exports.note_detected, now=now)
     with metrics.stage_seconds.labels("store").time(), tracing.span("store") as span:
-        row = results.record_frame(frame, gated, now=utc_now(), patience=patience)
+        row = results.record_frame(frame, gated, now=now, patience=patience, along=noted)
         span.note(outcome=row.status if row else "stored before", questions=len(gated.questions))
     return row
 

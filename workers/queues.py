@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import redis
 import structlog
 from celery import Task
-from kombu.exceptions import OperationalError
 
-from cameras.frames import connect_redis
 from trafficmon.core import metrics
+from workers.broker import SEND_ERRORS, waiting_messages
 
 log = structlog.get_logger()
 
@@ -23,17 +21,19 @@ class Queue(StrEnum):
     ASSESS_URGENT = "assess.urgent"
     RESULTS = "results"
     OUTBOUND = "outbound"
-    """What goes to other systems, which may answer slowly or not at all."""
+    """What is told of alerts and statistics to other systems, which may answer slowly or not at all."""
+    EXPORTS = "exports"
+    """Events to brokers, a message for each of them."""
 
 
-MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1, Queue.OUTBOUND: 1}
+MOST_WAITING = {Queue.ASSESS: 300, Queue.ASSESS_URGENT: 300, Queue.RESULTS: 1, Queue.OUTBOUND: 1, Queue.EXPORTS: 3}
 """Messages on a queue that are enough to wake everybody: who is awake goes on while there is something to do. For
 detection each camera has one of its own."""
 
 
 def waiting_on(queue: Queue) -> int:
-    """How many messages wait on `queue`."""
-    return int(connect_redis().llen(queue))
+    """How many messages wait on `queue`; raises BrokerUnreachable."""
+    return waiting_messages(queue)
 
 
 def send(
@@ -49,9 +49,9 @@ def send(
         if queue in MOST_WAITING and waiting_on(queue) >= MOST_WAITING[queue]:
             return False
         task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False, headers=headers)
-    except (OperationalError, redis.RedisError) as error:
+    except SEND_ERRORS as error:
         metrics.queue_send_errors.labels(queue).inc()
-        log.warning("queue.unreachable", queue=queue, error=str(error))
+        log.warning("queue.unreachable", queue=queue, error=type(error).__name__)
         return False
     metrics.tasks_generated.labels(task.name).inc()
     metrics.queue_messages_sent.labels(queue).inc()

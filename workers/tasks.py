@@ -7,11 +7,12 @@ from celery import shared_task
 from cameras.frames import WAKE_SECONDS
 from trafficmon.back_office.reports import report_due
 from trafficmon.core.clock import utc_now
+from trafficmon.exports.deliver import deliver as deliver_events
 from trafficmon.notifications import outbox
 from workers import answering, closing, pipeline
 from workers.queues import Queue, send
-from workers.upkeep import forget_old_frames as forget
-from workers.upkeep import sweep_unfinished
+from workers.retention import forget_old_frames as forget
+from workers.upkeep import SINKS, sweep_unfinished
 
 
 @shared_task(name="detect_frame", send_events=False)  # many a second: three events each would cost as much as tracking
@@ -55,6 +56,12 @@ def send_outbound() -> None:
     report_due(now=utc_now())
 
 
+@shared_task(name="export_events")
+def export_events(*, sink: int) -> None:
+    """Deliver what waits for one sink."""
+    deliver_events(SINKS[sink])
+
+
 def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
     """Put what comes next on its queue."""
     cause = wake_up.traceparent
@@ -71,3 +78,5 @@ def send_wake_up(wake_up: pipeline.WakeUp) -> bool:
             return send(close_frame, Queue.RESULTS, traceparent=cause, frame_result_id=wake_up.subject)
         case Queue.OUTBOUND:
             return send(send_outbound, Queue.OUTBOUND, expires_seconds=60)
+        case Queue.EXPORTS:
+            return send(export_events, Queue.EXPORTS, expires_seconds=60, sink=wake_up.subject)

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.core.management import call_command
 from django.db import transaction
 
-from assessment import alerts, camera_lost, counts, evidence, ledger, results, review
+from assessment import alerts, camera_lost, results
 from assessment.ladder import LadderState
 from assessment.latency import least_seconds
 from assessment.models import Assessment, FrameResult
 from assessment.service_level import adjust_ladder
 from cameras.frames import FrameRef, connect_redis
-from cameras.health import forget_states, mark_stale
+from cameras.health import mark_stale
 from cameras.load import adjust_pace
 from cameras.pacing import Pace
-from trafficmon.accounts import audit
 from trafficmon.back_office import reports
 from trafficmon.core.clock import utc_now
+from trafficmon.exports import outbox as exports
+from trafficmon.exports.deliver import due_sinks
+from trafficmon.exports.models import SinkName
 from trafficmon.live import publish
 from trafficmon.notifications import outbox
 from workers.health import WATCH_KEY, WATCH_SECONDS
 from workers.pipeline import WakeUp, count_drop, frame_store
 from workers.queues import Queue, waiting_on
 from workers.rules import fresh_for
-from workers.runtime import LEAST_FREE_BYTES
 
 log = structlog.get_logger()
 
 MOST_WAKE_UPS = 100
+SINKS = SinkName.values
+"""A wake-up names one by its place among them."""
 MOST_QUESTIONS_WOKEN = 1000
 """By each sweep: as many as the workers of a large pool of keys answer until the next."""
-FORGETTING_SECONDS = 30.0
-"""Of each minute at the most; what is left goes in the next."""
 WAKE_AFTER = timedelta(seconds=3)
 """A question this old should have been taken: its wake-up may be lost."""
 
@@ -49,11 +47,12 @@ def sweep_unfinished() -> list[WakeUp]:
     overdue = results.expire_overdue(now=now, least=_least_time())
     for camera_id in mark_stale(now, stretch=_follow_load(now)):
         publish.publish_camera_status(camera_id, up=False, message="no new picture")
-    for change in [*alerts.close_unseen(now=now), *_watch_cameras(now)]:
+    for change in [*_close_unseen(now), *_watch_cameras(now)]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)
     closable = dict.fromkeys([*overdue, *unclosed.values_list("pk", flat=True)[:MOST_WAKE_UPS]])
     told = [WakeUp(Queue.OUTBOUND, 0)] if outbox.is_due(now) or reports.is_due(now) else []
+    told += [WakeUp(Queue.EXPORTS, SINKS.index(sink)) for sink in due_sinks(now)]
     return [*(WakeUp(Queue.RESULTS, pk) for pk in closable), *_forgotten_questions(), *frames, *told]
 
 
@@ -89,6 +88,13 @@ def _end_overdue(ref: FrameRef, *, is_stored: bool) -> bool:
     return returned.wake
 
 
+def _close_unseen(now: datetime) -> list[alerts.AlertChange]:
+    with transaction.atomic():
+        closed = alerts.close_unseen(now=now)
+        exports.note_alerts(closed, now=now)
+    return closed
+
+
 def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     """Alerts about lost cameras that end and begin.
 
@@ -98,12 +104,15 @@ def _watch_cameras(now: datetime) -> list[alerts.AlertChange]:
     client = connect_redis()
     begun = now.timestamp() if client.set(WATCH_KEY, now.timestamp(), nx=True) else float(client.get(WATCH_KEY) or 0)
     client.expire(WATCH_KEY, WATCH_SECONDS)
-    ended = camera_lost.close_found(now=now)
+    with transaction.atomic():
+        ended = camera_lost.close_found(now=now)
+        exports.note_alerts(ended, now=now)
     if now.timestamp() - begun < grace.total_seconds():
         return ended
     with transaction.atomic():
         opened = camera_lost.open_lost(now=now, grace=grace)
         outbox.note(opened, now=now)
+        exports.note_alerts(opened, now=now)
     return [*ended, *opened]
 
 
@@ -140,39 +149,3 @@ def _forgotten_questions() -> list[WakeUp]:
     missing = max(0, waiting.count() - messages)
     chosen = waiting.values_list("pk", "urgent")[: min(missing, MOST_QUESTIONS_WOKEN)]
     return [WakeUp(Queue.ASSESS_URGENT if urgent else Queue.ASSESS, pk) for pk, urgent in chosen]
-
-
-def forget_old_frames() -> None:
-    """Keep the tables small: calm frames go first, risky ones and their evidence later, alerts and counts last."""
-    environment, now = settings.ENVIRONMENT, utc_now()
-    risky_before = now - timedelta(days=environment.risk_retention_days)
-    calm_before = now - timedelta(hours=environment.frame_retention_hours)
-    frames, until = 0, time.monotonic() + FORGETTING_SECONDS
-    while gone := results.forget_frames(calm_before=calm_before, risky_before=risky_before):
-        frames += gone
-        if time.monotonic() > until:
-            break
-    # A day later than the rows, so that no page still names a picture that is gone; sooner when the disk is filling up.
-    filling_up = shutil.disk_usage(settings.MEDIA_ROOT).free < LEAST_FREE_BYTES
-    pictures = evidence.forget_pictures(before=now if filling_up else risky_before - timedelta(days=1))
-    if filling_up:
-        log.error("retention.disk_full", folder=str(settings.MEDIA_ROOT), pictures=pictures)
-    alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
-    counted_before = now - timedelta(days=environment.count_retention_days)
-    counts_gone = counts.forget_counts(before=counted_before)
-    spending_gone = ledger.forget_spending(before=counted_before)
-    audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
-    states_gone = forget_states(before=risky_before)
-    call_command("clearsessions")
-    judgements_gone = review.forget_judgements(before=counted_before)
-    reports.forget_reports(before=counted_before)
-    outbox.forget_messages(before=risky_before)
-    rows = {
-        "alerts": alerts_gone,
-        "judgements": judgements_gone,
-        "states": states_gone,
-        "counts": counts_gone,
-        "spending": spending_gone,
-        "audit": audit_gone,
-    }
-    log.info("retention.done", frames=frames, pictures=pictures, **rows)

@@ -20,7 +20,7 @@ from trafficmon.accounts.models import AuditEntry, User
 from trafficmon.accounts.roles import Role
 from trafficmon.accounts.site import AuditedAdmin
 from trafficmon.core.clock import utc_now
-from workers import upkeep
+from workers import retention
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
@@ -187,5 +187,5 @@ def test_entries_are_kept_as_long_as_configured(settings: Any) -> None:
     days = settings.ENVIRONMENT.audit_retention_days
     for age in (days - 1, days + 1):
         AuditEntry.objects.create(at=utc_now() - timedelta(days=age), action="camera.start")
-    upkeep.forget_old_frames()
+    retention.forget_old_frames()
     assert AuditEntry.objects.get().at > utc_now() - timedelta(days=days)

@@ -35,7 +35,7 @@ from tests.fakes import FakeDetector
 from trafficmon.accounts.models import User
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
-from workers import pipeline, upkeep
+from workers import pipeline, retention
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 LIST = "/admin/assessment/linecount/"
@@ -143,7 +143,7 @@ def test_old_counts_go_with_their_time() -> None:
     line = make_line()
     add_crossings([crossing(line)], at=utc_now() - timedelta(days=366))
     add_crossings([crossing(line)], at=utc_now())
-    upkeep.forget_old_frames()
+    retention.forget_old_frames()
     assert LineCount.objects.count() == 1
     assert forget_counts(before=utc_now()) == 1
 

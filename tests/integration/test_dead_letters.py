@@ -17,7 +17,7 @@ from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, 
 from assessment.dead_letters import Chosen, drop, send_again, waiting
 from assessment.models import Alert, Assessment, DeadLetter, FrameResult
 from assessment.results import close_frames, forget_frames
-from tests.factories import NOON, PATIENCE, make_camera, record
+from tests.factories import NOON, PATIENCE, frames_before, make_camera, record
 from trafficmon.live.compose import assessment_result
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
@@ -113,15 +113,15 @@ def test_risky_frame_is_kept_while_its_letter_is_answered_again() -> None:
     row = give_up_one_of_two()
     close(row)
     send_again(Chosen(), now=LATER, patience=PATIENCE)
-    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 0
+    assert forget_frames(frames_before(calm=NOON + timedelta(days=1), risky=NOON)) == 0
     row.assessments.filter(group_index=2).update(status="failed")
     close(row)
-    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 0
+    assert forget_frames(frames_before(calm=NOON + timedelta(days=1), risky=NOON)) == 0
 
 
 def test_letter_goes_with_its_calm_frame() -> None:
     give_up(ModelTimedOut(""))
-    assert forget_frames(calm_before=LATER, risky_before=NOON) == 1
+    assert forget_frames(frames_before(calm=LATER, risky=NOON)) == 1
     assert DeadLetter.objects.count() == 0
 
 

@@ -34,7 +34,7 @@ from cameras.frames import FrameRef, FrameStore
 from cameras.models import Camera
 from detection.detect import FramePipeline
 from detection.detections import Detection
-from tests.factories import NOON, PATIENCE, detect, make_camera, make_frame
+from tests.factories import NOON, PATIENCE, detect, frames_before, make_camera, make_frame
 from tests.fakes import FakeDetector
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -197,7 +197,7 @@ def test_verdict_outlives_the_one_it_was_taken_from(look: Any, camera: Camera) -
     look("frame-b", *CONFLICT)
     closing.close([FrameResult.objects.get(frame_key="frame-b").pk])
     FrameResult.objects.filter(frame_key="frame-a").update(captured_at=NOON)
-    assert forget_frames(calm_before=NOON + timedelta(days=1), risky_before=NOON) == 1
+    assert forget_frames(frames_before(calm=NOON + timedelta(days=1), risky=NOON)) == 1
     assert list(Assessment.objects.values_list("judged_by", "reused_from")) == [("reuse", None)]
 
 

@@ -79,3 +79,35 @@ def test_processes_are_seen_by_what_they_keep_saying(redis_client: redis.Redis) 
 def test_worker_goes_on_where_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.metrics.connect_redis", lambda: redis.Redis(host="127.0.0.1", port=1))
     say_seen(beat_of(Queue.DETECT))
+
+
+def test_live_asks_nobody(django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "connect_redis", lambda: redis.Redis(host="127.0.0.1", port=1))
+    with django_assert_num_queries(0):
+        assert ask("/health/live") == (200, CONTRACT)
+
+
+def test_ready_says_which_of_its_servers_answer(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask("/health/ready") == (200, {"status": "UP", "database": "UP", "redis": "UP", "broker": "UP"})
+    monkeypatch.setattr(health, "is_broker_answering", lambda: False)
+    assert ask("/health/ready") == (503, {"status": "DOWN", "database": "UP", "redis": "UP", "broker": "DOWN"})
+
+
+def test_fleet_is_up_once_every_process_was_seen_and_every_queue_is_served(redis_client: redis.Redis) -> None:
+    say_seen(beat_of(*(queue for queue in Queue if queue is not Queue.EXPORTS)))
+    redis_client.set(WATCH_KEY, 1)
+    capturing = Ownership(redis_client, most=5)
+    capturing.keep([])
+    status, told = ask("/health/fleet")
+    assert (status, told["status"], told["queues"]["exports"]) == (503, "DOWN", {"status": "DOWN", "waiting": 0})
+    redis_client.lpush("detect", "a message", "another")
+    say_seen(beat_of(Queue.EXPORTS))
+    status, told = ask("/health/fleet")
+    assert (status, told["status"], told["queues"]["detect"]) == (200, "UP", {"status": "UP", "waiting": 2})
+    capturing.leave()
+    assert ask("/health/fleet")[0] == 503
+
+
+def test_fleet_is_down_where_nobody_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "connect_redis", lambda: redis.Redis(host="127.0.0.1", port=1))
+    assert ask("/health/fleet") == (503, {"status": "DOWN", "workers": None, "queues": None})

@@ -27,11 +27,11 @@ from cameras.load import PACE_KEY, current_stretch
 from cameras.models import StreamState, Wanted
 from cameras.sources import encode_jpeg
 from detection.detect import read_picture
-from tests.factories import make_camera, record, seal
+from tests.factories import frames_before, make_camera, record, seal
 from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
 from trafficmon.live import publish
-from workers import queues, upkeep
+from workers import queues, retention, upkeep
 from workers.pipeline import WakeUp
 from workers.queues import Queue, send
 from workers.tasks import detect_frame, send_wake_up
@@ -58,7 +58,7 @@ def test_old_frames_go_calm_ones_first_and_alerts_outlive_their_evidence() -> No
         make_risky(days_ago=days, level=level) for days, level in ((2, "none"), (2, "high"), (40, "high"))
     )
     [change] = apply_verdicts(ancient)
-    upkeep.forget_old_frames()
+    retention.forget_old_frames()
     assert list(FrameResult.objects.values_list("pk", flat=True)) == [risky.pk]
     assert Alert.objects.get(pk=change.alert_id).assessment is None
     assert not Assessment.objects.filter(frame_result__in=[calm.pk, ancient.pk]).exists()
@@ -76,7 +76,7 @@ def test_retention_goes_on_until_nothing_old_is_left() -> None:
     for _ in range(5):
         record(camera, captured_at=utc_now() - timedelta(days=2))
     long_ago = utc_now() - timedelta(days=1)
-    assert [forget_frames(calm_before=long_ago, risky_before=long_ago, most=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [forget_frames(frames_before(calm=long_ago, risky=long_ago), most=2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_files_of_old_days_go_even_when_no_row_names_them() -> None:
@@ -160,7 +160,7 @@ def test_spending_is_kept_as_long_as_counts(settings: Settings) -> None:
     for age in (days - 2, days + 2):
         at = utc_now() - timedelta(days=age)
         record_calls([Call(None, "a", "k", "p", "m")], now=at)
-    upkeep.forget_old_frames()
+    retention.forget_old_frames()
     assert Spending.objects.get().day > day_of(utc_now() - timedelta(days=days))
 
 

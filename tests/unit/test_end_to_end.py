@@ -44,6 +44,7 @@ def test_legs_pass_every_queue(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_parts_are_refused_with_those_there_are(only: list[str]) -> None:
     with pytest.raises(
         CommandError,
-        match=r"^--only takes produce, or watch and one of detect, assess, assess\.urgent, results, outbound\.$",
+        match=r"^--only takes produce, or watch and one of detect, assess, assess\.urgent, results, outbound, "
+        r"exports\.$",
     ):
         call_command("e2e", only=only)

@@ -86,7 +86,10 @@ def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest
         "ALGO_FRAME_INTERVAL",
         "ALGO_CAMERA_NETWORKS",
         "ALGO_TIME_ZONE",
+        "ALGO_SECRET_KEY is required",
+        "ALGO_FIELD_KEY is required",
     ]
+    assert "s3cret" not in str(refused.value)
 
 
 def test_missing_secrets_are_named_with_what_to_do() -> None:
@@ -229,3 +232,52 @@ def test_password_of_the_database_may_be_apart_from_its_address(tmp_path: Path) 
     apart = database_settings("postgres://trafficmon@db/trafficmon", tmp_path, password="p@ss/word")
     assert (apart["USER"], apart["HOST"], apart["PASSWORD"]) == ("trafficmon", "db", "p@ss/word")
     assert apart["ENGINE"] == "django_prometheus.db.backends.postgresql"
+
+
+def test_exports_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trafficmon.settings.exporting._is_installed", lambda _module: False)
+    told = {
+        "ALGO_EXPORT_KAFKA_SERVERS": "a:9092,b:9092",
+        "ALGO_EXPORT_KAFKA_SECURITY": "sasl_ssl",
+        "ALGO_EXPORT_MQTT_URL": "mqtts://broker",
+        "ALGO_EXPORT_WEBHOOK_URL": "https://front.example/events",
+        "ALGO_EXPORT_PREFIX": "site/",
+    }
+    for name, value in {**SECRETS, **told}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as refused:
+        read_environment()
+    assert [line.split(" ")[0].strip(":") for line in str(refused.value).splitlines()] == [
+        "ALGO_EXPORT_WEBHOOK_SECRET",
+        "ALGO_EXPORT_KAFKA_USER",
+        "ALGO_EXPORT_PREFIX",
+        "ALGO_EXPORT_KAFKA_SERVERS",
+        "ALGO_EXPORT_MQTT_URL",
+    ]
+    assert str(refused.value).count("pip install -r requirements/export.txt") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALGO_EXPORT_KAFKA_SERVERS", "broker"),
+        ("ALGO_EXPORT_MQTT_URL", "http://broker"),
+        ("ALGO_EXPORT_TOPICS", "alerts,birds"),
+        ("ALGO_BROKER_URL", "redis://elsewhere"),
+        ("ALGO_DISK_FLOOR_MB", "5000"),
+        ("ALGO_RISK_RETENTION_BY_LEVEL", "low=0"),
+        ("ALGO_RISK_RETENTION_BY_LEVEL", "none=3"),
+    ],
+)
+def test_impossible_value_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, told in {**SECRETS, name: value}.items():
+        monkeypatch.setenv(variable, told)
+    with pytest.raises(ConfigurationError, match=rf"^{name}"):
+        read_environment()
+
+
+def test_days_are_kept_by_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SECRETS, "ALGO_RISK_RETENTION_BY_LEVEL": "low=7, high=90"}.items():
+        monkeypatch.setenv(name, value)
+    read = read_environment()
+    assert [read.risk_retention_of(level) for level in ("low", "medium", "high")] == [7, 30, 90]

@@ -88,7 +88,10 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
     def forget(self, *, before: datetime) -> int:
         """Delete those older than a moment; how many went."""
-        return super().filter(at__lt=before)._raw_delete(self.db)
+        gone, old = 0, super().filter(at__lt=before).order_by("pk").values_list("pk", flat=True)
+        while keys := list(old[:1000]):
+            gone += super().filter(pk__in=keys)._raw_delete(self.db)
+        return gone
 
 
 class AuditEntry(models.Model):

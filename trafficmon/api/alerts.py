@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from assessment.alerts import AlertChange as Changed
 from assessment.alerts import acknowledge as acknowledge_alert
 from assessment.models import Alert, AlertKind, AlertState
 from assessment.risk import RiskLevel, RiskType
@@ -18,6 +19,7 @@ from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Paged, Refused, endpoint
 from trafficmon.api.paging import Order, Period, chosen
 from trafficmon.core.clock import utc_now
+from trafficmon.exports import outbox as exports
 from trafficmon.live import compose, publish
 from trafficmon.live.messages import AlertChange, AlertStanding
 
@@ -72,6 +74,9 @@ def acknowledge(request: HttpRequest, user: User, alert_id: int) -> AlertStandin
         changed = acknowledge_alert(alert_id, by=user, now=utc_now())
         if changed:
             audit.record(caller_of(request), "alert.acknowledge", alert)
+            exports.note_alerts(
+                [Changed(alert_id, AlertChange.ACKNOWLEDGED, RiskLevel(alert.risk_level))], now=utc_now()
+            )
     if changed:
         publish.publish_alert(alert_id, AlertChange.ACKNOWLEDGED)
     return _told(_find(user, alert_id))

@@ -21,6 +21,7 @@ from cameras.models import Camera
 from trafficmon.back_office.client import BackOfficeRefused, ask
 from trafficmon.back_office.models import ImportedCamera, StatisticsReport
 from trafficmon.core.clock import spell, utc_now
+from trafficmon.pruning import prune
 
 log = structlog.get_logger()
 
@@ -99,4 +100,4 @@ def _camera(each: CameraStatistics, number: str | None) -> dict[str, Any]:
 
 def forget_reports(*, before: datetime) -> int:
     """Delete the reports of hours before a moment; how many went."""
-    return StatisticsReport.objects.filter(hour__lt=before).delete()[0]
+    return prune(StatisticsReport.objects.filter(hour__lt=before))

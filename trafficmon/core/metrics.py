@@ -95,6 +95,13 @@ decode_seconds = Counter("decode_seconds_total", "Processor time of decoding", [
 frames_dropped = Counter("frames_dropped_total", "Frames given up before detection", ["reason"])
 active_cameras = Gauge("active_cameras", "Cameras with an open stream", multiprocess_mode="livesum")
 notifications = Counter("notifications_total", "Attempts to notify, by kind and outcome", ["kind", "outcome"])
+media_free = Gauge("media_free_bytes", "Free on the disk of the pictures", multiprocess_mode="mostrecent")
+evidence_paused = Gauge(
+    "evidence_paused", "1 while the disk is too full for pictures to be written", multiprocess_mode="mostrecent"
+)
+evidence_freed = Counter("evidence_freed_total", "Pictures given up so that the disk does not get full")
+evidence_not_kept = Counter("evidence_not_kept_total", "Verdicts whose pictures were not written: the disk is full")
+export_events = Counter("export_events_total", "Exported events by what became of them", ["sink", "outcome"])
 pipeline_errors = Counter("pipeline_errors_total", "Failures by stage", ["stage"])
 
 # Gate
@@ -126,6 +133,9 @@ system = Gauge("system_info", "Always 1, labelled with the version", ["version"]
 # The fleet as a whole
 task_queue_size = Figure("task_queue_size", "Messages waiting", ("queue",))
 queue_consumer_lag = Figure("queue_consumer_lag", "Age of the oldest work waiting, seconds", ("queue",))
+export_waiting = Figure("export_waiting", "Events that wait for a sink", ("sink",))
+export_parked = Figure("export_parked", "Events refused for good", ("sink",))
+export_oldest = Figure("export_oldest_seconds", "Age of the oldest event that waits", ("sink",))
 api_key_pool_size = Figure("api_key_pool_size", "Configured keys")
 api_key_status = Figure("api_key_status", "0 disabled, 1 cooling, 2 in use, 3 available", ("key_id",))
 api_key_success_rate = Figure("api_key_success_rate", "Share of calls that succeeded", ("key_id",))

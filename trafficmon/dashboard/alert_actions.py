@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from assessment.alerts import acknowledge
+from assessment.alerts import AlertChange, acknowledge
 from assessment.models import LEVEL_CHOICES, Alert, Truth
 from assessment.review import (
     Opinion,
@@ -40,6 +40,7 @@ from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 from trafficmon.dashboard.alert_export import MOST_EXPORTED, export
+from trafficmon.exports import outbox as exports
 from trafficmon.live.publish import publish_alert
 
 MOST_AT_ONCE = 200
@@ -79,6 +80,7 @@ def _acknowledge(alert: Alert, wish: Wish) -> bool:
     if not acknowledge(alert.pk, by=wish.by.user, now=wish.now):
         return False
     audit.record(wish.by, "alert.acknowledge", alert)
+    exports.note_alerts([AlertChange(alert.pk, "acknowledged", RiskLevel(alert.risk_level))], now=wish.now)
     transaction.on_commit(lambda: publish_alert(alert.pk, "acknowledged"))
     return True
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import F, Min, QuerySet
 
 from assessment.alerts import AlertChange
 from assessment.models import Alert, AlertKind, AlertState
@@ -24,6 +24,7 @@ from trafficmon.notifications.channels import UnableToSend, send
 from trafficmon.notifications.content import compose
 from trafficmon.notifications.models import Delivery, DeliveryState, Destination, Message, Notice, Occasion, Rule
 from trafficmon.notifications.policy import Told, Waiting, after_quiet, pause_before, plan
+from trafficmon.pruning import prune
 
 log = structlog.get_logger()
 
@@ -237,5 +238,5 @@ def send_again(deliveries: QuerySet[Delivery], *, now: datetime) -> int:
 
 def forget_messages(*, before: datetime) -> int:
     """Delete the messages made before a moment, and the notices that came to nothing; how many rows went."""
-    needless = Notice.objects.filter(Q(dropped_at__lt=before)).delete()[0]
-    return needless + Message.objects.filter(created_at__lt=before).delete()[0]
+    needless = prune(Notice.objects.filter(dropped_at__lt=before))
+    return needless + prune(Message.objects.filter(created_at__lt=before))

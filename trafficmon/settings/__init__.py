@@ -14,23 +14,24 @@ from trafficmon.core import (
     tracing,
 )
 from trafficmon.core.logging import catch_what_is_not_logged, configure_structlog, logging_settings
-from trafficmon.settings.database import database_settings
 from trafficmon.settings.demo_keys import demo_secrets
-from trafficmon.settings.environment import ConfigurationError, read_environment
-from trafficmon.settings.model_file import read_model_file
+from trafficmon.settings.environment import ConfigurationError
+from trafficmon.settings.reading import read_configuration
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 try:
-    ENVIRONMENT = read_environment(keeps_secrets=sys.argv[1:2] != ["analyze"])
+    _CONFIGURATION = read_configuration(keeps_secrets=sys.argv[1:2] != ["analyze"])
+    ENVIRONMENT, DATABASE, MODEL_FILE = (
+        _CONFIGURATION.environment,
+        _CONFIGURATION.database,
+        _CONFIGURATION.model_file,
+    )
     RUN_DIR = ENVIRONMENT.run_dir.resolve()
     RUN_DIR.mkdir(parents=True, exist_ok=True)
     _OWN_SECRETS = demo_secrets(RUN_DIR) if ENVIRONMENT.demo else {}
-    _DATABASE_PASSWORD = ENVIRONMENT.database_password.get_secret_value()
-    DATABASE = database_settings(ENVIRONMENT.database_url, RUN_DIR, password=_DATABASE_PASSWORD)
-    MODEL_FILE = read_model_file(
-        ENVIRONMENT.model_config_path, allowed=ENVIRONMENT.allowed_classes, language=ENVIRONMENT.language
-    )
+    MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
+    MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
     if tracing.is_wanted(ENVIRONMENT.tracing):
         tracing.turn_on(ENVIRONMENT.tracing, version=trafficmon.__version__)
 except (ConfigurationError, tracing.UnableToTrace, OSError) as error:
@@ -62,6 +63,7 @@ INSTALLED_APPS = [
     "trafficmon.live",
     "trafficmon.back_office",
     "trafficmon.notifications",
+    "trafficmon.exports",
     "trafficmon.api",
     "trafficmon.dashboard",
     "workers",
@@ -101,6 +103,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "trafficmon.dashboard.context.simulation",
+                "trafficmon.dashboard.context.disk",
             ]
         },
     }
@@ -121,15 +124,27 @@ CHANNEL_LAYERS = {
     }
 }
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+_RABBITMQ = ENVIRONMENT.broker_url.get_secret_value()
+CELERY_BROKER_URL = _RABBITMQ or REDIS_URL.replace("unix://", "redis+socket://")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+# RabbitMQ gives a message to another worker once its own's connection is gone, which silence ends, too.
+# Without a bound to its tries, who sends while it is away would wait for ever; the sweep sends again.
+_RABBITMQ_OPTIONS = {
+    "connect_timeout": 5,
+    "write_timeout": 30,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+}
+_REDIS_OPTIONS = {
     # Longer than any task may take: a message is delivered again only after its worker is surely gone.
     "visibility_timeout": 300,
     "socket_timeout": 30,
     "socket_keepalive": True,
     "health_check_interval": 15,
 }
+CELERY_BROKER_TRANSPORT_OPTIONS = _RABBITMQ_OPTIONS if _RABBITMQ else _REDIS_OPTIONS
+CELERY_BROKER_HEARTBEAT = 30
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
@@ -142,7 +157,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_DEFAULT_QUEUE = "results"
 CELERY_TASK_QUEUES = {
     name: {"exchange": name, "routing_key": name}
-    for name in ("detect", "assess", "assess.urgent", "results", "outbound")
+    for name in ("detect", "assess", "assess.urgent", "results", "outbound", "exports")
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = True
@@ -180,6 +195,11 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENVIRONMENT.behind_tls
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.behind_tls else None
 SECURE_HSTS_SECONDS = 31536000 if ENVIRONMENT.behind_tls else 0
+SECURE_SSL_REDIRECT = ENVIRONMENT.behind_tls
+# Load balancers, containers and Prometheus ask these within the network, over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/", r"^metrics$"]
+# Whether the host's other names speak HTTPS too, and for ever, is not for this service to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 # Front ends elsewhere come by API token: without credentials, no answer to them is made with a visitor's cookie.
 CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.cors_origins)
@@ -214,8 +234,6 @@ STATIC_URL = "/static/"
 STATIC_ROOT = RUN_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
 MEDIA_URL = "/media/"
-MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
-MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 LLM_IS_SIMULATED = ENVIRONMENT.llm_simulated
 WEIGHTS_DIR = ENVIRONMENT.weights_dir.resolve()

@@ -11,15 +11,17 @@ from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 from tzlocal import get_localzone_name
 
 from trafficmon.core.kinds import Kind, check_processes, check_threads, read_counts
 from trafficmon.core.objects import ObjectClass
+from trafficmon.settings.exporting import ExportSettings, export_mistakes
 
 Listed = NoDecode  # comma separated rather than JSON
 _IN_FILE = "_FILE"
 """Ends the variable that names a file in which the value is, as container secrets come."""
+_BROKER = re.compile(r"(amqps?://[^\s/]+(/\S*)?)?")
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
@@ -27,7 +29,7 @@ class ConfigurationError(Exception):
     """The configuration is wrong; the message names every mistake and what to do."""
 
 
-class Environment(BaseSettings):
+class Environment(ExportSettings):
     """Everything an operator may set, with the defaults of the outside contract."""
 
     model_config = SettingsConfigDict(env_prefix="ALGO_", env_file=".env", extra="ignore", populate_by_name=True)
@@ -79,8 +81,14 @@ class Environment(BaseSettings):
     llm_simulated: bool = False
     """The base URL is the bundled simulator's: pages and messages say that answers are simulated."""
     assessment_deadline_seconds: float = Field(default=60, gt=0, le=3600)
+    disk_free_mb: int = Field(default=2000, ge=1)
+    """With less on the disk of the pictures, evidence is given up: the least severe first, then the oldest."""
+    disk_floor_mb: int = Field(default=500, ge=1)
+    """With less, no picture is written."""
     frame_retention_hours: float = Field(default=24, gt=0)
     risk_retention_days: float = Field(default=30, gt=0)
+    risk_retention_by_level: Annotated[dict[Literal["low", "medium", "high"], float], Listed] = {}
+    """Other days for some of the levels."""
     alert_retention_days: float = Field(default=365, gt=0)
     count_retention_days: float = Field(default=365, gt=0)
     audit_retention_days: float = Field(default=365, gt=0)
@@ -108,6 +116,8 @@ class Environment(BaseSettings):
     """Of the user in DATABASE_URL, where that names none."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
+    broker_url: SecretStr = SecretStr("")
+    """RabbitMQ, where the queues are not to be in Redis."""
 
     @property
     def tracing(self) -> dict[str, str]:
@@ -121,11 +131,9 @@ class Environment(BaseSettings):
 
         It may be in the file that the variable of this name with _FILE at its end names.
         """
-        written = _written_in(Path(".env").resolve())
-        named = os.environ.get(variable) or written.get(variable) or ""
-        file = os.environ.get(f"{variable}{_IN_FILE}") or written.get(f"{variable}{_IN_FILE}")
+        file = given(f"{variable}{_IN_FILE}")
         try:
-            return named or (_read_secret(Path(file)) if file else "")
+            return given(variable) or (_read_secret(Path(file)) if file else "")
         except (OSError, UnicodeDecodeError):
             return ""  # as where nobody has set it: its key is out of the pool, and says so
 
@@ -143,7 +151,21 @@ class Environment(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("fleet_processes", "fleet_threads", mode="before")
+    def risk_retention_of(self, level: str) -> float:
+        """For how many days frames that showed a risk of this level are kept."""
+        return {str(name): days for name, days in self.risk_retention_by_level.items()}.get(
+            level, self.risk_retention_days
+        )
+
+    @field_validator("risk_retention_by_level")
+    @classmethod
+    def possible_days(cls, value: dict[str, float]) -> dict[str, float]:
+        if not all(days > 0 for days in value.values()):
+            message = "name days above 0 as in low=7,medium=30,high=90"
+            raise ValueError(message)
+        return value
+
+    @field_validator("fleet_processes", "fleet_threads", "risk_retention_by_level", mode="before")
     @classmethod
     def split_counts(cls, value: object) -> object:
         return read_counts(value) if isinstance(value, str) else value
@@ -165,6 +187,14 @@ class Environment(BaseSettings):
             message = "name each origin as a browser does, such as https://front.example or http://front.example:8080"
             raise ValueError(message)
         return tuple(each.rstrip("/") for each in value)
+
+    @field_validator("broker_url")
+    @classmethod
+    def known_broker(cls, value: SecretStr) -> SecretStr:
+        if not _BROKER.fullmatch(value.get_secret_value()):
+            message = "use an address such as amqp://user:password@host:5672/vhost; leave it empty for Redis"
+            raise ValueError(message)
+        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -211,12 +241,15 @@ def read_environment(*, keeps_secrets: bool = True) -> Environment:
         environment = Environment(**_from_files())
     except ValidationError as error:
         lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
-        raise ConfigurationError("\n".join(lines)) from None
+        secrets = _missing_secrets() if keeps_secrets and not _is_demo() else []
+        raise ConfigurationError("\n".join([*lines, *_unknown_names(), *secrets])) from None
     except (OSError, UnicodeDecodeError) as error:
         message = f".env cannot be read: {error}"
         raise ConfigurationError(message) from None
     at_home = environment.demo or not keeps_secrets
-    mistakes = _unknown_names() + ([] if at_home else _missing_secrets(environment))
+    mistakes = _unknown_names() + ([] if at_home else _missing_secrets()) + export_mistakes(environment)
+    if environment.disk_floor_mb > environment.disk_free_mb:
+        mistakes.append("ALGO_DISK_FLOOR_MB must not be above ALGO_DISK_FREE_MB: space is freed before writing stops")
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     return _as_the_machine_speaks(environment) if at_home else environment
@@ -268,7 +301,15 @@ def _suggestion(name: str, known: set[str]) -> str:
     return f": did you mean {near[0]}?" if near else ": remove it"
 
 
-def _missing_secrets(environment: Environment) -> list[str]:
+def given(variable: str) -> str:
+    """What a variable is set to, here or else in `.env`; "" where it is in neither."""
+    return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
+
+
+def _is_demo() -> bool:
+    return given("ALGO_DEMO").lower() in {"1", "true", "yes", "on", "y", "t"}
+
+
+def _missing_secrets() -> list[str]:
     hint = "set it to a long random text, for example from: openssl rand -hex 32"
-    wanted = {"ALGO_SECRET_KEY": environment.secret_key, "ALGO_FIELD_KEY": environment.field_key}
-    return [f"{name} is required: {hint}" for name, value in wanted.items() if not value.get_secret_value()]
+    return [f"{name} is required: {hint}" for name in ("ALGO_SECRET_KEY", "ALGO_FIELD_KEY") if not given(name)]

@@ -29,19 +29,23 @@ def send(destination: Destination, parcel: Parcel) -> None:
     """Raises UnableToSend, or ValidationError where the address may not be used."""
     receiver = allow_webhook(destination.address)
     body = json.dumps(_told(parcel), ensure_ascii=False).encode()
-    moment = str(int(utc_now().timestamp()))
-    headers = {
-        "Host": _host(receiver),
-        "Content-Type": "application/json",
-        "User-Agent": "trafficmon",
-        "webhook-id": parcel.number,
-        "webhook-timestamp": moment,
-        "webhook-signature": sign(destination.secret, parcel.number, moment, body),
-    }
-    status = _post(receiver, body, headers)
+    status = post(receiver, body, headers(receiver, parcel.number, destination.secret, body))
     if not 200 <= status < 300:
         message = f"The receiver answered with HTTP {status}."
         raise UnableToSend(message, retryable=status not in _FOR_GOOD)
+
+
+def headers(receiver: Receiver, number: str, secret: str, body: bytes) -> dict[str, str]:
+    """Those of a request made now; `number` is the same at each attempt."""
+    moment = str(int(utc_now().timestamp()))
+    return {
+        "Host": _host(receiver),
+        "Content-Type": "application/json",
+        "User-Agent": "trafficmon",
+        "webhook-id": number,
+        "webhook-timestamp": moment,
+        "webhook-signature": sign(secret, number, moment, body),
+    }
 
 
 def sign(secret: str, number: str, moment: str, body: bytes) -> str:
@@ -80,7 +84,7 @@ def _host(receiver: Receiver) -> str:
     return host if receiver.port == (443 if receiver.tls else 80) else f"{host}:{receiver.port}"
 
 
-def _post(receiver: Receiver, body: bytes, headers: dict[str, str]) -> int:
+def post(receiver: Receiver, body: bytes, headers: dict[str, str]) -> int:
     """The status that was answered by the very address that was checked. No redirect is followed, no proxy asked."""
     pool: urllib3.HTTPConnectionPool
     address = str(receiver.address)
