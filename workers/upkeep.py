@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
 
-from assessment import alerts, camera_lost, counts, evidence, keys, ledger, results, review
+from assessment import alerts, camera_lost, counts, evidence, hours, keys, ledger, results, review
 from assessment.clients import UnableToAssess
 from assessment.key_record import records_of
 from assessment.ladder import LadderState
@@ -176,6 +176,7 @@ _STATUS = {KeyState.DISABLED: 0, KeyState.COOLING: 1, KeyState.IN_USE: 2, KeySta
 def forget_old_frames() -> None:
     """Keep the tables small: calm frames go first, risky ones and their evidence later, alerts and counts last."""
     environment, now = settings.ENVIRONMENT, utc_now()
+    hours.add_up_hours(now=now)
     risky_before = now - timedelta(days=environment.risk_retention_days)
     calm_before = now - timedelta(hours=environment.frame_retention_hours)
     frames, until = 0, time.monotonic() + FORGETTING_SECONDS
@@ -191,6 +192,7 @@ def forget_old_frames() -> None:
     alerts_gone = alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days))
     counted_before = now - timedelta(days=environment.count_retention_days)
     counts_gone = counts.forget_counts(before=counted_before)
+    hours_gone = hours.forget_hours(before=counted_before)
     spending_gone = ledger.forget_spending(before=counted_before)
     audit_gone = audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days))
     states_gone = forget_states(before=risky_before)
@@ -203,6 +205,7 @@ def forget_old_frames() -> None:
         "judgements": judgements_gone,
         "states": states_gone,
         "counts": counts_gone,
+        "hours": hours_gone,
         "spending": spending_gone,
         "audit": audit_gone,
     }

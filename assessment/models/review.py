@@ -76,6 +76,12 @@ class AlertJudgement(models.Model):
         _("right level"), max_length=8, choices=LEVEL_CHOICES, blank=True, help_text=_("Empty only where unsure.")
     )
     judged_at = models.DateTimeField(_("judged"))
+    is_latest = models.BooleanField(
+        _("the latest of its alert"),
+        default=True,
+        db_default=True,
+        help_text=_("An alert counts once, as it was judged last."),
+    )
 
     camera = models.ForeignKey(Camera, models.SET_NULL, null=True, related_name="+", verbose_name=_("camera"))
     opened_at = models.DateTimeField(_("alert opened"))
