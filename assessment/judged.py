@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.db.models.functions import ExtractHour
@@ -70,8 +70,8 @@ def judged_between(since: datetime, before: datetime, cameras: QuerySet[Camera] 
     return Judged(_by(rows, "camera"), _by(rows, "prompt_version"), _by(by_hour, "hour_of_day"), _by_level(rows))
 
 
-def _by(rows: QuerySet[AlertJudgement], column: str) -> dict[Hashable, Precision]:  # type: ignore[misc]
-    found: defaultdict[Hashable, Precision] = defaultdict(Precision)
+def _by(rows: QuerySet[AlertJudgement], column: str) -> dict[Any, Precision]:
+    found: defaultdict[Any, Precision] = defaultdict(Precision)
     for key, truth, count in rows.values_list(column, "truth").annotate(Count("pk")):
         found[key].truths[truth] += count
     return dict(found)

@@ -24,9 +24,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Sent again, a question has all its attempts anew, and its answer is labelled late."""
 
     list_display = ("died_at", "camera", "reason", "detail", "attempts", "state", "ended_at", "ended_by")
-    list_filter = ("state", "reason", "assessment__camera")
+    list_filter = ("died_at", "state", "reason", "assessment__camera")
     list_select_related = ("assessment__camera", "ended_by")
-    date_hierarchy = "died_at"
     actions = ("send_again", "drop")
 
     @admin.display(description=_("camera"))

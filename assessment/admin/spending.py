@@ -31,6 +31,5 @@ class SpendingAdmin(ReadOnlyAdmin):
         "output_tokens",
         "cost",
     )
-    list_filter = ("account", "key", "model", "prompt_version", "camera")
+    list_filter = ("day", "account", "key", "model", "prompt_version", "camera")
     list_select_related = ("camera",)
-    date_hierarchy = "day"

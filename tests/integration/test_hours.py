@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db.models import Q
 from pytest_django import DjangoAssertNumQueries
 
@@ -20,6 +21,7 @@ from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, SkipReason
 from assessment.tally import Count, step_of
 from cameras.models import Camera, CountingLine
 from tests.factories import NOON, PATIENCE, make_camera, make_frame
+from trafficmon.core.clock import utc_now
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 HOUR = timedelta(hours=1)
@@ -67,7 +69,9 @@ def counted_directly(camera_id: int, hour: datetime) -> tuple[dict[Count, int], 
     counts[Count.SAMPLED] = sampled.count()
     counts[Count.MISSED] = sampled.filter(Q(risk_level="medium") | Q(risk_level="high")).count()
     counts[Count.LEFT_LOW_PRIOR] = sum(len(each.skipped_groups) for each in closed)
-    times = list(asked.filter(judged_by=JudgedBy.MODEL, llm_seconds__isnull=False).values_list("llm_seconds", flat=True))
+    times = list(
+        asked.filter(judged_by=JudgedBy.MODEL, llm_seconds__isnull=False).values_list("llm_seconds", flat=True)
+    )
     counts[Count.TIMED] = len(times)
     steps = Counter(step_of(each) for each in times if each is not None)
     return {each: count for each, count in counts.items() if count}, sum(filter(None, times)), dict(steps)
@@ -174,3 +178,15 @@ def test_camera_that_is_gone_takes_its_hours_with_it() -> None:
     store(camera, at=NOON, groups=0)
     camera.delete()
     assert CameraHour.objects.count() == 0
+
+
+def test_command_counts_the_hours_whose_frames_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    camera, now = make_camera(), utc_now()
+    for ago in (timedelta(), timedelta(hours=3), timedelta(hours=30)):
+        store(camera, at=now - ago, groups=0)
+    CameraHour.objects.all().delete()
+    call_command("count_hours", hours=4)
+    assert capsys.readouterr().out.count("counted ") == 5
+    assert CameraHour.objects.count() == 2
+    call_command("count_hours")
+    assert CameraHour.objects.count() == 2

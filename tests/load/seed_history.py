@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--database", default="trafficmon_history")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--only", default="", help="pages whose name matches this expression")
     parser.add_argument("--plans", type=Path, default=Path("docs/plans"))
     given = parser.parse_args(arguments)
     if not given.reuse:
@@ -54,11 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import django
 
     django.setup()
+    from django.core.management import call_command
+
     try:
+        call_command("migrate", verbosity=0)
         seeded = {} if given.reuse else seed(given)
         from tests.load.history.pages import measure_pages
 
-        print(json.dumps({"bench": "history", **count_rows(), **seeded, "pages": measure_pages(given.plans)}))
+        print(
+            json.dumps({"bench": "history", **count_rows(), **seeded, "pages": measure_pages(given.plans, given.only)})
+        )
     finally:
         from django.db import connections
 
@@ -75,14 +81,12 @@ def _run(server: str, *statements: str) -> None:
 
 def seed(given: argparse.Namespace) -> dict[str, object]:
     """Fill the tables; how long it took, and how many hours the program itself counts as they were seeded."""
-    from django.core.management import call_command
     from django.db import connection
 
     from assessment.hours import MOST_HOURS, add_up_hours
     from trafficmon.core.clock import utc_now
 
     begun, now = time.monotonic(), utc_now()
-    call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         indexes = _take_indexes_away(cursor)
         values = {"frames": given.frames, "days": given.days, "cameras": given.cameras, "now": f"'{now}'::timestamptz"}

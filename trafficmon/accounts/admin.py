@@ -120,6 +120,5 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, to what, from where; it can be read and nothing else."""
 
     list_display = ("at", "actor_name", "token", "action", "object_name", "object_id", "detail", "address")
-    list_filter = ("action",)
+    list_filter = ("at", "action")
     search_fields = ("actor_name", "action", "object_name", "address")
-    date_hierarchy = "at"
