@@ -95,7 +95,16 @@ class AlertJudgement(models.Model):
         ordering = ("-judged_at", "-pk")
         verbose_name = _("judgement of an alert")
         verbose_name_plural = _("judgements of alerts")
-        indexes = [models.Index(fields=("opened_at",), name="judgement_by_time")]
+        indexes = [
+            models.Index(fields=("opened_at",), name="judgement_by_time"),
+            # With all that precision is broken down by, so that PostgreSQL need not look at the rows.
+            models.Index(
+                fields=("opened_at",),
+                include=("camera", "prompt_version", "risk_level", "truth", "right_level"),
+                condition=Q(is_latest=True),
+                name="judgement_latest_by_time",
+            ),
+        ]
         constraints = [
             # Of people and alerts that are gone there may be several: null differs from null.
             models.UniqueConstraint(fields=("alert", "judge"), name="one_judgement_per_person_and_alert"),

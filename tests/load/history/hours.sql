@@ -41,4 +41,5 @@ FULL JOIN (
         FROM assessment_assessment GROUP BY 1, 2, 3
     ) AS by_step GROUP BY 1, 2
 ) AS questions USING (camera_id, hour)
+ORDER BY hour, camera_id
 ;

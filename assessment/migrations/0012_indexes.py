@@ -51,4 +51,12 @@ class Migration(migrations.Migration):
             model_name='alert',
             name='alert_by_time',
         ),
+        AddIndex(
+            model_name='deadletter',
+            index=models.Index(fields=['-died_at', '-id'], name='dead_letter_by_time'),
+        ),
+        AddIndex(
+            model_name='alertjudgement',
+            index=models.Index(condition=models.Q(('is_latest', True)), fields=['opened_at'], include=('camera', 'prompt_version', 'risk_level', 'truth', 'right_level'), name='judgement_latest_by_time'),
+        ),
     ]
