@@ -63,7 +63,7 @@ def _read(figures: Iterable[Any]) -> tuple[datetime, Tally]:
     """A row of `_COLUMNS`."""
     at, seconds, steps, *counts = figures
     tally = Tally(seconds=seconds)
-    tally.counts.update(dict(zip(Count, counts, strict=True)))
+    tally.counts.update({each: count for each, count in zip(Count, counts, strict=True) if count})
     tally.steps.update({int(step): count for step, count in steps.items()})
     return at, tally
 

@@ -19,7 +19,7 @@ from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 from trafficmon.dashboard.charts import Chart
-from trafficmon.dashboard.judging_charts import Known, Spent, cards_of, charts_of
+from trafficmon.dashboard.judging_charts import Known, Spent, cards_of, charts_of, gather
 from trafficmon.dashboard.judging_period import PERIODS, Period, PeriodForm
 
 MAY_SEE = Role.SUPERVISOR
@@ -64,7 +64,7 @@ def _known(period: Period, camera_id: int | None, listed: list[Camera], cameras:
         hours = hours_of_camera(camera_id, period.since, period.before)
         judged = judged_between(period.since, period.before, cameras.filter(pk=camera_id))
         days = days.filter(camera=camera_id)
-    return Known(period, judged, hours, _spent(days), names)
+    return Known(period, judged, *gather(hours, period), _spent(days), names)
 
 
 def _spent(days: QuerySet[Spending]) -> dict[str, Spent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,17 +36,30 @@ Spent = tuple[Decimal, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that is known of the period."""
+    """All that is known of the period: `parts` are its hours or days, `clock` the hours of the day over all days."""
 
     period: Period
     judged: Judged
-    hours: Sequence[Hour]
+    parts: Mapping[str, Hour]
+    clock: Mapping[int, Counter[Crossed]]
     spent: Mapping[str, Spent]
     camera_names: Mapping[int | None, str]
 
     @property
     def together(self) -> Tally:
-        return add_up(each.tally for each in self.hours)
+        return add_up(each.tally for each in self.parts.values())
+
+
+def gather(hours: Iterable[Hour], period: Period) -> tuple[dict[str, Hour], dict[int, Counter[Crossed]]]:
+    """The hours added up by the part of the period and by the hour of the day in which they began."""
+    parts: dict[str, Hour] = {}
+    clock: dict[int, Counter[Crossed]] = {hour: Counter() for hour in DAY_HOURS}
+    for each in hours:
+        part = parts.setdefault(period.name_of(each.at), Hour(each.at))
+        part.tally.add(each.tally)
+        part.crossings.update(each.crossings)
+        clock[timezone.localtime(each.at).hour].update(each.crossings)
+    return parts, clock
 
 
 def cards_of(known: Known) -> list[Card]:
@@ -134,16 +147,8 @@ def _right(judged: Judged) -> list[tuple[str, Sequence[Value]]]:
     return [(str(words[each]), [right[value] for value, _words in LEVEL_CHOICES]) for each, right in rights.items()]
 
 
-def _parts(known: Known) -> dict[str, list[Hour]]:
-    """The hours by the part of the period in which they began."""
-    parts: defaultdict[str, list[Hour]] = defaultdict(list)
-    for each in known.hours:
-        parts[known.period.name_of(each.at)].append(each)
-    return dict(parts)
-
-
 def _times(known: Known) -> list[Chart]:
-    tallies = {name: add_up(each.tally for each in part) for name, part in _parts(known).items()}
+    tallies = {name: part.tally for name, part in known.parts.items()}
     head = _("Hour") if known.period.is_short else _("Day")
     latency = [(name, [quantile(each.steps, 0.5), quantile(each.steps, 0.95)]) for name, each in tallies.items()]
     spent = [(day, [float(money), *calls]) for day, (money, *calls) in known.spent.items()]
@@ -193,30 +198,22 @@ def _left_out(tally: Tally) -> list[tuple[str, Sequence[Value]]]:
 
 
 def _crossings(known: Known) -> list[Chart]:
-    parts = {name: _added(part) for name, part in _parts(known).items()}
-    by_hour: defaultdict[int, list[Hour]] = defaultdict(list)
-    for each in known.hours:
-        by_hour[timezone.localtime(each.at).hour].append(each)
-    clock = {f"{hour:02}:00": _added(by_hour[hour]) for hour in DAY_HOURS}
+    parts = {name: part.crossings for name, part in known.parts.items()}
+    clock = {f"{hour:02}:00": crossed for hour, crossed in known.clock.items()}
+    every: Counter[Crossed] = Counter()
+    for crossed in known.clock.values():
+        every.update(crossed)
     head = _("Hour") if known.period.is_short else _("Day")
     columns = [Column(CLASS_WORDS[each], "bar", colour) for each, colour in zip(_CLASSES, _CLASS_COLOURS, strict=False)]
     ways = [
         Column(words, "bar", colour) for (_way, words), colour in zip(DIRECTION_CHOICES, ("accent", "low"), strict=True)
     ]
-    every = _added(known.hours)
     classes = [(str(CLASS_WORDS[each]), [every[each, way] for way, _words in DIRECTION_CHOICES]) for each in _CLASSES]
     return [
         Chart("counts", _("Who crossed counting lines, by class"), head, columns, _by_class(parts)),
         Chart("counts-by-hour", _("Crossings by hour of day and direction"), _("Hour"), ways, _by_way(clock)),
         Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), ways, classes),
     ]
-
-
-def _added(hours: Iterable[Hour]) -> Counter[Crossed]:
-    together: Counter[Crossed] = Counter()
-    for each in hours:
-        together.update(each.crossings)
-    return together
 
 
 def _by_class(parts: Mapping[str, Counter[Crossed]]) -> list[tuple[str, Sequence[Value]]]:
