@@ -11,7 +11,6 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import Promise
 
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
@@ -94,7 +93,7 @@ class ShortPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stu
         return rows.order_by()[:MOST_COUNTED].count() if isinstance(rows, QuerySet) else len(rows)
 
 
-def by_recent_values(column: str, moment: str, name: str | Promise) -> type[admin.SimpleListFilter]:
+def by_recent_values(column: str, moment: str, name: Any) -> type[admin.SimpleListFilter]:
     """A filter by the values that a column has had in the last days: to look for all of them takes the whole table."""
 
     class RecentValues(admin.SimpleListFilter):
