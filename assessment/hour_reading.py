@@ -12,11 +12,12 @@ from django.db.models import Min, Q, QuerySet, Sum
 
 from assessment.hours import hours_between
 from assessment.models import CameraHour, FleetHour, LineCount
-from assessment.tally import Count, Tally, hour_of
+from assessment.tally import STEPS, Count, Tally, hour_of
 from cameras.models import Camera
 
 Crossed = tuple[str, str]
 """A class of road users and a direction."""
+_STEPS = {str(step): step for step in range(STEPS + 1)}
 _COLUMNS = ("hour", "seconds", "steps", *(each.value for each in Count))
 
 
@@ -64,7 +65,7 @@ def _read(figures: Iterable[Any]) -> tuple[datetime, Tally]:
     at, seconds, steps, *counts = figures
     tally = Tally(seconds=seconds)
     tally.counts.update({each: count for each, count in zip(Count, counts, strict=True) if count})
-    tally.steps.update({int(step): count for step, count in steps.items()})
+    tally.steps.update({_STEPS[step]: count for step, count in steps.items()})
     return at, tally
 
 

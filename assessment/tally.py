@@ -87,9 +87,12 @@ class Tally:
 
     def add(self, other: Tally, sign: int = 1) -> None:
         """Add what another counted, or take it back with the sign -1."""
-        for mine, theirs in ((self.counts, other.counts), (self.steps, other.steps)):
-            for key, count in theirs.items():
-                mine[key] += sign * count  # type: ignore[index]  # both pairs are of a kind
+        if sign > 0:
+            self.counts.update(other.counts)
+            self.steps.update(other.steps)
+        else:
+            self.counts.subtract(other.counts)
+            self.steps.subtract(other.steps)
         self.seconds += sign * other.seconds
 
     @property

@@ -110,7 +110,8 @@ def _answers_of_the_api() -> Iterator[Asked]:
         *("statistics", "statistics?cameraId=7", "dead-letters", "assessment/load"),
     ):
         yield Asked(f"api-{re.sub('[=&?/]', '-', each)}", f"/api/{each}")
-    month = urlencode({"from": (utc_now() - timedelta(days=31)).isoformat(), "before": utc_now().isoformat()})
+    now = utc_now()
+    month = urlencode({"from": (now - timedelta(days=31)).isoformat(), "before": now.isoformat()})
     yield Asked("api-statistics-month", f"/api/statistics?{month}")
 
 
