@@ -84,7 +84,7 @@ class Card:
 
 
 PRECISION = (
-    Column(_("Precision"), "point", form="share"),
+    Column(_("Precision"), "point", "text", "share"),
     Column(_("at least"), "low", "muted", "share"),
     Column(_("at most"), "high", "muted", "share"),
     Column(_("True")),

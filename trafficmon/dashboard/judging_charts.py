@@ -194,7 +194,8 @@ def _counted(
 
 def _left_out(tally: Tally) -> list[tuple[str, Sequence[Value]]]:
     words = {str(value): str(name) for value, name in SKIP_CHOICES}
-    return [(words[reason], [tally.counts[count]]) for reason, count in LEFT_OUT_BY_REASON.items()]
+    counted = {words[reason]: tally.counts[count] for reason, count in LEFT_OUT_BY_REASON.items()}
+    return [(reason, [count]) for reason, count in counted.items() if count]
 
 
 def _crossings(known: Known) -> list[Chart]:
