@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -61,9 +62,10 @@ def test_charts_follow_the_reader_from_dark_to_light(
     hour = utc_now().replace(minute=0, second=0, microsecond=0)
     CameraHour.objects.create(camera=camera, hour=hour, answered=40)
     sign_in(make_user(Role.SUPERVISOR))
-    pictures = []
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    pictures: list[str] = []
+    schemes: tuple[Literal["dark", "light"], ...] = ("dark", "light")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
         page.goto("/judging/?period=today") if not pictures else None
         canvas = page.locator("#outcomes canvas")
         expect(canvas).to_be_visible()
