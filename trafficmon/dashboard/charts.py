@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from django.utils.formats import number_format
@@ -14,6 +15,11 @@ from assessment.models import Truth
 from trafficmon.core.spreadsheet import csv_line
 
 Value = float | int | str | None
+
+
+def spell_decimal(value: float | Decimal, places: int) -> str:
+    """Rounded to so many places; Django's own function cuts off."""
+    return number_format(round(value, places), places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +39,11 @@ class Column:
             return value
         match self.form:
             case "share":
-                return f"{number_format(100 * value, 1)} %"
+                return f"{spell_decimal(100 * value, 1)} %"
             case "seconds":
-                return f"{number_format(value, 2)} s"
+                return f"{spell_decimal(value, 2)} s"
             case "money":
-                return number_format(value, 4)
+                return spell_decimal(value, 4)
         return number_format(value, use_l10n=True, force_grouping=True)
 
 

@@ -21,7 +21,7 @@ from assessment.risk import RiskLevel
 from assessment.tally import LEFT_OUT_BY_REASON, Count, Tally, add_up, quantile
 from trafficmon.core.objects import ROAD_USERS
 from trafficmon.dashboard.cameras import CLASS_WORDS
-from trafficmon.dashboard.charts import PRECISION, Card, Chart, Column, Value, precision_row
+from trafficmon.dashboard.charts import PRECISION, Card, Chart, Column, Value, precision_row, spell_decimal
 from trafficmon.dashboard.judging_period import Period
 
 CAMERAS_DRAWN = 25
@@ -78,7 +78,7 @@ def cards_of(known: Known) -> list[Card]:
         _share_card(_("Without an answer"), unanswered, asked, _("of questions failed or expired"), interval=False),
         _share_card(_("Asked about"), asked, groups, _("of traffic groups; others: see the gate"), interval=False),
         _share_card(_("Missed by the gate"), counts[Count.MISSED], counts[Count.SAMPLED], _("of samples were dangers")),
-        Card(_("Cost"), number_format(money, 2), _per_day(money, known.period)),
+        Card(_("Cost"), spell_decimal(money, 2), _per_day(money, known.period)),
     ]
 
 
@@ -86,9 +86,9 @@ def _share_card(name: str, hits: int, total: int, words: str, *, interval: bool 
     if not total:
         return Card(name, "–", _("nothing to tell it from"))
     low, high = wilson_interval(hits, total)
-    percent = f"{number_format(100 * hits / total, 1)} %"
+    percent = f"{spell_decimal(100 * hits / total, 1)} %"
     of = _("%(hits)s of %(total)s") % {"hits": _whole(hits), "total": _whole(total)}
-    within = [f"{number_format(100 * low, 1)} – {number_format(100 * high, 1)} %"] if interval else []
+    within = [f"{spell_decimal(100 * low, 1)} – {spell_decimal(100 * high, 1)} %"] if interval else []
     return Card(name, percent, words, [of, *within])
 
 
@@ -97,7 +97,7 @@ def _told_most(tally: Tally) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{number_format(value, 2)} s"
+    return "–" if value is None else f"{spell_decimal(value, 2)} s"
 
 
 def _whole(value: int) -> str:
@@ -106,7 +106,7 @@ def _whole(value: int) -> str:
 
 def _per_day(money: Decimal, period: Period) -> str:
     days = (period.last - period.first).days + 1
-    return _("%s a day") % number_format(money / days, 2)
+    return _("%s a day") % spell_decimal(money / days, 2)
 
 
 def charts_of(known: Known) -> list[Chart]:
