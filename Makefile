@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install rehearsal test lint unit setup-test browser openapi dashboards lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
+.PHONY: help demo install rehearsal test lint unit setup-test browser openapi dashboards lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess bench-history
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -104,3 +104,6 @@ bench-tracking: .venv/test.stamp ## how well identities hold and how right speed
 
 bench-counting: .venv/base.stamp ## how many who cross a line are counted, by frames a second
 	$(RUN) -m tests.load.bench_counting $(ARGS)
+
+bench-history: .venv/test.stamp ## every list and chart with a million alerts and ten million assessments: ARGS="--keep"
+	$(RUN) -m tests.load.seed_history $(ARGS)

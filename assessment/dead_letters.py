@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from assessment.assess import next_turn
+from assessment.hours import count_frames
 from assessment.models import Assessment, DeadLetter, DeadLetterState, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel
 from assessment.unasked import is_partial_from_the_start
@@ -74,6 +75,8 @@ def _send(letter: DeadLetter, now: datetime, patience: timedelta, by: User | Non
     frame = frames.filter(pk=letter.assessment.frame_result_id).first()
     if frame is None or _is_live(frame) or not _end(letter, DeadLetterState.SENT_AGAIN, now, by):
         return False
+    if frame.status != AssessmentStatus.PENDING:
+        count_frames([frame], sign=-1)
     _reopen(frame, letter.assessment_id, now, patience)
     return True
 

@@ -16,6 +16,7 @@ from django.db.models import Q
 from assessment.assess import TURN, next_turn
 from assessment.counts import add_crossings
 from assessment.gate import Gated, Question
+from assessment.hours import count_frames, count_unasked
 from assessment.models import Alert, AlertEvent, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
 from assessment.risk import AssessmentStatus, RiskLevel, highest
 from assessment.unasked import count_gated, pack_skipped, packed_prior, verdicts_without_a_model
@@ -76,6 +77,8 @@ def record_frame(
             add_crossings(frame.crossings, at=frame.captured_at)
             if along:
                 along(row)
+            if not judged:
+                count_unasked(row)
     except IntegrityError:
         if FrameResult.objects.filter(frame_key=frame.frame_key).exists():
             return None
@@ -177,6 +180,7 @@ def close_frames(frame_result_ids: Sequence[int], *, now: datetime) -> list[Fram
         by_outcome.setdefault(_outcome_of(row), []).append(row)
     for outcome, alike in by_outcome.items():
         _close(alike, outcome, now)
+    count_frames(rows)
     return rows
 
 

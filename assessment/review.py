@@ -77,8 +77,9 @@ def judge_alert(alert: Alert, opinion: Opinion, *, by: User, now: datetime) -> b
     said = {"truth": opinion.truth, "right_level": opinion.right_level or ""}
     if AlertJudgement.objects.filter(alert=alert, judge=by, **said).exists():
         return False
+    AlertJudgement.objects.filter(alert=alert).exclude(judge=by).update(is_latest=False)
     AlertJudgement.objects.update_or_create(
-        alert=alert, judge=by, defaults={**said, "judged_at": now, **_judged(alert)}
+        alert=alert, judge=by, defaults={**said, "judged_at": now, "is_latest": True, **_judged(alert)}
     )
     note_event(alert.pk, EventKind.JUDGED, at=now, by=by, words=opinion.truth, risk_level=said["right_level"])
     return True

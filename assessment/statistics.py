@@ -1,22 +1,29 @@
 """What happened at cameras in a stretch of time: frames, questions and verdicts, alerts, who crossed a line, cost.
 
-Of frames without a risk only those of the last `ALGO_FRAME_RETENTION_HOURS` are kept and can be counted.
+Whole hours are told by their figures, which were added up when frames were closed, and by what is still open; what is
+left at both ends is counted. There, of frames without a risk, only those of the last `ALGO_FRAME_RETENTION_HOURS` are
+kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Avg, Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
+from assessment.hour_reading import sums_by_camera
+from assessment.hours import HOUR
 from assessment.models import Alert, AlertKind, Assessment, FrameResult, LineCount
-from assessment.risk import AssessmentStatus
+from assessment.risk import AssessmentStatus, JudgedBy
+from assessment.tally import DONE_BY, FRAMES_BY_STATUS, UNANSWERED, VERDICTS_BY_LEVEL, Tally, hour_of
+from assessment.tally import Count as Counted
 from cameras.models import Camera
 
-Tally = dict[str, int]
+Numbers = dict[str, int]
 
 
 @dataclass(slots=True)
@@ -24,49 +31,129 @@ class CameraStatistics:
     """Of one camera: frames and questions by how they ended, verdicts and dangers by level, crossings by class."""
 
     camera_id: int
-    frames: Tally = field(default_factory=dict)
-    assessments: Tally = field(default_factory=dict)
-    verdicts: Tally = field(default_factory=dict)
-    dangers: Tally = field(default_factory=dict)
+    frames: Numbers = field(default_factory=dict)
+    assessments: Numbers = field(default_factory=dict)
+    verdicts: Numbers = field(default_factory=dict)
+    dangers: Numbers = field(default_factory=dict)
     times_lost: int = 0
-    crossings: Tally = field(default_factory=dict)
+    crossings: Numbers = field(default_factory=dict)
     answer_seconds: float | None = None
     """On average, of those that a model answered."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time from `since` on to before `before`, and the whole hours in it, of which there may be none."""
+
+    since: datetime
+    before: datetime
+
+    @property
+    def first_hour(self) -> datetime:
+        hour = hour_of(self.since)
+        return hour if hour == self.since else hour + HOUR
+
+    @property
+    def last_hour(self) -> datetime:
+        """The end of the last whole hour."""
+        return max(self.first_hour, hour_of(self.before))
+
+    def edges(self, moment: str) -> Q:
+        """What is not in a whole hour."""
+        head = self._within(moment, self.since, min(self.first_hour, self.before))
+        return head | self._within(moment, min(self.last_hour, self.before), self.before)
+
+    def hours(self, moment: str) -> Q:
+        """What is in one."""
+        return self._within(moment, self.first_hour, self.last_hour)
+
+    def whole(self, moment: str) -> Q:
+        """All of it."""
+        return self._within(moment, self.since, self.before)
+
+    @staticmethod
+    def _within(moment: str, since: datetime, before: datetime) -> Q:
+        return Q(**{f"{moment}__gte": since, f"{moment}__lt": before})
+
+
 def statistics_of(cameras: QuerySet[Camera], *, since: datetime, before: datetime) -> list[CameraStatistics]:
-    """Of each of the cameras, in their order, what began from `since` on and before `before`. Seven queries."""
-    found = {pk: CameraStatistics(pk) for pk in cameras.values_list("pk", flat=True)}
-    _add_frames(found, cameras, Q(captured_at__gte=since, captured_at__lt=before))
-    _add_questions(found, cameras, Q(created_at__gte=since, created_at__lt=before))
-    _add_alerts(found, cameras, Q(opened_at__gte=since, opened_at__lt=before))
-    _add_crossings(found, cameras, Q(hour__gte=since, hour__lt=before))
+    """Of each of the cameras, in their order, what began from `since` on and before `before`. Eight queries."""
+    found, stretch = {pk: CameraStatistics(pk) for pk in cameras.values_list("pk", flat=True)}, Stretch(since, before)
+    tallies = sums_by_camera(cameras, stretch.first_hour, stretch.last_hour)
+    _add_frames(found, cameras, stretch, tallies)
+    _add_questions(found, cameras, stretch, tallies)
+    _add_alerts(found, cameras, stretch.whole("opened_at"))
+    _add_crossings(found, cameras, stretch.whole("hour"))
     return list(found.values())
 
 
-def _add_frames(found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q) -> None:
-    for camera_id, status, count in _counted(FrameResult.objects.filter(when, camera__in=cameras), "status"):
-        found[camera_id].frames[status] = count
+def _add_frames(
+    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], stretch: Stretch, tallies: Mapping[int, Tally]
+) -> None:
+    counted: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for camera_id, tally in tallies.items():
+        counted[camera_id].update({status: tally.counts[each] for status, each in FRAMES_BY_STATUS.items()})
+    frames = FrameResult.objects.filter(camera__in=cameras)
+    for rows in (frames.filter(stretch.edges("captured_at")), frames.undecided().filter(stretch.hours("captured_at"))):
+        for camera_id, status, count in _counted(rows, "status"):
+            counted[camera_id][status] += count
+    for camera_id, counts in counted.items():
+        found[camera_id].frames = dict(+counts)
 
 
-def _add_questions(found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q) -> None:
-    asked = Assessment.objects.filter(when, camera__in=cameras)
-    done = asked.filter(status=AssessmentStatus.DONE)
-    for camera_id, status, count in _counted(asked, "status"):
-        found[camera_id].assessments[status] = count
-    for camera_id, level, count in _counted(done, "risk_level"):
-        found[camera_id].verdicts[level] = count
-    took = done.put_to_models().order_by().values_list("camera").annotate(Avg("llm_seconds"))
-    for camera_id, seconds in took:
-        found[camera_id].answer_seconds = seconds
+def _add_questions(
+    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], stretch: Stretch, tallies: Mapping[int, Tally]
+) -> None:
+    counted: defaultdict[int, _Questions] = defaultdict(_Questions)
+    for camera_id, tally in tallies.items():
+        counted[camera_id].add_tally(tally)
+    asked = Assessment.objects.filter(camera__in=cameras)
+    undecided = asked.filter(frame_result__status=AssessmentStatus.PENDING)
+    for rows in (asked.filter(stretch.edges("created_at")), undecided.filter(stretch.hours("created_at"))):
+        told = rows.order_by().values_list("camera", "status", "risk_level", "judged_by")
+        for camera_id, *kind in told.annotate(Count("pk"), Count("llm_seconds"), Sum("llm_seconds", default=0.0)):
+            counted[camera_id].add_rows(*kind)
+    for camera_id, questions in counted.items():
+        questions.tell(found[camera_id])
+
+
+@dataclass(slots=True)
+class _Questions:
+    """Of one camera."""
+
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_level: Counter[str] = field(default_factory=Counter)
+    timed: int = 0
+    seconds: float = 0.0
+
+    def add_tally(self, tally: Tally) -> None:
+        self.by_status[AssessmentStatus.DONE] += sum(tally.counts[each] for each in DONE_BY.values())
+        self.by_status.update({status: tally.counts[each] for status, each in UNANSWERED.items()})
+        self.by_level.update({level: tally.counts[each] for level, each in VERDICTS_BY_LEVEL.items()})
+        self.timed += tally.counts[Counted.TIMED]
+        self.seconds += tally.seconds
+
+    def add_rows(self, *kind: Any) -> None:
+        status, level, judged_by, count, timed, seconds = kind
+        self.by_status[status] += count
+        if status == AssessmentStatus.DONE:
+            self.by_level[level] += count
+            self.timed += timed if judged_by == JudgedBy.MODEL else 0
+            self.seconds += seconds if judged_by == JudgedBy.MODEL else 0.0
+
+    def tell(self, statistics: CameraStatistics) -> None:
+        statistics.assessments, statistics.verdicts = dict(+self.by_status), dict(+self.by_level)
+        statistics.answer_seconds = self.seconds / self.timed if self.timed else None
 
 
 def _add_alerts(found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q) -> None:
-    opened = Alert.objects.filter(when, camera__in=cameras)
-    for camera_id, level, count in _counted(opened.dangers(), "risk_level"):
-        found[camera_id].dangers[level] = count
-    for camera_id, _kind, count in _counted(opened.filter(kind=AlertKind.CAMERA_LOST), "kind"):
-        found[camera_id].times_lost = count
+    opened = Alert.objects.filter(when, camera__in=cameras).order_by()
+    counted = opened.values_list("camera", "kind", "risk_level").annotate(Count("pk"))
+    for camera_id, kind, level, count in counted:
+        if kind == AlertKind.DANGER:
+            found[camera_id].dangers[level] = count
+        else:
+            found[camera_id].times_lost += count
 
 
 def _add_crossings(found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q) -> None:

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, counts, disk_guard, evidence, ledger, results, review
+from assessment import alerts, counts, disk_guard, evidence, hours, ledger, results, review
 from assessment.risk import RiskLevel
 from cameras.health import forget_states
 from trafficmon.accounts import audit
@@ -31,6 +31,7 @@ _A_DAY = timedelta(days=1)
 def forget_old_frames() -> None:
     """Keep the tables small, and the disk of the pictures from filling up."""
     environment, now = settings.ENVIRONMENT, utc_now()
+    hours.add_up_hours(now=now)
     frames_before = _frames_before(now)
     risky_before = min(frames_before.values())
     freed = guard_disk()
@@ -42,6 +43,7 @@ def forget_old_frames() -> None:
         "alerts": alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days)),
         "judgements": review.forget_judgements(before=counted_before),
         "states": forget_states(before=risky_before),
+        "hours": hours.forget_hours(before=counted_before),
         "counts": counts.forget_counts(before=counted_before),
         "spending": ledger.forget_spending(before=counted_before),
         "audit": audit.forget_entries(before=now - timedelta(days=environment.audit_retention_days)),

@@ -16,7 +16,7 @@ from assessment.dead_letters import Chosen, drop, send_again
 from assessment.models import DeadLetter
 from cameras.models import Camera
 from trafficmon.accounts.models import User
-from trafficmon.accounts.site import ReadOnlyAdmin
+from trafficmon.accounts.site import ReadOnlyAdmin, by_recent_values
 
 
 @admin.register(DeadLetter)
@@ -24,9 +24,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Sent again, a question has all its attempts anew, and its answer is labelled late."""
 
     list_display = ("died_at", "camera", "reason", "detail", "attempts", "state", "ended_at", "ended_by")
-    list_filter = ("state", "reason", "assessment__camera")
+    list_filter = ("died_at", "state", by_recent_values("reason", "died_at", _("reason")), "assessment__camera")
     list_select_related = ("assessment__camera", "ended_by")
-    date_hierarchy = "died_at"
     actions = ("send_again", "drop")
 
     @admin.display(description=_("camera"))

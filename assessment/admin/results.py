@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
@@ -16,13 +17,28 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from assessment.group_outcomes import outcomes_of
-from assessment.models import Alert, Assessment, FrameResult, LineCount
+from assessment.models import Alert, Assessment, FrameResult, LineCount, ModelPrice
 from cameras.models import Camera
 from trafficmon.accounts.site import ReadOnlyAdmin
 from trafficmon.core.clock import spell
 from trafficmon.core.spreadsheet import csv_line
 
 COUNT_COLUMNS = ("hour", "camera", "line", "class", "direction", "count")
+
+
+class ModelFilter(admin.SimpleListFilter):
+    """By the models that are configured or priced: those that were ever asked would have to be looked for."""
+
+    title = _("model")
+    parameter_name = "llm_model"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:  # noqa: ARG002  # Django's
+        environment = settings.ENVIRONMENT
+        configured = {environment.llm_model, environment.llm_cheaper_model} - {""}
+        return [(each, each) for each in sorted(configured | set(ModelPrice.objects.values_list("model", flat=True)))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> QuerySet[Assessment]:  # noqa: ARG002
+        return queryset.filter(llm_model=self.value()) if self.value() else queryset
 
 
 @admin.register(Assessment)
@@ -33,9 +49,17 @@ class AssessmentAdmin(ReadOnlyAdmin):
         *("created_at", "camera", "group_index", "status", "reason", "risk_level", "risk_type", "judged_by"),
         *("prior", "llm_seconds"),
     )
-    list_filter = ("status", "risk_level", "risk_type", "judged_by", "sampled_from", "urgent", "llm_model")
+    list_filter = (
+        "created_at",
+        "status",
+        "risk_level",
+        "risk_type",
+        "judged_by",
+        "sampled_from",
+        "urgent",
+        ModelFilter,
+    )
     list_select_related = ("camera",)
-    date_hierarchy = "created_at"
 
 
 @admin.register(FrameResult)
@@ -43,9 +67,8 @@ class FrameResultAdmin(ReadOnlyAdmin):
     """Every analysed frame, and what became of each of its traffic groups."""
 
     list_display = ("captured_at", "camera", "status", "reason", "max_risk_level", "partial")
-    list_filter = ("status", "max_risk_level", "partial", "camera")
+    list_filter = ("captured_at", "status", "max_risk_level", "partial", "camera")
     list_select_related = ("camera",)
-    date_hierarchy = "captured_at"
     fields = (
         *("camera", "captured_at", "detected_at", "deadline_at", "closed_at", "status", "reason", "max_risk_level"),
         *("partial", "outcomes", "width", "height", "process_seconds", "model", "tracking_enabled", "frame_key"),
@@ -63,9 +86,8 @@ class AlertAdmin(ReadOnlyAdmin):
     """Every alert raised."""
 
     list_display = ("opened_at", "camera", "kind", "risk_level", "risk_type", "state", "times_seen", "acknowledged_by")
-    list_filter = ("kind", "state", "risk_level", "risk_type", "camera")
+    list_filter = ("opened_at", "kind", "state", "risk_level", "risk_type", "camera")
     list_select_related = ("camera", "acknowledged_by")
-    date_hierarchy = "opened_at"
 
 
 @admin.register(LineCount)
@@ -73,9 +95,8 @@ class LineCountAdmin(ReadOnlyAdmin):
     """Who crossed which counting line, hour by hour; what the list is narrowed to can be had as CSV."""
 
     list_display = ("hour", "camera", "line_name", "object_class", "direction", "count")
-    list_filter = ("line__camera", "line__name", "object_class", "direction")
+    list_filter = ("hour", "line__camera", "line__name", "object_class", "direction")
     list_select_related = ("line__camera",)
-    date_hierarchy = "hour"
 
     @admin.display(description=_("camera"))
     def camera(self, row: LineCount) -> Camera:

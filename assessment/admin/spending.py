@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from assessment.models import ModelPrice, Spending
-from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin
+from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin, by_recent_values
 
 
 @admin.register(ModelPrice)
@@ -31,6 +32,12 @@ class SpendingAdmin(ReadOnlyAdmin):
         "output_tokens",
         "cost",
     )
-    list_filter = ("account", "key", "model", "prompt_version", "camera")
+    list_filter = (
+        "day",
+        by_recent_values("account", "day", _("account")),
+        by_recent_values("key", "day", _("API key")),
+        by_recent_values("model", "day", _("model")),
+        by_recent_values("prompt_version", "day", _("prompt")),
+        "camera",
+    )
     list_select_related = ("camera",)
-    date_hierarchy = "day"

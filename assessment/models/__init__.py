@@ -14,6 +14,7 @@ from assessment.models.choices import (
 from assessment.models.counts import LineCount
 from assessment.models.dead_letters import DeadLetter, DeadLetterState
 from assessment.models.frames import Assessment, AssessmentQuerySet, Evidence, EvidenceKind, FrameResult
+from assessment.models.hours import CameraHour, FleetHour
 from assessment.models.ledger import ModelPrice, Spending
 from assessment.models.pool import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
 from assessment.models.review import AlertEvent, AlertJudgement, EventKind, Truth
@@ -34,12 +35,14 @@ __all__ = [
     "ApiKey",
     "Assessment",
     "AssessmentQuerySet",
+    "CameraHour",
     "CameraRoute",
     "DeadLetter",
     "DeadLetterState",
     "EventKind",
     "Evidence",
     "EvidenceKind",
+    "FleetHour",
     "FrameResult",
     "LineCount",
     "ModelLimit",

@@ -97,8 +97,10 @@ class Alert(models.Model):
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
         indexes = [
-            # With what the timeline counts, so that PostgreSQL need not look at the rows.
-            models.Index(fields=("-opened_at", "-id"), include=("risk_level",), name="alert_by_time"),
+            # With what the timeline and statistics count, so that PostgreSQL need not look at the rows.
+            models.Index(
+                fields=("-opened_at", "-id"), include=("risk_level", "kind", "camera"), name="alert_by_time_with_facts"
+            ),
             models.Index(fields=("-opened_at", "-id"), condition=Q(kind="camera_lost"), name="alert_lost_by_time"),
             models.Index(fields=("camera", "-opened_at", "-id"), name="alert_by_camera"),
             models.Index(fields=("state", "-opened_at", "-id"), name="alert_by_state"),

@@ -38,7 +38,10 @@ class DeadLetter(models.Model):
         ordering = ("-died_at", "-pk")
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
-        indexes = [models.Index(fields=("state", "-died_at"), name="dead_letter_by_state_and_time")]
+        indexes = [
+            models.Index(fields=("state", "-died_at"), name="dead_letter_by_state_and_time"),
+            models.Index(fields=("-died_at", "-id"), name="dead_letter_by_time"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=DeadLetterState.values), name="dead_letter_state_known"),
             models.CheckConstraint(

@@ -76,6 +76,12 @@ class AlertJudgement(models.Model):
         _("right level"), max_length=8, choices=LEVEL_CHOICES, blank=True, help_text=_("Empty only where unsure.")
     )
     judged_at = models.DateTimeField(_("judged"))
+    is_latest = models.BooleanField(
+        _("the latest of its alert"),
+        default=True,
+        db_default=True,
+        help_text=_("An alert counts once, as it was judged last."),
+    )
 
     camera = models.ForeignKey(Camera, models.SET_NULL, null=True, related_name="+", verbose_name=_("camera"))
     opened_at = models.DateTimeField(_("alert opened"))
@@ -89,7 +95,16 @@ class AlertJudgement(models.Model):
         ordering = ("-judged_at", "-pk")
         verbose_name = _("judgement of an alert")
         verbose_name_plural = _("judgements of alerts")
-        indexes = [models.Index(fields=("opened_at",), name="judgement_by_time")]
+        indexes = [
+            models.Index(fields=("opened_at",), name="judgement_by_time"),
+            # With all that precision is broken down by, so that PostgreSQL need not look at the rows.
+            models.Index(
+                fields=("opened_at",),
+                include=("camera", "prompt_version", "risk_level", "truth", "right_level"),
+                condition=Q(is_latest=True),
+                name="judgement_latest_by_time",
+            ),
+        ]
         constraints = [
             # Of people and alerts that are gone there may be several: null differs from null.
             models.UniqueConstraint(fields=("alert", "judge"), name="one_judgement_per_person_and_alert"),

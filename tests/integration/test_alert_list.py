@@ -128,7 +128,7 @@ def plan_of(user: User, query: dict[str, object]) -> str:
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        ({}, "alert_by_time"),
+        ({}, "alert_by_time_with_facts"),
         ({"state": "open"}, "alert_by_state"),
         ({"level": "high"}, "alert_by_level"),
         ({"type": "red_light"}, "alert_by_type"),

@@ -187,7 +187,7 @@ def test_list_of_counts_takes_the_same_queries_however_long(
 ) -> None:
     for number in range(rows):
         add_crossings([crossing(make_line())], at=NOON + timedelta(hours=number))
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(6):
         page = desk.get(LIST)
     assert page.context["cl"].result_count == rows
     assert f'<a href="{LIST}csv/?">' in page.content.decode()

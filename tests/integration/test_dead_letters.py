@@ -211,7 +211,7 @@ def test_admin_lists_and_sends_again(
     for _ in range(count):
         give_up(ModelTimedOut(""))
     page = reverse("admin:assessment_deadletter_changelist")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(6):
         assert admin_client.get(page).context["cl"].result_count == count
     chosen = [str(each) for each in DeadLetter.objects.values_list("pk", flat=True)]
     admin_client.post(page, {"action": "send_again", "_selected_action": chosen})

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from trafficmon.accounts.models import ApiToken, AuditEntry, User
 from trafficmon.accounts.roles import Role, Scope
-from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin
+from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin, by_recent_values
 from trafficmon.accounts.tokens import issue, revoke
 from trafficmon.core.clock import utc_now
 
@@ -120,6 +120,5 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, to what, from where; it can be read and nothing else."""
 
     list_display = ("at", "actor_name", "token", "action", "object_name", "object_id", "detail", "address")
-    list_filter = ("action",)
+    list_filter = ("at", by_recent_values("action", "at", _("what")))
     search_fields = ("actor_name", "action", "object_name", "address")
-    date_hierarchy = "at"

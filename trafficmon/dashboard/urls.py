@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.i18n import JavaScriptCatalog
 
 from trafficmon.accounts.sign_in import SignInView
-from trafficmon.dashboard import alert_actions, alerts, cameras, drawings, groups, layouts, pictures, views
+from trafficmon.dashboard import alert_actions, alerts, cameras, drawings, groups, judging, layouts, pictures, views
 
 urlpatterns = [
     path("", views.wall, name="wall"),
@@ -24,6 +24,7 @@ urlpatterns = [
         for action in alert_actions.ACTIONS
     ),
     path("groups/", groups.group_list, name="groups"),
+    path("judging/", judging.judging_page, name="judging"),
     path("cameras/<int:camera_id>/", cameras.camera_page, name="camera"),
     path("cameras/<int:camera_id>/activity/", cameras.camera_activity, name="camera-activity"),
     path("cameras/<int:camera_id>/switch/", cameras.switch, name="camera-switch"),

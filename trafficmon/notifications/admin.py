@@ -90,9 +90,8 @@ class MessageAdmin(ReadOnlyAdmin):
     """What was told."""
 
     list_display = ("created_at", "title", "rule", "escalation")
-    list_filter = ("rule", "escalation")
+    list_filter = ("created_at", "rule", "escalation")
     list_select_related = ("rule",)
-    date_hierarchy = "created_at"
 
 
 @admin.register(Delivery)

@@ -104,6 +104,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "trafficmon.dashboard.context.simulation",
                 "trafficmon.dashboard.context.disk",
+                "trafficmon.dashboard.context.rights",
             ]
         },
     }
