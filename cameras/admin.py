@@ -25,7 +25,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from cameras.addresses import mask_credentials, unmask
-from cameras.forms import CameraForm
+from cameras.forms import CameraPageForm
 from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
 from cameras.skipped import skipped_in_words
 from cameras.sources import Probe, UnableToOpen, probe
@@ -82,7 +82,7 @@ class CountingLineInline(admin.TabularInline):  # type: ignore[type-arg]
 class CameraAdmin(AuditedAdmin):
     """Cameras: what they are, what is wanted of them, and what was seen."""
 
-    form = CameraForm
+    form = CameraPageForm
     inlines = (ZoneInline, CountingLineInline)
     list_display = (
         "name",
@@ -112,6 +112,7 @@ class CameraAdmin(AuditedAdmin):
             _("Analysis"),
             {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled", "calibration")},
         ),
+        (None, {"fields": ("drawing_version",)}),
     )
 
     class Media:
