@@ -336,6 +336,11 @@ class FrameStore:
         waiting = cast("list[bytes]", self.client.zrangebyscore(_WAITING, "-inf", max(before, 0)))
         return [int(camera) for camera in waiting if camera not in in_hand]
 
+    def longest_wait_seconds(self) -> float:
+        """For how long the camera that waits longest for a worker has done so since it was last woken; 0: none."""
+        waiting = cast("list[tuple[bytes, float]]", self.client.zrange(_WAITING, 0, 0, withscores=True))
+        return max(0.0, (self._now_ms() - waiting[0][1]) / 1000) if waiting else 0.0
+
     def expect(self, camera_ids: Sequence[int]) -> None:
         """Note that wake-ups are sent to these cameras now."""
         if camera_ids:

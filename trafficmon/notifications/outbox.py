@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 
 from assessment.alerts import AlertChange
 from assessment.models import Alert, AlertKind, AlertState
@@ -72,6 +72,13 @@ def _notices(rule: Rule, change: AlertChange, now: datetime) -> list[Notice]:
 def is_due(now: datetime) -> bool:
     """Whether there is something to gather or to send."""
     return _untold().filter(due_at__lte=now).exists() or _waiting().filter(next_at__lte=now).exists()
+
+
+def overdue_since(now: datetime) -> datetime | None:
+    """Since when the oldest notice or delivery that is due waits; None where none does."""
+    notice = _untold().filter(due_at__lte=now).aggregate(at=Min("due_at"))["at"]
+    delivery = _waiting().filter(next_at__lte=now).aggregate(at=Min("next_at"))["at"]
+    return min(filter(None, (notice, delivery)), default=None)
 
 
 def _untold() -> QuerySet[Notice]:
