@@ -9,7 +9,6 @@ from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
 from cameras.addresses import mask_credentials, unmask
-from cameras.drawings import Drawing, read_drawing
 from cameras.models import Camera
 
 _SOURCES = ("source", "detection_source")
@@ -75,27 +74,3 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
         """An untouched source is not checked again: a name server that is away must not hinder a change of name."""
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # not in the stubs
         return excluded | {name for name in _SOURCES if self.cleaned_data.get(name) == self._kept[name]}
-
-
-class CameraPageForm(CameraForm):
-    """The camera with all that is drawn on it, which somebody may be drawing at the same time."""
-
-    drawing_version = forms.CharField(widget=forms.HiddenInput, required=False)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["drawing_version"] = read_drawing(self.instance).version
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse to write over what was drawn after the page was opened."""
-        cleaned = super().clean()
-        now = Camera.objects.select_for_update().filter(pk=self.instance.pk).first()
-        known = cleaned.get("drawing_version") or Drawing().version
-        if now is not None and read_drawing(now).version != known:
-            message = _(
-                "What is drawn on this camera was changed after you opened this page. Nothing was saved: open the page "
-                "again and repeat your change."
-            )
-            raise forms.ValidationError(message, code="drawn_meanwhile")
-        return cleaned

@@ -25,6 +25,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     list_display = ("died_at", "camera", "reason", "detail", "attempts", "state", "ended_at", "ended_by")
     list_filter = ("state", "reason", "assessment__camera")
+    search_fields = ("assessment__camera__name", "reason", "detail")
     list_select_related = ("assessment__camera", "ended_by")
     date_hierarchy = "died_at"
     actions = ("send_again", "drop")

@@ -34,6 +34,7 @@ class AssessmentAdmin(ReadOnlyAdmin):
         *("prior", "llm_seconds"),
     )
     list_filter = ("status", "risk_level", "risk_type", "judged_by", "sampled_from", "urgent", "llm_model")
+    search_fields = ("camera__name", "=id", "=key")
     list_select_related = ("camera",)
     date_hierarchy = "created_at"
 
@@ -44,6 +45,7 @@ class FrameResultAdmin(ReadOnlyAdmin):
 
     list_display = ("captured_at", "camera", "status", "reason", "max_risk_level", "partial")
     list_filter = ("status", "max_risk_level", "partial", "camera")
+    search_fields = ("camera__name", "=id", "=frame_key")
     list_select_related = ("camera",)
     date_hierarchy = "captured_at"
     fields = (
@@ -64,6 +66,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     list_display = ("opened_at", "camera", "kind", "risk_level", "risk_type", "state", "times_seen", "acknowledged_by")
     list_filter = ("kind", "state", "risk_level", "risk_type", "camera")
+    search_fields = ("camera__name", "=id", "acknowledged_by__username")
     list_select_related = ("camera", "acknowledged_by")
     date_hierarchy = "opened_at"
 
@@ -74,6 +77,7 @@ class LineCountAdmin(ReadOnlyAdmin):
 
     list_display = ("hour", "camera", "line_name", "object_class", "direction", "count")
     list_filter = ("line__camera", "line__name", "object_class", "direction")
+    search_fields = ("line__name", "line__camera__name")
     list_select_related = ("line__camera",)
     date_hierarchy = "hour"
 

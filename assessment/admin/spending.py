@@ -13,6 +13,7 @@ class ModelPriceAdmin(AuditedAdmin):
     """Per million tokens, in the currency that budgets are in."""
 
     list_display = ("model", "input_price", "output_price")
+    search_fields = ("model",)
 
 
 @admin.register(Spending)
@@ -32,5 +33,6 @@ class SpendingAdmin(ReadOnlyAdmin):
         "cost",
     )
     list_filter = ("account", "key", "model", "prompt_version", "camera")
+    search_fields = ("camera__name", "account", "key", "model")
     list_select_related = ("camera",)
     date_hierarchy = "day"

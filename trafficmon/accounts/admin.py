@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -45,7 +44,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # gen
     search_fields = ("username", "first_name", "last_name", "email")
     date_hierarchy = "date_joined"
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         """Rights are given by administrators alone, and by nobody to themselves."""
         usual = tuple(super().get_readonly_fields(request, obj))
         return usual if _is_administrator(request) and request.user != obj else (*usual, *RIGHTS)
@@ -92,8 +91,10 @@ class ApiTokenAdmin(AuditedAdmin):
 
     form = ApiTokenForm
     list_display = ("name", "owner", "start", "scopes", "created_at", "expires_at", "used_at", "revoked_at")
-    list_filter = ("owner",)
+    list_filter = ("owner", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
+    autocomplete_fields = ("owner",)
+    date_hierarchy = "created_at"
     search_fields = ("name", "owner__username", "start")
     fields = ("owner", "name", "scopes", "expires_at", "start", "created_at", "used_at", "revoked_at")
     readonly_fields = ("start", "created_at", "used_at", "revoked_at")
@@ -112,7 +113,7 @@ class ApiTokenAdmin(AuditedAdmin):
     ) -> ModelChoiceField[Any] | None:
         """Who is no administrator makes tokens for nobody else: they would act with the other's rights."""
         if not _is_administrator(request):
-            kwargs["queryset"] = User.objects.filter(pk=request.user.pk)
+            kwargs["queryset"] = User.objects.filter(pk=request.user.pk or 0)
         field: ModelChoiceField[Any] | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
         return field
 
