@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,6 @@ class UnusableFile(Exception):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("; ".join(each.message for each in mistakes))
         self.mistakes = tuple(mistakes)
-
-
-class _Wrong(Exception):
-    """A row cannot be used; the sentences say why."""
-
-    def __init__(self, *messages: str) -> None:
-        super().__init__(*messages)
-        self.messages = messages
 
 
 def as_json(cameras: Iterable[Camera]) -> str:
@@ -142,79 +134,87 @@ def import_cameras(rows: Sequence[tuple[int, Row]], *, is_json: bool) -> Importe
     mistakes: list[Mistake] = []
     names: dict[bool, list[str]] = {True: [], False: []}
     with transaction.atomic():
-        for line, row in rows:
+        for line, cells in rows:
+            row, problems = (cells, []) if is_json else _from_cells(cells)
             name = str(row.get("name") or "").strip()
-            try:
-                is_new = _import(row if is_json else _from_cells(row), name, done={*names[True], *names[False]})
+            if name in (*names[True], *names[False]):
+                problems.append(_("name: this camera is in the file twice."))
+            elif problems != [_uneven()]:
+                is_new, more = _import(row, name)
                 names[is_new].append(name)
-            except _Wrong as wrong:
-                mistakes += [Mistake(line, name, message) for message in wrong.messages]
+                problems += more
+            mistakes += [Mistake(line, name, message) for message in problems]
         if mistakes:
             raise UnusableFile(mistakes)
     return Imported(tuple(names[True]), tuple(names[False]))
 
 
-def _from_cells(row: Row) -> Row:
-    """A row of CSV as one of JSON has it."""
-    if None in row or None in row.values():
-        raise _Wrong(_("This line has not as many cells as the first one."))
-    return {name: _value(name, text.strip()) for name, text in row.items()}
+def _uneven() -> str:
+    return _("This line has not as many cells as the first one.")
+
+
+def _from_cells(cells: Row) -> tuple[Row, list[str]]:
+    """A row of CSV as one of JSON has it, without the cells that cannot be read, and what is wrong with those."""
+    if None in cells or None in cells.values():
+        return {"name": cells.get("name")}, [_uneven()]
+    row: dict[str, Any] = {}
+    problems = []
+    for name, text in cells.items():
+        try:
+            row[name] = _value(name, text.strip())
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    return row, problems
 
 
 def _value(name: str, text: str) -> Any:
+    """What a cell says; raises ValueError with what is wrong."""
     if name in DRAWN:
-        try:
-            return json.loads(text or ("null" if name == "calibration" else "[]"))
-        except ValueError as error:
-            raise _Wrong(f"{name}: " + _("This is no JSON: %s") % error) from None
+        return _drawn(text or ("null" if name == "calibration" else "[]"))
     if name in SWITCHES:
         if text.lower() not in _SWITCHED:
-            raise _Wrong(f"{name}: " + _("Say yes or no."))
+            raise ValueError(_("Say yes or no."))
         return _SWITCHED[text.lower()]
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def _import(row: Row, name: str, *, done: Collection[str]) -> bool:
-    """Write one camera, unless that was done already, and whether it is new; raises _Wrong."""
-    if name in done:
-        raise _Wrong(_("name: this camera is in the file twice."))
+def _drawn(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(_("This is no JSON: %s") % error) from None
+
+
+def _import(row: Row, name: str) -> tuple[bool, list[str]]:
+    """Write one camera: whether it is new, and what is wrong with it."""
     unknown = sorted(set(row) - set(COLUMNS))
-    if unknown:
-        raise _Wrong(_("There is nothing called %s.") % ", ".join(unknown))
+    problems = [_("There is nothing called %s.") % ", ".join(unknown)] if unknown else []
     camera = Camera.objects.select_for_update().filter(name=name).first() or Camera()
     is_new = camera.pk is None
-    problems: list[str] = []
-    try:
-        camera = _save(camera, {**row, "name": name})
-    except _Wrong as wrong:
-        problems += wrong.messages
+    known = {column: value for column, value in row.items() if column in COLUMNS}
+    problems += _save(camera, {**known, "name": name})
     if {"zones", "lines"} & set(row):
         problems += _draw(camera, row)
-    if problems:
-        raise _Wrong(*problems)
-    return is_new
+    return is_new, problems
 
 
-def _save(camera: Camera, row: Row) -> Camera:
+def _save(camera: Camera, row: Row) -> list[str]:
+    """Save what is not drawn, unless something is wrong with it, which is told."""
     given = {name: value for name, value in row.items() if name not in {"zones", "lines"}}
-    if "group" in given:
-        given["group"] = _group(str(given["group"] or ""))
+    problems = []
+    if given.get("group"):
+        group = CameraGroup.objects.filter(name=str(given["group"])).first()
+        if group is None:
+            problems.append(_("group: there is no camera group %s.") % given["group"])
+        given["group"] = group.pk if group else None
     fields = {**model_to_dict(camera, CameraForm.Meta.fields), **given}
     form = CameraForm({**fields, "calibration": json.dumps(fields["calibration"])}, instance=camera)
-    if not form.is_valid():
-        told = ((field, " ".join(map(str, errors))) for field, errors in form.errors.items())
-        raise _Wrong(*(text if field == NON_FIELD_ERRORS else f"{field}: {text}" for field, text in told))
-    saved: Camera = form.save()
-    return saved
-
-
-def _group(name: str) -> int | None:
-    if not name:
-        return None
-    group = CameraGroup.objects.filter(name=name).first()
-    if group is None:
-        raise _Wrong(_("group: there is no camera group %s.") % name)
-    return group.pk
+    for field, errors in form.errors.items():
+        text = " ".join(map(str, errors))
+        problems.append(text if field == NON_FIELD_ERRORS else f"{field}: {text}")
+    if not problems:
+        form.save()
+    return problems
 
 
 def _draw(camera: Camera, row: Row) -> list[str]:

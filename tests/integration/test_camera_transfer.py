@@ -147,30 +147,28 @@ def test_every_mistake_is_told_by_line_and_nothing_is_changed(desk: Client, nort
         ",street://junction,,running,no,\n"
         'Bad,street://junction,,running,no,"[{""name"": ""Z"", ""kind"": ""lane"", ""polygon"": [[0, 0]]}]"\n'
         "Short,street://junction\n"
-        "=North,rtsp://***@93.184.215.15/live,,running,no,not JSON\n"
+        "'=North,rtsp://***@93.184.215.15/live,,running,no,not JSON\n"
     )
     found = mistakes(send(desk, text))
-    assert [(line, name) for line, name, _message in found] == [
-        (3, "East"),
-        (4, "South"),
-        (4, "South"),
-        (5, "New"),
-        (6, "West"),
-        (7, ""),
-        (8, "Bad"),
-        (9, "Short"),
-        (10, "=North"),
+    starts = [
+        (3, "East", "group: there is no camera group Nowhere."),
+        (3, "East", "source: 10.0.0.1 (10.0.0.1) is in a private network."),
+        (3, "East", "wanted: Select a valid choice. maybe is not one of the available choices."),
+        (4, "South", "source: There is no street nowhere; there are: "),
+        (4, "South", "wanted: Select a valid choice. maybe is not one of the available choices."),
+        (5, "New", "detection_enabled: Say yes or no."),
+        (5, "New", "source: The password in this address is masked: write it out again."),
+        (6, "West", "name: this camera is in the file twice."),
+        (7, "", "name: This field is required."),
+        (8, "Bad", "zones.0.polygon: "),
+        (9, "Short", "This line has not as many cells as the first one."),
+        (10, "=North", "zones: This is no JSON: "),
+        (10, "=North", "source: The password in this address is masked: write it out again."),
     ]
-    words = [message for _line, _name, message in found]
-    assert words[0] == "group: there is no camera group Nowhere."
-    assert words[1].startswith("source: There is no street nowhere; there are: ")
-    assert words[2] == "wanted: Select a valid choice. maybe is not one of the available choices."
-    assert words[3] == "detection_enabled: Say yes or no."
-    assert words[4] == "name: this camera is in the file twice."
-    assert words[5] == "name: This field is required."
-    assert words[6].startswith("zones.0.polygon: ")
-    assert words[7] == "This line has not as many cells as the first one."
-    assert words[8].startswith("zones: This is no JSON: ")
+    told = [
+        (line, name, message[: len(start)]) for (line, name, message), (*_, start) in zip(found, starts, strict=True)
+    ]
+    assert sorted(told) == sorted(starts)
     assert everything() == before
 
 
@@ -203,7 +201,7 @@ def test_file_that_is_none_is_refused(text: str, complaint: str, desk: Client) -
 
 def test_unknown_columns_are_refused(desk: Client, north: Camera) -> None:
     found = mistakes(send(desk, "name,state,colour\n'=North,online,red\n"))
-    assert found == [(2, "'=North", "There is nothing called colour, state.")]
+    assert found == [(2, "=North", "There is nothing called colour, state.")]
 
 
 def test_import_and_export_are_for_those_who_may(north: Camera) -> None:
