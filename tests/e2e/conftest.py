@@ -29,7 +29,7 @@ from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-START_SECONDS = 30.0
+START_SECONDS = 240.0
 FRONT_END = "http://localhost:8099"
 """The origin of a front end elsewhere, which the server allows; nobody listens there, tests play its page."""
 
@@ -121,7 +121,7 @@ def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     opened = context.new_page()
     opened.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(60_000)
     yield opened
     opened.close()
     assert complaints == []
