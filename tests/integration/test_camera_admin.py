@@ -279,7 +279,7 @@ def test_camera_list_takes_the_same_queries_for_any_number_of_rows(
     for number in range(rows):
         group = CameraGroup.objects.create(name=f"group {number}")
         camera(f"camera {number}", group=group, state_since=utc_now(), last_frame_at=utc_now())
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(8):
         page(desk, LIST)
 
 
