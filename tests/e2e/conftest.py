@@ -84,7 +84,7 @@ def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Pat
     while time.monotonic() < until and process.poll() is None:
         try:
             urllib.request.urlopen(f"{address}/api/health/health_check", timeout=5).close()  # noqa: S310  # our own
-        except (URLError, ConnectionError):
+        except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
         else:
             return

@@ -95,7 +95,7 @@ def test_cameras_come_from_a_file_and_mistakes_are_told_by_line(page: Page, chie
     file = tmp_path / "cameras.csv"
     file.write_text("name,source\nEast,street://junction\nWest,street://nowhere\n")
     page.goto("/admin/cameras/camera/")
-    page.get_by_role("link", name="Import").click()
+    page.get_by_role("link", name="Import", exact=True).click()
     page.locator("[name=file]").set_input_files(file)
     page.get_by_role("button", name="Import").click()
     expect(page.locator(".import-mistakes tbody tr")).to_contain_text(re.compile("3.*West.*There is no street nowhere"))
