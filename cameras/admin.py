@@ -127,7 +127,7 @@ class CameraAdmin(AuditedAdmin):
     class Media:
         css = {"all": ("cameras/admin.css",)}
 
-    @admin.display(description=_("last picture"))
+    @admin.display(description=_("picture"))
     def thumbnail(self, camera: Camera) -> str:
         """Its newest picture, small; nothing where there never was one."""
         if camera.last_frame_at is None:
