@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,8 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -25,15 +26,17 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from cameras.addresses import mask_credentials, unmask
-from cameras.forms import CameraForm
+from cameras.admin_forms import CameraActionForm, CameraPageForm, ImportForm
 from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
 from cameras.skipped import skipped_in_words
 from cameras.sources import Probe, UnableToOpen, probe
+from cameras.transfer import COLUMNS, Imported, Mistake, UnusableFile, as_csv, as_json, import_cameras
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
-from trafficmon.accounts.site import AuditedAdmin
+from trafficmon.accounts.site import MOST_NAMED, AuditedAdmin
 
 PROBE_SECONDS = 8.0
+EXPORTS = {"csv": ("text/csv", as_csv), "json": ("application/json", as_json)}
 COUNTING_SECONDS = 0.2
 """The longest interval between frames at which counting is of use: at a longer one most vehicles cross unseen."""
 
@@ -82,9 +85,10 @@ class CountingLineInline(admin.TabularInline):  # type: ignore[type-arg]
 class CameraAdmin(AuditedAdmin):
     """Cameras: what they are, what is wanted of them, and what was seen."""
 
-    form = CameraForm
+    form = CameraPageForm
     inlines = (ZoneInline, CountingLineInline)
     list_display = (
+        "thumbnail",
         "name",
         "group",
         "state_and_error",
@@ -95,12 +99,17 @@ class CameraAdmin(AuditedAdmin):
         "where",
         "live_page",
     )
+    list_display_links = ("name",)
     list_filter = ("state", "wanted", "group", "detection_enabled", "assessment_enabled", "sampling")
     list_select_related = ("group",)
+    date_hierarchy = "created_at"
+    autocomplete_fields = ("group",)
+    action_form = CameraActionForm
+    change_list_template = "admin/cameras/camera/change_list.html"
     list_per_page = 100
     show_full_result_count = False
     search_fields = ("name", "group__name")
-    actions = ("start", "stop", "detection_on", "detection_off")
+    actions = ("start", "stop", "detection_on", "detection_off", "set_group")
     readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error", "reading_cost", "skipped")
     fieldsets = (
         (None, {"fields": ("name", "group", "source", "detection_source", "wanted")}),
@@ -112,10 +121,19 @@ class CameraAdmin(AuditedAdmin):
             _("Analysis"),
             {"fields": ("sampling", "frame_interval", "detection_enabled", "assessment_enabled", "calibration")},
         ),
+        (None, {"fields": ("drawing_version",)}),
     )
 
     class Media:
         css = {"all": ("cameras/admin.css",)}
+
+    @admin.display(description=_("picture"))
+    def thumbnail(self, camera: Camera) -> str:
+        """Its newest picture, small; nothing where there never was one."""
+        if camera.last_frame_at is None:
+            return format_html('<span class="no-thumbnail">{}</span>', "–")
+        picture = '<img class="thumbnail" src="{}" alt="" width="128" height="72" loading="lazy">'
+        return format_html(picture, reverse("camera-thumbnail", args=[camera.pk]))
 
     @admin.display(description=_("state"), ordering="state")
     def state_badge(self, camera: Camera) -> str:
@@ -180,6 +198,12 @@ class CameraAdmin(AuditedAdmin):
     def detection_off(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
         self._say(request, cameras.update(detection_enabled=False))
 
+    @admin.action(description=_("Put into the group chosen beside this"), permissions=["change"])
+    def set_group(self, request: HttpRequest, cameras: QuerySet[Camera]) -> None:
+        chosen = request.POST.get("group", "")
+        group = CameraGroup.objects.filter(pk=chosen).first() if chosen.isdecimal() else None
+        self._say(request, cameras.update(group=group))
+
     def _say(self, request: HttpRequest, count: int) -> None:
         text = ngettext("%(count)d camera changed.", "%(count)d cameras changed.", count)
         self.message_user(request, text % {"count": count}, messages.SUCCESS)
@@ -199,10 +223,52 @@ class CameraAdmin(AuditedAdmin):
         """The test of a connection, for a camera not yet saved and for a kept one, before the usual pages."""
         test = self.admin_site.admin_view(self.test_view)
         return [
+            path("export/<str:kind>/", self.admin_site.admin_view(self.export_view), name="cameras_camera_export"),
+            path("import/", self.admin_site.admin_view(self.import_view), name="cameras_camera_import"),
             path("test/", test, name="cameras_camera_test_new"),
             path("<int:camera_id>/test/", test, name="cameras_camera_test"),
             *super().get_urls(),
         ]
+
+    def export_view(self, request: HttpRequest, kind: str) -> HttpResponse:
+        """The cameras that the list is narrowed to, as a file; their addresses without secrets."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if kind not in EXPORTS:
+            raise Http404
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        cameras = list(rows.select_related("group").prefetch_related("zones", "lines"))
+        audit.record(caller_of(request), "camera.export", None, numbers=[each.pk for each in cameras][:MOST_NAMED])
+        content_type, write = EXPORTS[kind]
+        headers = {"Content-Disposition": f'attachment; filename="cameras.{kind}"'}
+        return HttpResponse(write(cameras), content_type=f"{content_type}; charset=utf-8", headers=headers)
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Add and change cameras by a file, all of it or nothing; what is wrong is told by line."""
+        if not (self.has_add_permission(request) and self.has_change_permission(request)):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        mistakes: Sequence[Mistake] = ()
+        if form.is_valid():
+            try:
+                return self._imported(request, import_cameras(form.rows, is_json=form.is_json))
+            except UnusableFile as error:
+                mistakes = error.mistakes
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Import cameras"),
+            "opts": self.opts,
+            "form": form,
+            "mistakes": mistakes,
+            "columns": COLUMNS,
+        }
+        return TemplateResponse(request, "admin/cameras/camera/import.html", context)
+
+    def _imported(self, request: HttpRequest, done: Imported) -> HttpResponse:
+        audit.record(caller_of(request), "camera.import", None, added=done.added, changed=done.changed)
+        text = _("%(added)d cameras were added and %(changed)d changed.")
+        self.message_user(request, text % {"added": len(done.added), "changed": len(done.changed)}, messages.SUCCESS)
+        return redirect("admin:cameras_camera_changelist")
 
     @method_decorator(require_POST)
     def test_view(self, request: HttpRequest, camera_id: int | None = None) -> HttpResponse:

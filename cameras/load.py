@@ -102,14 +102,17 @@ def _run(client: redis.Redis, script: str, camera_id: int, *arguments: int | str
     client.register_script(_PRELUDE + script)(keys=[f"camera:{camera_id}:in_line"], args=[camera_id, *arguments])
 
 
-def skipped_of(client: redis.Redis, camera_id: int) -> tuple[datetime, Mapping[str, int]]:
-    """How many frames of the camera were given up, by reason, and since when that was counted: one to two hours ago."""
+def skipped_of(client: redis.Redis, *camera_ids: int) -> tuple[datetime, Mapping[str, int]]:
+    """How many frames of the cameras were given up, by reason, and since when: that was one to two hours ago."""
     hour = client.time()[0] // SKIPPED_SECONDS
     counts: dict[str, int] = {}
-    for each in (hour - 1, hour):
-        kept = cast("dict[bytes, bytes]", client.hgetall(f"camera:{camera_id}:skipped:{each}"))
-        for reason, count in kept.items():
-            counts[reason.decode()] = counts.get(reason.decode(), 0) + int(count)
+    with client.pipeline(transaction=False) as asked:
+        for camera_id in camera_ids:
+            for each in (hour - 1, hour):
+                asked.hgetall(f"camera:{camera_id}:skipped:{each}")
+        rows = cast("list[dict[bytes, bytes]]", asked.execute())
+    for reason, count in (pair for kept in rows for pair in kept.items()):
+        counts[reason.decode()] = counts.get(reason.decode(), 0) + int(count)
     return datetime.fromtimestamp((hour - 1) * SKIPPED_SECONDS, UTC), counts
 
 

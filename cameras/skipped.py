@@ -1,4 +1,4 @@
-"""What a camera skipped lately, in words."""
+"""What cameras skipped lately, in words."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Skipped:
     counts: tuple[tuple[str, int], ...]
 
 
-def skipped_in_words(camera_id: int) -> Skipped | None:
+def skipped_in_words(*camera_ids: int) -> Skipped | None:
     """Of one to two hours; None where Redis does not answer."""
     try:
-        since, counts = skipped_of(connect_redis(), camera_id)
+        since, counts = skipped_of(connect_redis(), *camera_ids)
     except redis.RedisError:
         return None
     return Skipped(since, tuple((str(SKIPPED_NAMES.get(each, each)), counts[each]) for each in sorted(counts)))

@@ -78,7 +78,8 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
 @heartbeat_sent.connect
 def say_seen(sender: Any, **_: Any) -> None:
     """A worker lives, and takes messages from its queues."""
-    note_seen(connect_redis(), sender.eventer.app.amqp.queues.consume_from)
+    events = sender.eventer
+    note_seen(connect_redis(), events.app.amqp.queues.consume_from, node=events.hostname)
 
 
 @worker_shutting_down.connect

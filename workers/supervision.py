@@ -211,6 +211,16 @@ def launch(*, foreground: bool) -> None:
         raise CannotStartError(message)
 
 
+def seen_here() -> list[Seen]:
+    """The processes of the fleet of this run directory; none where it is not running."""
+    if not _control_socket().exists():
+        return []
+    try:
+        return Supervisor().seen()
+    except NotRunningError:
+        return []
+
+
 class Supervisor:
     """The running supervisor of this run directory; every method raises NotRunningError where there is none."""
 

@@ -25,6 +25,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     list_display = ("died_at", "camera", "reason", "detail", "attempts", "state", "ended_at", "ended_by")
     list_filter = ("died_at", "state", by_recent_values("reason", "died_at", _("reason")), "assessment__camera")
+    search_fields = ("assessment__camera__name", "reason", "detail")
     list_select_related = ("assessment__camera", "ended_by")
     actions = ("send_again", "drop")
 

@@ -127,6 +127,7 @@ class ApiKeyAdmin(PoolAdmin):
     list_display = ("slug", "account", "masked", "state", "in_flight", "used", "priority", "weight", "enabled")
     list_filter = ("account", "enabled")
     list_select_related = ("account",)
+    autocomplete_fields = ("account",)
     search_fields = ("slug", "account__slug")
     readonly_fields = ("masked", "disabled_reason", "disabled_at")
     actions = ("take_out", "put_back")
@@ -199,4 +200,6 @@ class CameraRouteAdmin(PoolAdmin):
 
     list_display = ("camera", "account", "key")
     list_select_related = ("camera", "account", "key")
-    list_filter = ("account",)
+    list_filter = ("account", "key")
+    search_fields = ("camera__name", "account__slug", "key__slug")
+    autocomplete_fields = ("camera", "account", "key")

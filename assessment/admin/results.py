@@ -59,6 +59,7 @@ class AssessmentAdmin(ReadOnlyAdmin):
         "urgent",
         ModelFilter,
     )
+    search_fields = ("camera__name", "=id", "=key")
     list_select_related = ("camera",)
 
 
@@ -68,6 +69,7 @@ class FrameResultAdmin(ReadOnlyAdmin):
 
     list_display = ("captured_at", "camera", "status", "reason", "max_risk_level", "partial")
     list_filter = ("captured_at", "status", "max_risk_level", "partial", "camera")
+    search_fields = ("camera__name", "=id", "=frame_key")
     list_select_related = ("camera",)
     fields = (
         *("camera", "captured_at", "detected_at", "deadline_at", "closed_at", "status", "reason", "max_risk_level"),
@@ -87,6 +89,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     list_display = ("opened_at", "camera", "kind", "risk_level", "risk_type", "state", "times_seen", "acknowledged_by")
     list_filter = ("opened_at", "kind", "state", "risk_level", "risk_type", "camera")
+    search_fields = ("camera__name", "=id", "acknowledged_by__username")
     list_select_related = ("camera", "acknowledged_by")
 
 
@@ -96,6 +99,7 @@ class LineCountAdmin(ReadOnlyAdmin):
 
     list_display = ("hour", "camera", "line_name", "object_class", "direction", "count")
     list_filter = ("hour", "line__camera", "line__name", "object_class", "direction")
+    search_fields = ("line__name", "line__camera__name")
     list_select_related = ("line__camera",)
 
     @admin.display(description=_("camera"))

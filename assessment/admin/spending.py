@@ -14,6 +14,7 @@ class ModelPriceAdmin(AuditedAdmin):
     """Per million tokens, in the currency that budgets are in."""
 
     list_display = ("model", "input_price", "output_price")
+    search_fields = ("model",)
 
 
 @admin.register(Spending)
@@ -40,4 +41,5 @@ class SpendingAdmin(ReadOnlyAdmin):
         by_recent_values("prompt_version", "day", _("prompt")),
         "camera",
     )
+    search_fields = ("camera__name", "account", "key", "model")
     list_select_related = ("camera",)

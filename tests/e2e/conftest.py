@@ -28,8 +28,8 @@ from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-START_SECONDS = 120.0
-LONGEST_MS = 30_000
+START_SECONDS = 240.0
+LONGEST_MS = 60_000
 """How long a page may take to show what is expected; a busy machine draws slowly."""
 FRONT_END = "http://localhost:8099"
 """The origin of a front end elsewhere, which the server allows; nobody listens there, tests play its page."""
@@ -67,9 +67,10 @@ def server(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
         yield Server(f"http://127.0.0.1:{port}", port, log)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
     said = log.read_text(errors="replace")
-    assert "level=error" not in said, said
+    # That somebody takes out a key is told as loudly as that a provider does.
+    assert "level=error" not in said.replace("level=error event=pool.taken_out", ""), said
     assert "Traceback" not in said, said
 
 

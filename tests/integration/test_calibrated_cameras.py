@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from assessment.models import FrameResult
 from assessment.results import detected_frame
+from cameras.drawings import read_drawing
 from cameras.frames import FrameRef, FrameStore
 from cameras.models import Camera
 from detection.detect import FramePipeline
@@ -92,7 +93,7 @@ def desk(client: Client) -> Client:
 def form(camera: Camera, calibration: object) -> dict[str, object]:
     rows = {f"{name}-{total}_FORMS": "0" for name in ("zones", "lines") for total in ("TOTAL", "INITIAL")}
     fields = {"name": camera.name, "source": camera.source, "sampling": "burst", "wanted": "stopped"}
-    return {**rows, **fields, "calibration": json.dumps(calibration)}
+    return {**rows, **fields, "calibration": json.dumps(calibration), "drawing_version": read_drawing(camera).version}
 
 
 def test_camera_is_calibrated_in_the_admin(desk: Client) -> None:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
+from cameras.drawings import Drawing, replace_drawing
 from cameras.load import note_skipped
 from cameras.models import Camera, CameraGroup, StreamState, Wanted, Zone
 from tests.clips import write_clip
@@ -185,6 +186,32 @@ def test_least_stay_without_a_meaning_is_refused(desk: Client, changes: dict[str
     assert not Zone.objects.exists()
 
 
+def opened(desk: Client, kept: Camera) -> str:
+    """The version of the drawing that the opened page holds."""
+    found = re.search(r'name="drawing_version" value="(\w+)"', page(desk, f"{LIST}{kept.pk}/change/"))
+    assert found is not None
+    return found[1]
+
+
+def test_page_writes_over_nothing_that_was_drawn_since_it_was_opened(desk: Client) -> None:
+    kept = camera()
+    zone = Zone.objects.create(camera=kept, name="crossing", kind="crossing", polygon=[[0, 0], [1, 0], [1, 1]])
+    stale = opened(desk, kept)
+    drawn = replace_drawing(kept.pk, Drawing(), known=stale)
+    assert drawn.deleted == ("crossing",)
+    sent = form(name="south gate", source=kept.masked_source, drawing_version=stale)
+    assert errors(desk, f"{LIST}{kept.pk}/change/", sent) == {
+        "__all__": [
+            "What is drawn on this camera was changed after you opened this page. Nothing was saved: open the page "
+            "again and repeat your change."
+        ]
+    }
+    kept.refresh_from_db()
+    assert (kept.name, Zone.objects.filter(pk=zone.pk).exists()) == ("north gate", False)
+    again = {**sent, "drawing_version": opened(desk, kept)}
+    assert desk.post(f"{LIST}{kept.pk}/change/", again).status_code == 302
+
+
 def test_counting_line_is_drawn_with_its_camera(desk: Client) -> None:
     kept = camera()
     line = {
@@ -252,7 +279,7 @@ def test_camera_list_takes_the_same_queries_for_any_number_of_rows(
     for number in range(rows):
         group = CameraGroup.objects.create(name=f"group {number}")
         camera(f"camera {number}", group=group, state_since=utc_now(), last_frame_at=utc_now())
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(8):
         page(desk, LIST)
 
 

@@ -60,7 +60,7 @@ def test_health_is_down_without_the_database(monkeypatch: pytest.MonkeyPatch) ->
 def beat_of(*queues: Queue) -> Any:
     """What Celery's heartbeat of a worker of these queues is sent with."""
     app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=dict.fromkeys(queues))))
-    return SimpleNamespace(eventer=SimpleNamespace(app=app))
+    return SimpleNamespace(eventer=SimpleNamespace(app=app, hostname="worker@here"))
 
 
 def test_processes_are_seen_by_what_they_keep_saying(redis_client: redis.Redis) -> None:

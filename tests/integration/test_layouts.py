@@ -90,3 +90,47 @@ def test_layout_with_too_many_cameras_or_none_is_refused_in_words(desk: Client, 
     keep(desk)
     assert "This field is required." in desk.get("/").content.decode()
     assert not WallLayout.objects.exists()
+
+
+def order(desk: Client, number: int, *cameras: Camera) -> int:
+    data = {"cameras": [each.pk for each in cameras]}
+    status: int = desk.post(f"/layouts/{number}/order/", data).status_code
+    return status
+
+
+def test_cameras_are_shown_in_the_layouts_own_order(desk: Client, user: User) -> None:
+    north, south, east = (camera_of(user, name=name) for name in ("north", "south", "east"))
+    address = keep(desk, north, south, east)
+    number = WallLayout.objects.get().pk
+    assert order(desk, number, south, make_camera(), east, south) == 204
+    assert shown(desk, address) == [south.pk, east.pk, north.pk]
+    assert f'data-chosen="[{south.pk}, {east.pk}, {north.pk}]"' in desk.get(address).content.decode()
+    assert WallLayout.objects.get().order == [south.pk, east.pk]
+    keep(desk, south, north)
+    assert shown(desk, address) == [south.pk, north.pk]
+    assert shown(desk, "/") == [east.pk, north.pk, south.pk]
+
+
+def test_order_is_changed_by_its_user_alone(desk: Client, user: User) -> None:
+    north, south = camera_of(user, name="north"), camera_of(user, name="south")
+    keep(desk, north, south)
+    number = WallLayout.objects.get().pk
+    assert order(browser(make_user(Role.OPERATOR)), number, south, north) == 404
+    assert WallLayout.objects.get().order == []
+
+
+def test_one_layout_is_shown_first_where_the_address_names_nothing(desk: Client, user: User) -> None:
+    north, south = camera_of(user, name="north"), camera_of(user, name="south")
+    keep(desk, north, name="Night")
+    keep(desk, south, name="Day")
+    night, day = WallLayout.objects.get(name="Night").pk, WallLayout.objects.get(name="Day").pk
+    for number in (night, day):
+        assert desk.post(f"/layouts/{number}/prefer/", {"on": "yes"})["Location"] == f"/?layout={number}"
+    assert list(WallLayout.objects.filter(is_default=True).values_list("pk", flat=True)) == [day]
+    assert (shown(desk, "/"), shown(desk, "/?all=yes")) == ([south.pk], [north.pk, south.pk])
+    assert north.group
+    assert shown(desk, f"/?group={north.group.pk}") == [north.pk, south.pk]
+    desk.post(f"/layouts/{day}/prefer/", {"on": "no"})
+    assert shown(desk, "/") == [north.pk, south.pk]
+    other = browser(make_user(Role.OPERATOR))
+    assert other.post(f"/layouts/{day}/prefer/", {"on": "yes"}).status_code == 404

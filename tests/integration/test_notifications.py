@@ -427,7 +427,7 @@ def test_lists_in_the_admin_take_the_same_queries_however_many(messages: int, dj
         tell()
     desk = browser(make_user(Role.ADMINISTRATOR))
     for name in ("message", "delivery"):
-        with django_assert_num_queries(5 if name == "delivery" else 7):
+        with django_assert_num_queries(7):
             desk.get(f"/admin/notifications/{name}/")
 
 

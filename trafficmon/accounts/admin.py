@@ -22,6 +22,8 @@ from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin, by_recent_valu
 from trafficmon.accounts.tokens import issue, revoke
 from trafficmon.core.clock import utc_now
 
+RIGHTS = ("role", "is_superuser", "is_staff", "groups", "user_permissions")
+
 admin.site.unregister(Group)
 
 
@@ -39,9 +41,33 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # gen
     fieldsets = (*(DjangoUserAdmin.fieldsets or ()), (_("Traffic operations"), {"fields": ("role",)}))
     add_fieldsets = (*DjangoUserAdmin.add_fieldsets, (_("Traffic operations"), {"fields": ("role",)}))
 
+    search_fields = ("username", "first_name", "last_name", "email")
+    date_hierarchy = "date_joined"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        """Rights are given by administrators alone, and by nobody to themselves."""
+        usual = tuple(super().get_readonly_fields(request, obj))
+        return usual if _is_administrator(request) and request.user != obj else (*usual, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Who is no administrator changes none, and so takes over none by a new password."""
+        return super().has_change_permission(request, obj) and _reaches(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _reaches(request, obj)
+
     def told_of(self, obj: Any) -> dict[str, object]:
         """What rights the user has now."""
         return {"role": obj.role, "active": obj.is_active, "staff": obj.is_staff, "superuser": obj.is_superuser}
+
+
+def _is_administrator(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.may(Role.ADMINISTRATOR)
+
+
+def _reaches(request: HttpRequest, user: Model | None) -> bool:
+    """Whether somebody may deal with `user` at all."""
+    return _is_administrator(request) or not (isinstance(user, User) and user.outranks_staff)
 
 
 class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -65,8 +91,10 @@ class ApiTokenAdmin(AuditedAdmin):
 
     form = ApiTokenForm
     list_display = ("name", "owner", "start", "scopes", "created_at", "expires_at", "used_at", "revoked_at")
-    list_filter = ("owner",)
+    list_filter = ("owner", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
+    autocomplete_fields = ("owner",)
+    date_hierarchy = "created_at"
     search_fields = ("name", "owner__username", "start")
     fields = ("owner", "name", "scopes", "expires_at", "start", "created_at", "used_at", "revoked_at")
     readonly_fields = ("start", "created_at", "used_at", "revoked_at")
@@ -84,9 +112,8 @@ class ApiTokenAdmin(AuditedAdmin):
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField[Any] | None:
         """Who is no administrator makes tokens for nobody else: they would act with the other's rights."""
-        user = request.user
-        if isinstance(user, User) and not user.may(Role.ADMINISTRATOR):
-            kwargs["queryset"] = User.objects.filter(pk=user.pk)
+        if not _is_administrator(request):
+            kwargs["queryset"] = User.objects.filter(pk=request.user.pk or 0)
         field: ModelChoiceField[Any] | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
         return field
 

@@ -33,6 +33,11 @@ class User(AbstractUser):
         return self.may(Role.SUPERVISOR) or self.may_enter_admin
 
     @property
+    def outranks_staff(self) -> bool:
+        """Whether this is an administrator, active or not: only others of them may change the user."""
+        return self.is_superuser or reaches(self.role, Role.ADMINISTRATOR)
+
+    @property
     def may_enter_admin(self) -> bool:
         """Administrators may, with every right there; those made staff may, with the rights they are given."""
         return self.may(Role.ADMINISTRATOR) or (self.is_active and self.is_staff)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
@@ -112,6 +112,24 @@ def endpoint(
         return checked
 
     return decorate
+
+
+def by_method(*views: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """One address of several endpoints, each for a method of its own; another method is refused in the envelope."""
+    methods = {vars(view)["operation"].method: view for view in views}
+
+    @csrf_exempt  # each endpoint checks that by itself
+    def dispatch(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        view = methods.get(request.method or "")
+        return view(request, *args, **kwargs) if view else _wrong_method(", ".join(methods))
+
+    vars(dispatch)["endpoints"] = views
+    return dispatch
+
+
+def endpoints_of(view: Callable[..., Any]) -> Sequence[Callable[..., Any]]:
+    """The endpoints behind an address; none where it has another view."""
+    return cast("Sequence[Callable[..., Any]]", vars(view).get("endpoints") or ([view] if operation_of(view) else []))
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:

@@ -124,6 +124,11 @@ def _seen(camera: Camera) -> dict[str, object]:
 @endpoint("GET")
 def one(_request: HttpRequest, user: User, camera_id: int) -> CameraDetail:
     """One camera with its settings, zones and counting lines."""
+    return camera_detail(user, camera_id)
+
+
+def camera_detail(user: User, camera_id: int) -> CameraDetail:
+    """Everything of a camera that is told; raises Refused where the user sees none of this number."""
     rows = Camera.objects.visible_to(user).select_related("group").prefetch_related("zones", "lines")
     camera = rows.defer("source", "detection_source").filter(pk=camera_id).first()
     if camera is None:
@@ -135,7 +140,7 @@ def one(_request: HttpRequest, user: User, camera_id: int) -> CameraDetail:
         detection_enabled=camera.detection_enabled,
         assessment_enabled=camera.assessment_enabled,
         calibration=Calibration.model_validate(camera.calibration) if camera.calibration else None,
-        zones=[_zone(each) for each in camera.zones.all()],
+        zones=[zone_answer(each) for each in camera.zones.all()],
         lines=[_line(each) for each in camera.lines.all()],
     )
 
@@ -145,10 +150,10 @@ def zones(_request: HttpRequest, user: User, query: Zones) -> Paged[ZoneAnswer]:
     """The zones of the cameras that the user may see."""
     rows = Zone.objects.filter(camera__in=Camera.objects.visible_to(user))
     wanted = {"camera": query.camera_id, "kind": query.kind}
-    return BY_NUMBER.page(rows.filter(**chosen(wanted)), query, _zone)
+    return BY_NUMBER.page(rows.filter(**chosen(wanted)), query, zone_answer)
 
 
-def _zone(zone: Zone) -> ZoneAnswer:
+def zone_answer(zone: Zone) -> ZoneAnswer:
     return ZoneAnswer(
         zone_id=zone.pk,
         camera_id=zone.camera_id,

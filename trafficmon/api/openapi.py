@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 import trafficmon
-from trafficmon.api.answers import Operation, Paged, operation_of
+from trafficmon.api.answers import Operation, Paged, endpoints_of, operation_of
 from trafficmon.live.messages import Part
 
 _PARAMETER = re.compile(r"<(\w+):(\w+)>")
@@ -70,8 +70,7 @@ def endpoints() -> Iterator[tuple[str, Callable[..., Any]]]:
     from trafficmon.api.urls import urlpatterns
 
     for pattern in urlpatterns:
-        if operation_of(pattern.callback):
-            yield f"/{pattern.pattern}", pattern.callback
+        yield from ((f"/{pattern.pattern}", view) for view in endpoints_of(pattern.callback))
 
 
 def _operations() -> Iterator[tuple[str, str, Operation]]:

@@ -6,8 +6,21 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path, re_path
 from django.utils.translation import gettext as _
 
-from trafficmon.api import alerts, cameras, dead_letters, frames, health, live, metrics, pool, statistics, watching
-from trafficmon.api.answers import envelope
+from trafficmon.api import (
+    alerts,
+    camera_writing,
+    cameras,
+    dead_letters,
+    frames,
+    health,
+    live,
+    metrics,
+    pool,
+    statistics,
+    watching,
+    zone_writing,
+)
+from trafficmon.api.answers import by_method, envelope
 
 
 def unknown(_request: HttpRequest) -> JsonResponse:
@@ -21,9 +34,14 @@ urlpatterns = [
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("health/fleet", health.fleet),
-    path("api/cameras", cameras.listed, name="api-cameras"),
-    path("api/cameras/<int:camera_id>", cameras.one, name="api-camera"),
-    path("api/zones", cameras.zones, name="api-zones"),
+    path("api/cameras", by_method(cameras.listed, camera_writing.create), name="api-cameras"),
+    path(
+        "api/cameras/<int:camera_id>",
+        by_method(cameras.one, camera_writing.change, camera_writing.delete),
+        name="api-camera",
+    ),
+    path("api/zones", by_method(cameras.zones, zone_writing.create), name="api-zones"),
+    path("api/zones/<int:zone_id>", by_method(zone_writing.change, zone_writing.delete), name="api-zone"),
     path("api/lines", cameras.lines, name="api-lines"),
     path("api/frames", frames.listed, name="api-frames"),
     path("api/frames/<int:frame_id>", frames.one, name="api-frame"),

@@ -15,6 +15,7 @@ class ImportedCameraAdmin(ReadOnlyAdmin):
     list_display = ("number", "camera", "imported_at")
     list_select_related = ("camera",)
     search_fields = ("number", "camera__name")
+    date_hierarchy = "imported_at"
 
 
 @admin.register(StatisticsReport)
@@ -22,3 +23,6 @@ class StatisticsReportAdmin(ReadOnlyAdmin):
     """Hours, and whether the back office knows of them."""
 
     list_display = ("hour", "sent_at", "attempts", "last_error")
+    list_filter = (("sent_at", admin.EmptyFieldListFilter),)
+    search_fields = ("last_error",)
+    date_hierarchy = "hour"

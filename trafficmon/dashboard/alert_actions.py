@@ -10,7 +10,6 @@ from typing import cast
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponseRedirect
@@ -35,11 +34,12 @@ from assessment.review import (
 )
 from assessment.risk import RiskLevel
 from trafficmon.accounts import audit
-from trafficmon.accounts.access import Caller, caller_of
+from trafficmon.accounts.access import Caller
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 from trafficmon.dashboard.alert_export import MOST_EXPORTED, export
+from trafficmon.dashboard.rights import allowed
 from trafficmon.exports import outbox as exports
 from trafficmon.live.publish import publish_alert
 
@@ -143,7 +143,7 @@ ACTIONS = {
 @login_required
 def act(request: HttpRequest, action: str) -> HttpResponseRedirect:
     """Do one thing with the alerts that are named, and go back to where the button was."""
-    caller = _allowed(request, ACTIONS[action].role)
+    caller = allowed(request, ACTIONS[action].role)
     form = ActionForm(request.POST)
     if not form.is_valid():
         messages.warning(request, _("This cannot be done as it was sent."))
@@ -188,7 +188,7 @@ def _told(changed: int, of: int) -> str:
 @login_required
 def export_alerts(request: HttpRequest) -> HttpResponseBase:
     """The alerts that are named as a ZIP with pictures and JSON."""
-    caller = _allowed(request, Role.SUPERVISOR)
+    caller = allowed(request, Role.SUPERVISOR)
     alerts = _chosen(request, caller.user, most=MOST_EXPORTED)
     if not alerts:
         messages.warning(request, _("No alert is selected."))
@@ -196,13 +196,6 @@ def export_alerts(request: HttpRequest) -> HttpResponseBase:
     for alert in alerts:
         audit.record(caller, "alert.export", alert)
     return export([alert.pk for alert in alerts])
-
-
-def _allowed(request: HttpRequest, role: Role) -> Caller:
-    caller = caller_of(request)
-    if caller is None or not caller.may(role):
-        raise PermissionDenied
-    return caller
 
 
 def _chosen(request: HttpRequest, user: User, most: int = MOST_AT_ONCE) -> Sequence[Alert]:
@@ -225,7 +218,7 @@ def _back(request: HttpRequest, otherwise: str = "") -> HttpResponseRedirect:
 @login_required
 def acknowledge_alert(request: HttpRequest, alert_id: int) -> HttpResponseRedirect:
     """Acknowledge one alert, named by the address."""
-    caller = _allowed(request, Role.OPERATOR)
+    caller = allowed(request, Role.OPERATOR)
     visible = Alert.objects.visible_to(cast("User", request.user)).select_related("camera")
     alert = get_object_or_404(visible, pk=alert_id)
     if _do(ACTIONS["acknowledge"], alert, Wish(caller, utc_now(), "", "", "", "")):

@@ -21,6 +21,7 @@ from cameras.control import SWITCHES, switch_camera
 from cameras.drawings import read_drawing
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, ZoneKind
+from cameras.shrinking import shrink
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
@@ -40,6 +41,7 @@ CLASS_WORDS = {
     ObjectClass.TRAFFIC_LIGHT: _l("traffic light"),
     ObjectClass.STOP_SIGN: _l("stop sign"),
 }
+THUMBNAIL_WIDTH = 256
 SNAPSHOT_FRAMES = 5
 """So many of the newest frames are tried: pictures are kept for about a minute, some for less."""
 
@@ -118,6 +120,18 @@ def snapshot(request: HttpRequest, camera_id: int) -> HttpResponse:
     if jpeg is None:
         return HttpResponse(status=204)
     return HttpResponse(jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@require_GET
+@login_required
+def thumbnail(request: HttpRequest, camera_id: int) -> HttpResponse:
+    """The same as a picture THUMBNAIL_WIDTH pixels wide, for lists; 204 without one."""
+    camera = visible_camera(request, camera_id)
+    jpeg = _newest_picture(camera) or _newest_evidence(camera)
+    small = shrink(jpeg, width=THUMBNAIL_WIDTH) if jpeg else None
+    if small is None:
+        return HttpResponse(status=204)
+    return HttpResponse(small, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=10"})
 
 
 def _newest_picture(camera: Camera) -> bytes | None:

@@ -19,8 +19,7 @@ Value = float | int | str | None
 
 def spell_decimal(value: float | Decimal, places: int) -> str:
     """Rounded to so many places; Django's own function cuts off."""
-    rounded: float | Decimal = round(value, places)
-    return number_format(rounded, places)
+    return number_format(f"{value:.{places}f}", places)
 
 
 @dataclass(frozen=True, slots=True)

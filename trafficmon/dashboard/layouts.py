@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -69,3 +69,30 @@ def forget_layout(request: HttpRequest, layout_id: int) -> HttpResponseRedirect:
     """Delete a layout of the user's own."""
     get_object_or_404(WallLayout, pk=layout_id, user=cast("User", request.user)).delete()
     return _wall()
+
+
+@require_POST
+@login_required
+def order_layout(request: HttpRequest, layout_id: int) -> HttpResponse:
+    """Keep in which order the cameras of a layout of the user's own are shown; of others that are named, nothing."""
+    user = cast("User", request.user)
+    numbers = [int(each) for each in request.POST.getlist("cameras")[:MOST_CAMERAS] if each.isdecimal()]
+    with transaction.atomic():
+        layout = get_object_or_404(WallLayout.objects.select_for_update(), pk=layout_id, user=user)
+        held = set(layout.cameras.values_list("pk", flat=True))
+        layout.order = list(dict.fromkeys(number for number in numbers if number in held))
+        layout.save(update_fields=["order"])
+    return HttpResponse(status=204)
+
+
+@require_POST
+@login_required
+def prefer_layout(request: HttpRequest, layout_id: int) -> HttpResponseRedirect:
+    """Show this layout first when the wall is opened, or none any more."""
+    user = cast("User", request.user)
+    layout = get_object_or_404(WallLayout, pk=layout_id, user=user)
+    with transaction.atomic():
+        WallLayout.objects.filter(user=user, is_default=True).update(is_default=False)
+        if request.POST.get("on") == "yes":
+            WallLayout.objects.filter(pk=layout.pk).update(is_default=True)
+    return _wall(layout)

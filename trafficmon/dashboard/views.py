@@ -29,13 +29,15 @@ def wall(request: HttpRequest) -> HttpResponse:
     user = cast("User", request.user)
     visible = list(Camera.objects.visible_to(user).select_related("group"))
     layouts = list(WallLayout.objects.filter(user=user))
-    layout = next((each for each in layouts if str(each.pk) == request.GET.get("layout")), None)
+    layout = _layout(layouts, request)
     chosen = _chosen(visible, layout, request.GET.get("group", ""))
+    cameras = visible if chosen is None else [each for each in visible if each.pk in chosen]
+    cameras = layout.ordered(cameras) if layout else cameras
     context = {
         "visible": visible,
-        "cameras": visible if chosen is None else [each for each in visible if each.pk in chosen],
+        "cameras": cameras,
         "chosen": chosen,
-        "chosen_text": "" if chosen is None else json.dumps(sorted(chosen)),
+        "chosen_text": "" if chosen is None else json.dumps([each.pk for each in cameras]),
         "groups": sorted({(each.group.name, each.group.pk) for each in visible if each.group}),
         "group": request.GET.get("group", ""),
         "layouts": layouts,
@@ -48,6 +50,13 @@ def wall(request: HttpRequest) -> HttpResponse:
         "may_configure": user.may_enter_admin and user.has_perm("cameras.add_camera"),
     }
     return render(request, "dashboard/wall.html", context)
+
+
+def _layout(layouts: list[WallLayout], request: HttpRequest) -> WallLayout | None:
+    """The one that the address names; where it says nothing of what to show, the one that the user wants first."""
+    if not {"layout", "group", "all"} & set(request.GET):
+        return next((each for each in layouts if each.is_default), None)
+    return next((each for each in layouts if str(each.pk) == request.GET.get("layout")), None)
 
 
 def _chosen(visible: list[Camera], layout: WallLayout | None, group: str) -> set[int] | None:

@@ -31,8 +31,9 @@ class DestinationAdmin(AuditedAdmin):
     form = DestinationForm
     change_form_template = "admin/notifications/destination/change_form.html"
     list_display = ("name", "kind", "enabled", "with_picture", "reached_at", "last_error")
-    list_filter = ("kind", "enabled")
+    list_filter = ("kind", "enabled", "with_picture")
     search_fields = ("name",)
+    date_hierarchy = "reached_at"
     readonly_fields = ("reached_at", "last_error")
     fields = ("name", "kind", "address", "secret", "with_picture", "enabled", *readonly_fields)
 
@@ -70,7 +71,7 @@ class RuleAdmin(AuditedAdmin):
 
     form = RuleForm
     list_display = ("name", "enabled", "levels", "camera_lost", "digest_minutes", "escalate_minutes")
-    list_filter = ("enabled",)
+    list_filter = ("enabled", "camera_lost", "destinations", "groups")
     search_fields = ("name",)
     filter_horizontal = ("destinations", "groups", "escalate_to")
     fieldsets = (
@@ -91,6 +92,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     list_display = ("created_at", "title", "rule", "escalation")
     list_filter = ("created_at", "rule", "escalation")
+    search_fields = ("title", "rule__name")
     list_select_related = ("rule",)
 
 
@@ -100,6 +102,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     list_display = ("message", "destination", "state", "attempts", "next_at", "sent_at", "last_error")
     list_filter = ("state", "destination")
+    search_fields = ("message__title", "destination__name", "last_error")
+    date_hierarchy = "sent_at"
     list_select_related = ("message", "destination")
     actions = ("again",)
 

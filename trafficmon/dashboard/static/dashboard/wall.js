@@ -6,6 +6,7 @@ import { reduction } from "./ladder.js";
 import { Strip } from "./strip.js";
 import { Tile } from "./tile.js";
 import { moveByKeys } from "./wall_keys.js";
+import { keepOrder } from "./wall_order.js";
 
 const { gettext, interpolate } = window;
 
@@ -17,7 +18,7 @@ const load = document.querySelector("#load");
 const ladder = document.querySelector("#ladder");
 const blank = document.querySelector("#tile");
 const tiles = new Map();
-/** The cameras of the layout; null: all. */
+/** The cameras of the layout in its order; null: all, by name. */
 const chosen = wall.dataset.chosen ? new Set(JSON.parse(wall.dataset.chosen)) : null;
 const strip = new Strip(document);
 const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary`);
@@ -56,7 +57,7 @@ function followLadder(reduced) {
 }
 
 function arrange(all) {
-  const cameras = all.filter(({ cameraId }) => !chosen || chosen.has(cameraId));
+  const cameras = chosen ? inOrder(all.filter(({ cameraId }) => chosen.has(cameraId))) : all;
   const wanted = new Set(cameras.map(({ cameraId }) => cameraId));
   for (const [id, tile] of tiles) {
     if (wanted.has(id)) continue;
@@ -66,9 +67,19 @@ function arrange(all) {
   for (const { cameraId, name, intervalSeconds } of cameras) {
     if (!tiles.has(cameraId)) tiles.set(cameraId, newTile(cameraId));
     tiles.get(cameraId).rename(name, intervalSeconds);
-    wall.append(tiles.get(cameraId).element);
+    if (!order.isMoving) wall.append(tiles.get(cameraId).element);
   }
   empty.hidden = cameras.length > 0;
+}
+
+function inOrder(cameras) {
+  const places = [...chosen];
+  return cameras.toSorted((one, other) => places.indexOf(one.cameraId) - places.indexOf(other.cameraId));
+}
+
+function follow(numbers) {
+  chosen.clear();
+  for (const number of numbers) chosen.add(number);
 }
 
 // A hidden page costs nothing but its alerts; one that shows a layout has the alerts of all cameras, too.
@@ -106,6 +117,7 @@ setInterval(() => {
   for (const tile of tiles.values()) tile.tick();
   strip.tick();
 }, 1_000);
+const order = keepOrder(wall, follow);
 moveByKeys(wall);
 correct(wall.dataset.serverTime);
 feed.open();
