@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit setup-test browser openapi lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
+.PHONY: help demo test lint unit setup-test browser messages openapi lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -59,6 +59,9 @@ lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migratio
 
 unit: .venv/test.stamp
 	$(RUN) -m pytest $(ARGS)
+
+messages: .venv/test.stamp ## bring the catalogues of translations up to the code, and compile them
+	@$(CHECK_ENVIRONMENT) $(RUN) -m tests.catalogue
 
 openapi: .venv/base.stamp ## write docs/openapi.json anew
 	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi
