@@ -7,7 +7,6 @@ compiled beside it. The compiled ones are committed, so that a fresh clone speak
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -89,4 +88,4 @@ def main() -> None:
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trafficmon.settings")
     django.setup()
-    sys.exit(main())
+    main()
