@@ -3,6 +3,7 @@
 import { correct } from "./clock.js";
 import { Feed } from "./feed.js";
 import { reduction } from "./ladder.js";
+import { AlertSound } from "./sound.js";
 import { Strip } from "./strip.js";
 import { Tile } from "./tile.js";
 import { moveByKeys } from "./wall_keys.js";
@@ -115,6 +116,8 @@ function followLink({ state, pause }) {
 }
 
 for (const element of wall.querySelectorAll(".tile")) tiles.set(Number(element.dataset.camera), new Tile(element, followSize));
+const sound = new AlertSound(document.querySelector("#sound"), document.querySelector("#sound-said"));
+strip.addEventListener("news", ({ detail }) => sound.play(detail.kind));
 strip.addEventListener("point", ({ detail }) => tiles.get(detail.cameraId)?.point(detail.pointed));
 feed.addEventListener("message", ({ detail }) => receivers[detail.type]?.(detail.data, detail.jpeg));
 feed.addEventListener("state", ({ detail }) => followLink(detail));
