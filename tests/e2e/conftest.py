@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, CameraGroup, StreamState
+from tests.e2e.accessibility import AT_THE_END, find_barriers
 from tests.factories import make_camera
 from tests.processes import database_url
 from trafficmon.accounts.models import User
@@ -116,15 +118,28 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
-    """A page that fails its test on any console error, refused resource or uncaught exception."""
+def page(context: BrowserContext, server: Server, complaints: list[str]) -> Iterator[Page]:
+    """A page that fails its test on any console error, refused resource, uncaught exception or request to another host,
+    and, as its test leaves it, on what its readers could not see, read or reach (see `tests/e2e/accessibility.py`)."""
     opened = context.new_page()
+    opened.on("request", lambda asked: complaints.extend(foreign(asked.url, server)))
+    opened.on("websocket", lambda asked: complaints.extend(foreign(asked.url, server)))
     opened.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.set_default_timeout(10_000)
     yield opened
-    opened.close()
     assert complaints == []
+    if opened.url.startswith(server.address):
+        assert find_barriers(opened, AT_THE_END) == []
+        assert complaints == []
+    opened.close()
+
+
+def foreign(address: str, server: Server) -> list[str]:
+    """A complaint about an address that is neither the server's nor of the front end that tests play."""
+    asked = urlsplit(address)
+    ours = {urlsplit(server.address).netloc, urlsplit(FRONT_END).netloc}
+    return [f"another host was asked: {address}"] if asked.netloc and asked.netloc not in ours else []
 
 
 @pytest.fixture
