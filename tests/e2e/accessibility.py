@@ -25,8 +25,7 @@ class Look:
 LIGHT = Look("light", "light", 1280, 900)
 DARK = Look("dark", "dark", 1280, 900)
 PHONE = Look("phone", "dark", 390, 844)
-LIGHT_PHONE = Look("light phone", "light", 390, 844)
-ALL = (LIGHT, DARK, PHONE, LIGHT_PHONE)
+ALL = (LIGHT, DARK, PHONE)
 AT_THE_END = (LIGHT, PHONE)
 """As every test leaves its page; all looks of every page are in test_accessibility.py."""
 
