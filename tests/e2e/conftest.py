@@ -70,7 +70,7 @@ def server(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
         yield Server(f"http://127.0.0.1:{port}", port, log)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
     said = log.read_text(errors="replace")
     assert "level=error" not in said, said
     assert "Traceback" not in said, said

@@ -12,7 +12,7 @@ from assessment.models import Alert, FrameResult
 from assessment.risk import RiskLevel
 from cameras.models import Camera, Zone
 from tests.e2e.accessibility import find_barriers
-from tests.e2e.conftest import make_user
+from tests.e2e.conftest import Server, make_user
 from tests.e2e.test_alert_desk import raise_alert
 from tests.e2e.test_wall import connected, judge, show_frame
 from tests.factories import record
@@ -114,7 +114,7 @@ def tab_to(page: Page, words: str, *, most: int = 60) -> None:
 
 
 def test_operator_goes_from_the_wall_to_an_acknowledged_alert_by_keyboard(
-    page: Page, operator: User, camera: Camera, sign_in: SignIn
+    page: Page, server: Server, operator: User, camera: Camera, sign_in: SignIn
 ) -> None:
     alert = raise_alert(camera, evidence=True)
     sign_in(operator)
@@ -125,8 +125,11 @@ def test_operator_goes_from_the_wall_to_an_acknowledged_alert_by_keyboard(
     tab_to(page, "Junction")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/cameras/{camera.pk}/")
+    # Keys work once the scripts do.
+    expect(page.locator("#link")).to_have_text("Connected")
     page.keyboard.press("Escape")
-    page.wait_for_url("**/")
+    expect(page).to_have_url(f"{server.address}/")
+    expect(page.locator("#link")).to_have_text("Connected")
     tab_to(page, "Alerts")
     page.keyboard.press("Enter")
     page.wait_for_url("**/alerts/")
