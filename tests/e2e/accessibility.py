@@ -30,7 +30,9 @@ AT_THE_END = (LIGHT, PHONE)
 """As every test leaves its page; all looks of every page are in test_accessibility.py."""
 
 
-DJANGOS = "#changelist-filter, .related-widget-wrapper, .selector, .calendarbox, .clockbox, #nav-sidebar"
+DJANGOS = (
+    "#changelist-filter, #changelist-search, .related-widget-wrapper, .selector, .calendarbox, .clockbox, #nav-sidebar"
+)
 """Parts of Django's administration that are its own to mend; what we add to its pages is all the rest."""
 
 
