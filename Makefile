@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 CHECK_ENVIRONMENT := ALGO_SECRET_KEY=checks ALGO_FIELD_KEY=checks ALGO_RUN_DIR=var/checks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install rehearsal test lint unit setup-test browser openapi dashboards lock sample-model sample-model-eval bench-detection bench-pipeline bench-street bench-gate bench-tracking bench-counting bench-assess bench-history
+.PHONY: help demo install rehearsal test lint unit setup-test browser messages openapi dashboards lock sample-model sample-model-eval bench-detection bench-pipeline bench-live bench-wall bench-street bench-gate bench-tracking bench-counting bench-assess bench-history
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ lint: .venv/test.stamp ## format, lint, types, layers, Django's checks, migratio
 unit: .venv/test.stamp
 	$(RUN) -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
+messages: .venv/test.stamp ## bring the catalogues of translations up to the code, and compile them
+	@$(CHECK_ENVIRONMENT) $(RUN) -m tests.catalogue
+
 openapi: .venv/base.stamp ## write docs/openapi.json anew
 	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi
 
@@ -95,6 +98,13 @@ bench-assess: .venv/test.stamp $(if $(findstring --no-litellm,$(ARGS)),,var/lite
 
 bench-street: .venv/base.stamp ## what is found of the synthetic street, against its ground truth
 	$(RUN) -m tests.load.bench_street $(ARGS)
+
+bench-live: .venv/test.stamp ## the live feed: how late, at what cost: ARGS="--clients 20 --cameras 50 --seconds 60"
+	$(RUN) -m tests.load.bench_live $(ARGS)
+
+bench-wall: .venv/test.stamp ## a wall in a real browser: its main thread and its heap: ARGS="--cameras 50 --seconds 300"
+	@$(RUN) tests/install_tools.py
+	$(RUN) -m tests.load.bench_wall $(ARGS)
 
 bench-gate: .venv/base.stamp ## what the gate lets through, and what it misses, by threshold
 	$(RUN) -m tests.load.bench_gate $(ARGS)

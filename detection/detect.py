@@ -28,6 +28,7 @@ from trafficmon.core import tracing
 from trafficmon.core.geometry import Box
 
 CROP_QUALITY = 85
+REDUCED_QUALITY = 75
 """JPEG quality of evidence: the model and the operator both still see brake lights."""
 
 NOTHING_DRAWN = CameraRules()
@@ -259,3 +260,19 @@ def to_jpeg(picture: Picture, *, quality: int = CROP_QUALITY) -> bytes:
     """The picture in a JPEG."""
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(encoded)
+
+
+def reduce_jpeg(jpeg: bytes, width: int, *, quality: int = REDUCED_QUALITY) -> bytes:
+    """The picture `width` pixels wide, in a JPEG; as it is where it is not wider, or cannot be read.
+
+    Decoded no larger than needed, which is most of the cost.
+    """
+    try:
+        if read_size(jpeg)[0] <= width:
+            return jpeg
+        picture = simplejpeg.decode_jpeg(jpeg, colorspace="BGR", min_width=width, min_height=1, min_factor=1)
+    except (PictureUnreadableError, ValueError):
+        return jpeg
+    size = (width, max(round(picture.shape[0] * width / picture.shape[1]), 1))
+    smaller = picture if picture.shape[1] == width else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return bytes(simplejpeg.encode_jpeg(smaller, quality=quality, colorspace="BGR", colorsubsampling="420"))

@@ -1,5 +1,5 @@
-"""Install the tools that tests need and pip cannot give: Chromium, Mosquitto, Prometheus, nginx, docker-compose, and
-the servers of GStreamer and PostgreSQL. On Debian, as root.
+"""Install the tools that tests need and pip cannot give: Chromium, gettext, Mosquitto, Prometheus, nginx, and
+docker-compose, and the servers of GStreamer and PostgreSQL. On Debian, as root.
 
 Elsewhere it says what is missing; the tests that need it then skip, saying so. Those of servers fail where CI=true.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGES = {
     "gstreamer1.0-plugins-ugly": "/usr/lib/*/gstreamer-1.0/libgstx264.so",
     "chromium": "/usr/bin/chromium",
+    "gettext": "/usr/bin/xgettext",
     "gir1.2-gst-rtsp-server-1.0": "/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib",
     "python3-gi": "/usr/lib/python3/dist-packages/gi",
     "gstreamer1.0-plugins-good": "/usr/lib/*/gstreamer-1.0/libgstrtp.so",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera, CameraGroup, StreamState
+from tests.e2e.accessibility import AT_THE_END, find_barriers
 from tests.factories import make_camera
 from tests.processes import database_url
 from trafficmon.accounts.models import User
@@ -33,6 +35,8 @@ LONGEST_MS = 60_000
 """How long a page may take to show what is expected; a busy machine draws slowly."""
 FRONT_END = "http://localhost:8099"
 """The origin of a front end elsewhere, which the server allows; nobody listens there, tests play its page."""
+
+expect.set_options(timeout=20_000)  # a machine that does much else is slow, and what is slow is not wrong
 
 
 @pytest.fixture(autouse=True)
@@ -119,15 +123,28 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
-    """A page that fails its test on any console error, refused resource or uncaught exception."""
+def page(context: BrowserContext, server: Server, complaints: list[str]) -> Iterator[Page]:
+    """A page that fails its test on any console error, refused resource, uncaught exception or request to another host,
+    and, as its test leaves it, on what its readers could not see, read or reach (see `tests/e2e/accessibility.py`)."""
     opened = context.new_page()
+    opened.on("request", lambda asked: complaints.extend(foreign(asked.url, server)))
+    opened.on("websocket", lambda asked: complaints.extend(foreign(asked.url, server)))
     opened.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.set_default_timeout(LONGEST_MS)
     yield opened
-    opened.close()
     assert complaints == []
+    if opened.url.startswith(server.address):
+        assert find_barriers(opened, AT_THE_END) == []
+        assert complaints == []
+    opened.close()
+
+
+def foreign(address: str, server: Server) -> list[str]:
+    """A complaint about an address that is neither the server's nor of the front end that tests play."""
+    asked = urlsplit(address)
+    ours = {urlsplit(server.address).netloc, urlsplit(FRONT_END).netloc}
+    return [f"another host was asked: {address}"] if asked.netloc and asked.netloc not in ours else []
 
 
 @pytest.fixture

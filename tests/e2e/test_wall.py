@@ -20,6 +20,7 @@ from assessment.results import close_frames, record_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType, SkipReason
 from cameras.frames import connect_redis
 from cameras.models import Camera, StreamState
+from detection.detect import read_size
 from detection.detections import DetectedFrame
 from tests.e2e.conftest import Server, keep_picture, make_user
 from tests.factories import make_camera, make_frame, record
@@ -579,3 +580,27 @@ def test_danger_stays_marked_on_newer_frames_until_judged_otherwise(
     judge(FrameResult.objects.latest("captured_at"), RiskLevel.NONE, "Nothing.")
     expect(page.locator(".tile")).to_have_attribute("data-risk", "none")
     assert labels_of_next_frame(page, camera) == ["assessing…"]
+
+
+def test_wall_is_sent_small_pictures_and_who_enlarges_a_camera_its_own(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    widths: list[int] = []
+
+    def note(message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            widths.append(read_size(message[4 + int.from_bytes(message[:4], "big") :])[0])
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    make_camera(name="Bridge", group=camera.group)
+    sign_in(operator)
+    connected(page)
+    show_frame(camera)
+    expect(page.locator("canvas[data-boxes='2']")).to_have_count(1)
+    assert set(widths) == {640}
+    page.locator(f"[data-camera='{camera.pk}'] .enlarge").click()
+    for _look in range(100):
+        if 1280 in widths:
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"no picture came as it was captured: {widths}")

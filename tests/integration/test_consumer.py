@@ -29,14 +29,14 @@ from django.http import HttpRequest
 from django.utils.translation import get_language
 
 from assessment.ladder import LadderState
-from assessment.models import Alert, AlertState
+from assessment.models import Alert, AlertState, FrameResult
 from assessment.risk import RiskLevel, RiskType
 from assessment.service_level import LADDER_KEY
 from cameras.frames import FrameStore, connect_redis
 from cameras.load import PACE_KEY
 from cameras.models import Camera, CameraGroup, Wanted
 from cameras.sources import Probe, UnableToOpen
-from detection.detect import read_picture
+from detection.detect import read_picture, read_size
 from tests.collector import Collector, collecting
 from tests.connections import connections_to
 from tests.factories import NOON, make_camera, record
@@ -223,6 +223,49 @@ async def test_frame_is_sent_when_it_is_published(viewer: Desk) -> None:
             "classes": ["car"],
         }
     ]
+
+
+def show_wide(desk: Desk) -> FrameResult:
+    """A frame of 1280 x 720 is detected and can be read."""
+    row = record(desk.camera())
+    FrameStore(connect_redis()).put(row.frame_key, GREY_JPEG)
+    publish.publish_frame(row)
+    return row
+
+
+def size_of(message: bytes) -> tuple[int, int]:
+    """Of the picture in a binary message."""
+    return read_size(message[4 + int.from_bytes(message[:4], "big") :])
+
+
+async def test_pictures_are_as_wide_as_they_are_shown(viewer: Desk) -> None:
+    row = await in_thread(show_wide, viewer)
+    async with opened(viewer.session_key, path="/ws?pictures=binary&width=430") as browser:
+        assert size_of(await next_binary(browser)) == (480, 270)
+        await browser.ask("subscribe", pictures="binary", pictureWidth=500)
+        assert size_of(await next_binary(browser)) == (640, 360)
+        await browser.ask("subscribe", pictures="binary", pictureWidth=620, largeOf=[row.camera_id])
+        assert size_of(await next_binary(browser)) == (1280, 720)
+        await browser.ask("subscribe", pictures="binary", pictureWidth=2000)
+        await browser.ask("subscribe", pictures="inline", pictureWidth=320)
+        inline = await browser.wait_for("detection_result")
+    assert read_size(b64decode(inline["frame"].partition(",")[2])) == (320, 180)
+    assert (inline["imageWidth"], inline["imageHeight"]) == (1280, 720)
+
+
+async def test_address_of_a_picture_carries_its_width(viewer: Desk) -> None:
+    row = await in_thread(show_wide, viewer)
+    async with opened(viewer.session_key, path="/ws?pictures=url&width=400") as browser:
+        shown = await browser.wait_for("detection_result")
+    assert shown["frame"] == f"/frames/{row.frame_key}/?width=480"
+
+
+async def next_binary(browser: Browser) -> bytes:
+    while True:
+        message = await browser.socket.receive_output(timeout=5)
+        if message.get("bytes"):
+            content: bytes = message["bytes"]
+            return content
 
 
 @pytest.mark.parametrize(("pictures", "frame"), [("url", "/frames/{key}/"), ("none", "")])

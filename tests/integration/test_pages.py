@@ -276,7 +276,7 @@ def test_viewer_may_not_acknowledge() -> None:
     assert "Acknowledge" not in client.get("/alerts/").content.decode()
 
 
-@pytest.mark.parametrize("path", ["/login/", "/", "/alerts/", "/groups/", "/nowhere/"])
+@pytest.mark.parametrize("path", ["/login/", "/", "/alerts/", "/groups/", "/nowhere/", "/admin/login/"])
 def test_pages_allow_no_foreign_or_inline_content(path: str) -> None:
     policy = browser(make_user()).get(path)["Content-Security-Policy"]
     directives = {name: rest for name, _space, rest in (each.strip().partition(" ") for each in policy.split(";"))}

@@ -23,7 +23,7 @@ from workers.queues import Queue
 from workers.runtime import celery_worker, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 @dataclass(slots=True)
@@ -133,6 +133,21 @@ def running_fleet(folder: Path, *, captures: int, detection_threads: int) -> Ite
             fleet.start("capture", [sys.executable, "manage.py", "capture"], folder / "capture.log")
         if "BENCH_REDIS_PID" in os.environ:
             fleet.servers["redis"] = [int(os.environ["BENCH_REDIS_PID"])]
+        _wait_until_healthy(fleet)
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+@contextmanager
+def running_web(folder: Path) -> Iterator[Fleet]:
+    """The web side alone, as the fleet starts it, once it answers."""
+    from workers.fleet import web_command  # reads the settings, which come after this module
+
+    port = os.environ["ALGO_SERVER_PORT"]
+    fleet = Fleet(f"http://127.0.0.1:{port}")
+    try:
+        fleet.start("web", web_command("-b", "127.0.0.1", "-p", port), folder / "web.log")
         _wait_until_healthy(fleet)
         yield fleet
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET
@@ -15,9 +15,11 @@ from django.views.decorators.http import require_GET
 from assessment.models import Evidence, FrameResult
 from cameras.frames import FrameStore, connect_redis
 from cameras.models import Camera
+from detection.detect import reduce_jpeg
 from trafficmon.accounts.access import caller_of, names_a_token
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Scope
+from trafficmon.live.reader import WIDTHS
 
 A_DAY = 86_400
 
@@ -33,7 +35,7 @@ def _picture(show: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBas
             return _refuse(request)
         if not caller.holds(Scope.READ):
             raise PermissionDenied
-        answer = show(caller.user, **which)
+        answer = show(caller.user, request.GET, **which)
         patch_vary_headers(answer, ("Authorization", "Cookie"))
         return answer
 
@@ -55,7 +57,7 @@ def _jpeg(content: bytes, *, max_age: int) -> HttpResponse:
 
 
 @_picture
-def evidence(user: User, evidence_id: int) -> HttpResponse:
+def evidence(user: User, _asked: QueryDict, evidence_id: int) -> HttpResponse:
     """A picture kept with a verdict."""
     cameras = Camera.objects.visible_to(user)
     visible = Evidence.objects.filter(assessment__frame_result__camera__in=cameras)
@@ -68,11 +70,12 @@ def evidence(user: User, evidence_id: int) -> HttpResponse:
 
 
 @_picture
-def frame(user: User, frame_key: str) -> HttpResponse:
-    """A live frame while it is in the FrameStore: for clients that asked for pictures by URL."""
+def frame(user: User, asked: QueryDict, frame_key: str) -> HttpResponse:
+    """A live frame while it is in the FrameStore: for clients that asked for pictures by URL, `width` pixels wide."""
     cameras = Camera.objects.visible_to(user)
     get_object_or_404(FrameResult.objects.filter(camera__in=cameras).only("pk"), frame_key=frame_key)
     jpeg = FrameStore(connect_redis()).get(frame_key)
     if jpeg is None:
         raise Http404
-    return _jpeg(jpeg, max_age=120)
+    width = next((each for each in WIDTHS if asked.get("width") == str(each)), 0)
+    return _jpeg(reduce_jpeg(jpeg, width) if width else jpeg, max_age=120)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import views as auth
 from django.urls import path
-from django.views.i18n import JavaScriptCatalog
+from django.views.i18n import JavaScriptCatalog, set_language
 
 from trafficmon.accounts.sign_in import SignInView
 from trafficmon.dashboard import (
@@ -55,5 +55,6 @@ urlpatterns = [
     path("evidence/<int:evidence_id>/", pictures.evidence, name="evidence"),
     path("frames/<str:frame_key>/", pictures.frame, name="frame"),
     path("favicon.ico", views.icon, name="icon"),
+    path("language/", set_language, name="set-language"),
     path("texts.js", JavaScriptCatalog.as_view(), name="texts"),
 ]

@@ -41,7 +41,7 @@ from trafficmon.live.incoming import (
 from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
 from trafficmon.live.messages import ConnectionAck, ErrorMessage, Heartbeat, Pong
-from trafficmon.live.reader import shared_reader
+from trafficmon.live.reader import Form, shared_reader, width_for
 from trafficmon.live.topics import EVERYBODY, FrameReady, LoadReady, MessageReady, camera_topic
 
 log = structlog.get_logger()
@@ -65,12 +65,16 @@ def _asked(query_string: bytes, name: str) -> str:
 
 
 def _first_wish(query_string: bytes) -> SubscribeRequest:
-    """What to send before the client says so itself: `/ws?pictures=binary` spares it one round of inline pictures."""
-    chosen = _asked(query_string, "pictures") or "inline"
+    """What to send before the client says so itself: `/ws?pictures=binary&width=480` spares it one round of others."""
+    chosen = {"pictures": _asked(query_string, "pictures"), "picture_width": _asked(query_string, "width")}
     try:
-        return SubscribeRequest.model_validate({"pictures": chosen})
+        return SubscribeRequest.model_validate({name: value for name, value in chosen.items() if value})
     except ValidationError:
         return SubscribeRequest()
+
+
+def _form(wanted: SubscribeRequest) -> Form:
+    return Form(wanted.pictures, width_for(wanted.picture_width))
 
 
 def _address_of(scope: Mapping[str, Any]) -> str | None:
@@ -130,7 +134,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(SIGNED_OUT, used_up if ticket else _("Sign in first."))
             return
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
-        self._feed.pictures = self._wanted.pictures
+        self._feed.show_as(_form(self._wanted))
         self._feed.tell(self._acknowledgement())
         self._alerts_heard = 0
         self._redis_run = await self._reader.run_id()
@@ -212,9 +216,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if hidden:
             listed = ", ".join(str(each) for each in sorted(hidden))
             self._refuse("unknown_camera", _("These cameras do not exist or you may not see them: %s.") % listed)
-        changed = wanted.pictures != self._feed.pictures
-        self._wanted, self._feed.pictures = wanted, wanted.pictures
-        shown = self._feed.show_only(None if wanted.frames_of is None else frozenset(wanted.frames_of))
+        changed = wanted.pictures != self._feed.form.pictures
+        self._wanted = wanted
+        shown = self._feed.show_as(_form(wanted), large=frozenset(wanted.large_of))
+        shown |= self._feed.show_only(None if wanted.frames_of is None else frozenset(wanted.frames_of))
         await self._watch(anew=changed)
         self._feed.show_anew(shown)
 

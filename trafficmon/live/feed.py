@@ -12,7 +12,7 @@ from trafficmon.core import tracing
 from trafficmon.live.flow import Flow
 from trafficmon.live.mailbox import Mailbox
 from trafficmon.live.messages import Outgoing
-from trafficmon.live.reader import FrameReader, Pictures
+from trafficmon.live.reader import Form, FrameReader
 
 log = structlog.get_logger()
 
@@ -37,7 +37,8 @@ class ClientFeed:
         self._post = post
         self._mailbox: Mailbox[FrameLetter | str] = Mailbox()
         self._sent: dict[int, str] = {}
-        self.pictures: Pictures = "inline"
+        self.form = Form()
+        self.large: frozenset[int] = frozenset()
         self.watched: frozenset[int] = frozenset()
         self._frames_of: frozenset[int] | None = None
 
@@ -59,6 +60,15 @@ class ClientFeed:
             self._mailbox.drop(("frame", camera_id))
             self._sent.pop(camera_id, None)
         return after - before
+
+    def show_as(self, form: Form, *, large: frozenset[int] = frozenset()) -> frozenset[int]:
+        """Send frames in this form, of `large` cameras as they were captured; those shown that it changes."""
+        before = {camera_id: self._form_of(camera_id) for camera_id in filter(self._shows, self.watched)}
+        self.form, self.large = form, large
+        return frozenset(camera_id for camera_id, had in before.items() if had != self._form_of(camera_id))
+
+    def _form_of(self, camera_id: int) -> Form:
+        return Form(self.form.pictures) if camera_id in self.large else self.form
 
     def tell(self, message: Outgoing) -> None:
         """Add a message that must arrive; raises TooSlowError."""
@@ -102,15 +112,18 @@ class ClientFeed:
     async def _send_frame(self, letter: FrameLetter) -> None:
         if not self._shows(letter.camera_id):
             return
+        form = self._form_of(letter.camera_id)
         try:
             if letter.anew:
-                rendered = await self._reader.render(letter.camera_id, self.pictures)
+                rendered = await self._reader.render(letter.camera_id, form)
             else:
-                rendered = await self._reader.rendered(letter.camera_id, self.pictures, letter.frame_key)
+                rendered = await self._reader.rendered(letter.camera_id, form, letter.frame_key)
         except redis.RedisError as error:
             log.warning("live.frame_not_read", camera_id=letter.camera_id, error=str(error))
             return
-        if rendered and self._shows(letter.camera_id) and self._sent.get(letter.camera_id) != rendered.frame_key:
+        # Where another form is wanted meanwhile, the frame comes anew in that.
+        wanted = self._shows(letter.camera_id) and form == self._form_of(letter.camera_id)
+        if rendered and wanted and self._sent.get(letter.camera_id) != rendered.frame_key:
             self._sent[letter.camera_id] = rendered.frame_key
             with tracing.span("feed.send", parent=rendered.traceparent, camera_id=letter.camera_id):
                 await self._post(rendered.message)

@@ -39,6 +39,10 @@ class SubscribeRequest(Request):
     pictures: Literal["inline", "url", "binary", "none"] = "inline"
     frames_of: tuple[int, ...] | None = Field(default=None, max_length=1000)
     """Of which of them `detection_result` is wanted; None: of all."""
+    picture_width: int | None = Field(default=None, ge=1, le=10_000)
+    """As wide as they are shown, in pixels; None: as they were captured."""
+    large_of: tuple[int, ...] = Field(default=(), max_length=1000)
+    """The cameras whose pictures are wanted as they were captured all the same."""
 
 
 class Ping(Part):

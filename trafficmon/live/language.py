@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
-from django.utils import translation
+
+from trafficmon.accounts import language
 
 
 def language_of(scope: Mapping[str, Any]) -> str:
-    """The installation's language; in the demo, whose pages follow the browser, the browser's."""
-    if not settings.DEMO:
-        return str(settings.LANGUAGE_CODE)
+    """That of the pages which the same browser gets."""
     request = HttpRequest()
     request.COOKIES = dict(scope.get("cookies", {}))
     headers = dict(scope["headers"])
     request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin1")
-    return translation.get_language_from_request(request)
+    return language.language_of(request)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from django.urls import reverse
 from assessment.ladder import LadderState
 from assessment.service_level import LADDER_KEY, read_ladder
 from cameras.load import PACE_KEY, read_pace
-from detection.detect import PictureUnreadableError, cut_jpeg, read_picture
+from detection.detect import PictureUnreadableError, cut_jpeg, read_picture, reduce_jpeg
 from detection.detector import Picture
 from trafficmon.core.geometry import box_from
 from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
@@ -24,7 +25,22 @@ from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
 from trafficmon.live.tickets import ticket_key
 
 Pictures = Literal["inline", "url", "binary", "none"]
+WIDTHS = (320, 480, 640, 960)
+"""Pictures are reduced to these few widths, so that many browsers of many sizes share them."""
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a client wants a camera's frames; pictures at most `width` pixels wide, with 0 as they were captured."""
+
+    pictures: Pictures = "inline"
+    width: int = 0
+
+
+def width_for(shown: int | None) -> int:
+    """The width of pictures for who shows them `shown` pixels wide: none that would be enlarged."""
+    return next((each for each in WIDTHS if each >= shown), 0) if shown else 0
 
 
 class FrameReader:
@@ -32,7 +48,7 @@ class FrameReader:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
-        self._made: dict[tuple[int, Pictures], tuple[str, asyncio.Task[Rendered | None]]] = {}
+        self._made: dict[tuple[int, Form], tuple[str, asyncio.Task[Rendered | None]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
     async def aclose(self) -> None:
@@ -78,44 +94,49 @@ class FrameReader:
     async def _run_id(self) -> str:
         return str((await self._client.info("server"))["run_id"])
 
-    async def rendered(self, camera_id: int, pictures: Pictures, frame_key: str) -> Rendered | None:
+    async def rendered(self, camera_id: int, form: Form, frame_key: str) -> Rendered | None:
         """The camera's newest frame as a message, `frame_key` or one after it; None when it is gone already."""
-        key, task = self._made.get((camera_id, pictures), ("", None))
+        key, task = self._made.get((camera_id, form), ("", None))
         if task is None or key != frame_key:
-            task = self._run(self._render(camera_id, pictures))
-            self._made[camera_id, pictures] = (frame_key, task)
+            task = self._run(self._render(camera_id, form))
+            self._made[camera_id, form] = (frame_key, task)
         return await asyncio.shield(task)
 
-    async def render(self, camera_id: int, pictures: Pictures) -> Rendered | None:
+    async def render(self, camera_id: int, form: Form) -> Rendered | None:
         """As `rendered`, read anew: with a verdict that came after the frame was first sent."""
-        return await asyncio.shield(self._run(self._render(camera_id, pictures)))
+        return await asyncio.shield(self._run(self._render(camera_id, form)))
 
-    async def _render(self, camera_id: int, pictures: Pictures) -> Rendered | None:
+    async def _render(self, camera_id: int, form: Form) -> Rendered | None:
         result = read_latest(await self._client.mget(latest_key(camera_id), verdict_key(camera_id)))
         if result is None:
             return None
-        return Rendered(result.frame_key, await self._message(result, pictures), result.traceparent or "")
+        return Rendered(result.frame_key, await self._message(result, form), result.traceparent or "")
 
-    async def _message(self, result: DetectionResult, pictures: Pictures) -> str | bytes:
-        match pictures:
+    async def _message(self, result: DetectionResult, form: Form) -> str | bytes:
+        match form.pictures:
             case "none":
                 return result.as_text()
             case "url":
-                return result.model_copy(update={"frame": reverse("frame", args=[result.frame_key])}).as_text()
+                address = reverse("frame", args=[result.frame_key])
+                width = f"?width={form.width}" if form.width else ""
+                return result.model_copy(update={"frame": address + width}).as_text()
             case "binary":
-                [picture] = await self._pictures([result.frame_key])
-                return pack_picture(result, picture or b"")
+                return pack_picture(result, await self._reduced(await self._picture(result), form) or b"")
             case "inline":
-                return (await self._with_pictures(result)).as_text()
+                return (await self._with_pictures(result, form)).as_text()
 
-    async def _with_pictures(self, result: DetectionResult) -> DetectionResult:
-        [picture] = await self._pictures([result.frame_key])
+    async def _with_pictures(self, result: DetectionResult, form: Form) -> DetectionResult:
+        picture = await self._picture(result)
         # Cut only here, where somebody looks: most frames of most cameras are never shown in this form.
         images = await asyncio.to_thread(_group_images, result, picture) if picture else ()
-        return result.model_copy(update={"frame": _data_uri(picture), "group_images": images})
+        shown = _data_uri(await self._reduced(picture, form))
+        return result.model_copy(update={"frame": shown, "group_images": images})
 
-    async def _pictures(self, keys: list[str]) -> list[bytes | None]:
-        return cast("list[bytes | None]", await self._client.mget([f"frame:{key}" for key in keys]))
+    async def _reduced(self, jpeg: bytes | None, form: Form) -> bytes | None:
+        return await asyncio.to_thread(reduce_jpeg, jpeg, form.width) if jpeg and form.width else jpeg
+
+    async def _picture(self, result: DetectionResult) -> bytes | None:
+        return cast("bytes | None", await self._client.get(f"frame:{result.frame_key}"))
 
 
 class Rendered:

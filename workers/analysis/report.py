@@ -10,7 +10,7 @@ from pathlib import Path
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, npgettext
 
 from assessment.judge import Judgement
 from assessment.risk import WHOLE_FRAME, AssessmentStatus, RiskLevel, highest
@@ -166,7 +166,7 @@ def _risk_figures(analysis: Analysis) -> list[Figure]:
     return [
         Figure(str(len(levels)), _("assessments"), note),
         seen,
-        Figure(str(len(analysis.alerts)), ngettext("alert", "alerts", len(analysis.alerts))),
+        Figure(str(len(analysis.alerts)), npgettext("figure", "alert", "alerts", len(analysis.alerts))),
     ]
 
 

@@ -19,7 +19,7 @@ const activity = document.querySelector("#activity");
 const cameraId = Number(page.dataset.camera);
 const tile = new Tile(live.querySelector(".tile"));
 const editor = new Editor(document.querySelector("#editor"), takeSnapshot);
-const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=none`);
+const feed = new Feed(() => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=none`);
 
 let newest = null;
 let hasPicture = false;
@@ -120,7 +120,7 @@ document.addEventListener("visibilitychange", () => {
   subscribe();
   refresh();
 });
-setInterval(() => tile.tick(), 1_000);
+setInterval(() => { if (!document.hidden) tile.tick(); }, 1_000);
 setInterval(refresh, REFRESH_MS);
 correct(page.dataset.serverTime);
 feed.open();

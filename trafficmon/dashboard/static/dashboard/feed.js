@@ -17,6 +17,7 @@ export class Feed extends EventTarget {
   #heartbeat = 30_000;
   #pings = new Map();
 
+  /** `address` is asked anew for each connection. */
   constructor(address) {
     super();
     this.#address = address;
@@ -27,7 +28,7 @@ export class Feed extends EventTarget {
   open() {
     clearTimeout(this.#retry);
     this.#retry = null;
-    const socket = new WebSocket(this.#address);
+    const socket = new WebSocket(this.#address());
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#listenForSilence();

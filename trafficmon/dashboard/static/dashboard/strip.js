@@ -11,7 +11,7 @@ const MOST_CARDS = 30;
 const MOST_LOST_CARDS = 3;
 const NAMED = 6;
 
-/** Dispatches `point` ({cameraId, pointed}) while the reader looks at a card. */
+/** Dispatches `point` ({cameraId, pointed}) while the reader looks at a card, and `news` ({kind}: high, medium, low or lost). */
 export class Strip extends EventTarget {
   #list;
   #template;
@@ -170,6 +170,7 @@ export class Strip extends EventTarget {
     if (change !== "opened" && change !== "escalated") return;
     const { card } = this.#alerts.get(alert.alertId) ?? {};
     flash(card?.isConnected ? card : this.#group);
+    this.dispatchEvent(new CustomEvent("news", { detail: { kind: isLoss(alert) ? "lost" : riskLevel } }));
     if (isLoss(alert)) this.#announcer.textContent = interpolate(gettext("Camera lost: %(camera)s. %(words)s"), { camera, words }, true);
     else if (change === "escalated") this.#announcer.textContent = interpolate(gettext("Risk has risen to %(level)s at %(camera)s: %(words)s"), { level: LEVELS[riskLevel], camera, words }, true);
     else if (riskLevel === "high") this.#announcer.textContent = interpolate(gettext("High risk at %(camera)s: %(words)s"), { camera, words }, true);

@@ -37,9 +37,12 @@ export class Tile {
   #linked = true;
   #stretch = 1;
   #seen = true;
+  #onSize;
 
-  constructor(element) {
+  /** `onSize` is called when pictures of another size are wanted. */
+  constructor(element, onSize = () => null) {
     this.#element = element;
+    this.#onSize = onSize;
     this.#parts = Object.fromEntries([...element.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.#parts.enlarge.addEventListener("click", () => this.#enlarge());
     this.#parts.canvas.addEventListener("pointermove", (event) => this.#explain(event));
@@ -48,6 +51,11 @@ export class Tile {
   }
 
   get element() { return this.#element; }
+
+  get isLarge() { return this.#element.classList.contains("large"); }
+
+  /** Of the picture on the screen, in its own pixels. */
+  get width() { return Math.round(this.#parts.canvas.clientWidth * devicePixelRatio); }
 
   rename(name, interval) {
     this.#parts.name.textContent = name;
@@ -213,6 +221,7 @@ export class Tile {
     canvas.width = width;
     canvas.height = height;
     this.#redraw();
+    this.#onSize();
   }
 
   #enlarge() {

@@ -3,6 +3,7 @@
 import { correct } from "./clock.js";
 import { Feed } from "./feed.js";
 import { reduction } from "./ladder.js";
+import { AlertSound } from "./sound.js";
 import { Strip } from "./strip.js";
 import { Tile } from "./tile.js";
 import { moveByKeys } from "./wall_keys.js";
@@ -21,7 +22,7 @@ const tiles = new Map();
 /** The cameras of the layout in its order; null: all, by name. */
 const chosen = wall.dataset.chosen ? new Set(JSON.parse(wall.dataset.chosen)) : null;
 const strip = new Strip(document);
-const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary`);
+const feed = new Feed(() => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary&width=${shownWidth()}`);
 
 const receivers = {
   connection_ack: () => { strip.clear(); subscribe(); },
@@ -82,16 +83,34 @@ function follow(numbers) {
   for (const number of numbers) chosen.add(number);
 }
 
+/** In a wall of 50, small pictures are a tenth of what cameras send; only who enlarges a camera gets its own. */
+const USUAL_WIDTH = 480;
+
+function shownWidth() {
+  const widths = [...tiles.values()].filter(({ isLarge }) => !isLarge).map(({ width }) => width);
+  return Math.max(...widths, 0) || USUAL_WIDTH;
+}
+
 // A hidden page costs nothing but its alerts; one that shows a layout has the alerts of all cameras, too.
 function subscribe() {
-  feed.send("subscribe", { pictures: "binary", framesOf: document.hidden ? [] : chosen ? [...chosen] : undefined });
+  const framesOf = document.hidden ? [] : chosen ? [...chosen] : undefined;
+  const largeOf = [...tiles].filter(([, { isLarge }]) => isLarge).map(([id]) => id);
+  feed.send("subscribe", { pictures: "binary", framesOf, pictureWidth: shownWidth(), largeOf });
+}
+
+let resizing = null;
+
+/** Tiles have another size, many of them at the same time. */
+function followSize() {
+  clearTimeout(resizing);
+  resizing = setTimeout(subscribe, 300);
 }
 
 function newTile(cameraId) {
   const element = blank.content.firstElementChild.cloneNode(true);
   element.dataset.camera = cameraId;
   element.querySelector("[data-part=name]").href = wall.dataset.cameraPage.replace("/0/", `/${cameraId}/`);
-  const tile = new Tile(element);
+  const tile = new Tile(element, followSize);
   tile.stretch(stretch);
   return tile;
 }
@@ -107,7 +126,9 @@ function followLink({ state, pause }) {
   if (state === "signed out") location.assign(`${wall.dataset.login}?next=${encodeURIComponent(location.pathname)}`);
 }
 
-for (const element of wall.querySelectorAll(".tile")) tiles.set(Number(element.dataset.camera), new Tile(element));
+for (const element of wall.querySelectorAll(".tile")) tiles.set(Number(element.dataset.camera), new Tile(element, followSize));
+const sound = new AlertSound(document.querySelector("#sound"), document.querySelector("#sound-said"));
+strip.addEventListener("news", ({ detail }) => sound.play(detail.kind));
 strip.addEventListener("point", ({ detail }) => tiles.get(detail.cameraId)?.point(detail.pointed));
 feed.addEventListener("message", ({ detail }) => receivers[detail.type]?.(detail.data, detail.jpeg));
 feed.addEventListener("state", ({ detail }) => followLink(detail));
