@@ -30,6 +30,92 @@ pytestmark = [
 ]
 
 
+<<<<<<< HEAD
+=======
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host with nothing running but the servers that a fleet needs."""
+
+    folder: Path
+    environment: dict[str, str]
+    database: str
+    simulator: RunningSimulator
+
+    def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What a command of manage.py says, and its status."""
+        command = [sys.executable, "manage.py", *words]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def succeed(self, *words: str) -> str:
+        """What it says; it must succeed."""
+        done = self.manage(*words)
+        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+        return done.stdout
+
+    def logs(self) -> str:
+        return "\n".join(f"{file.name}:\n{file.read_text()[-1500:]}" for file in self.folder.glob("logs/*.log"))
+
+    def pids(self) -> dict[str, int]:
+        """The number of each process that is up, as supervisor has it: to ask a command of ours takes seconds."""
+        transport = SupervisorTransport(None, None, f"unix://{self.folder}/fleet/control.sock")
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+            seen: Any = server.supervisor.getAllProcessInfo()
+        return {each["name"]: each["pid"] for each in seen if each["pid"]}
+
+    def pauses(self, name: str) -> list[float]:
+        """The seconds between each end of a process and its next start, in all fleets of this host."""
+        noted = (self.folder / "logs" / "fleet.log").read_text()
+        found = re.findall(rf"^(\S+ \S+) \w+ (exited|spawned): '?{name}\b", noted, re.M)
+        events = [(what, datetime.fromisoformat(at)) for at, what in found]
+        return [
+            (later - earlier).total_seconds()
+            for (before, earlier), (after, later) in pairwise(events)
+            if (before, after) == ("exited", "spawned")
+        ]
+
+    def said(self, name: str) -> str:
+        return (self.folder / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def supervisor(self) -> int:
+        return int((self.folder / "fleet" / "supervisord.pid").read_text())
+
+    def count(self, words: str) -> int:
+        with psycopg.connect(self.database) as connection:
+            [number] = connection.execute(f"SELECT count(*) FROM {words}").fetchone() or [0]  # noqa: S608  # our own
+        return int(number)
+
+    @contextlib.contextmanager
+    def fleet(self, *options: str) -> Iterator[str]:
+        """A fleet at work for as long as this lasts; what was said at its start."""
+        try:
+            yield self.succeed("fleet", "start", *options)
+        finally:
+            self.manage("fleet", "stop")
+
+    @contextlib.contextmanager
+    def slow_model(self) -> Iterator[None]:
+        """Answers take six seconds for as long as this lasts."""
+        self.simulator.control(latency={"median_seconds": 6.0})
+        try:
+            yield
+        finally:
+            self.simulator.control(latency={"median_seconds": 0.3})
+
+    def open(self, port: str, path: str, *, user: str = "") -> int:
+        """The HTTP status of an address on this host."""
+        headers = {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
+        address = f"http://127.0.0.1:{self.environment[port]}{path}"
+        request = urllib.request.Request(address, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own
+                return int(answer.status)
+        except HTTPError as error:
+            return error.code
+
+
+>>>>>>> 6b4a9b6303e112b6fd26e39bce718c983df71d7e
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     with running_host(ALGO_FLOWER_PORT=str(free_port()), ALGO_FLOWER_PASSWORD=PASSWORD) as found:

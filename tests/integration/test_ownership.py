@@ -177,9 +177,9 @@ def store(redis_client: redis.Redis) -> FrameStore:
 
 
 def wait_until_renewed(client: redis.Redis, camera: Camera) -> None:
-    """Until its owner has more time left than now, which only falls by itself."""
-    left_ms = client.pttl(f"camera:{camera.pk}:owner")
-    wait_until(lambda: client.pttl(f"camera:{camera.pk}:owner") > left_ms)
+    """Until its owner, whom half of the time is taken away, has all of it again."""
+    client.pexpire(f"camera:{camera.pk}:owner", 30_000)
+    wait_until(lambda: client.pttl(f"camera:{camera.pk}:owner") > 30_000)
 
 
 def reads(seen: Seen, camera: Camera, *, count: int = 2) -> bool:
