@@ -62,7 +62,8 @@ class Host:
     def pids(self) -> dict[str, int]:
         """The number of each process that is up, as supervisor has it: to ask a command of ours takes seconds."""
         transport = SupervisorTransport(None, None, f"unix://{self.folder}/fleet/control.sock")
-        seen: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor.getAllProcessInfo()
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+            seen: Any = server.supervisor.getAllProcessInfo()
         return {each["name"]: each["pid"] for each in seen if each["pid"]}
 
     def pauses(self, name: str) -> list[float]:
