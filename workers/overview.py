@@ -24,6 +24,7 @@ from cameras.load import current_stretch
 from cameras.models import Camera
 from cameras.ownership import capture_processes
 from cameras.skipped import Skipped, skipped_in_words
+from trafficmon.exports.deliver import backlogs
 from trafficmon.notifications import outbox
 from workers.health import WorkerSeen, processes_seen, workers_seen
 from workers.queues import Queue, waiting_on
@@ -125,6 +126,7 @@ _OLDEST: dict[Queue, Callable[[datetime], datetime | None]] = {
     Queue.ASSESS: lambda now: _oldest_question(now, urgent=False),
     Queue.ASSESS_URGENT: lambda now: _oldest_question(now, urgent=True),
     Queue.RESULTS: _oldest_unclosed,
+    Queue.EXPORTS: lambda _now: min((each.since for each in backlogs() if each.since), default=None),
     Queue.OUTBOUND: outbox.waiting_since,
 }
 

@@ -31,7 +31,8 @@ AT_THE_END = (LIGHT, PHONE)
 
 
 DJANGOS = (
-    "#changelist-filter, #changelist-search, .related-widget-wrapper, .selector, .calendarbox, .clockbox, #nav-sidebar"
+    ".breadcrumbs, #changelist-filter, #changelist-search, .related-widget-wrapper, .selector, .calendarbox, "
+    ".clockbox, .datetimeshortcuts, #nav-sidebar"
 )
 """Parts of Django's administration that are its own to mend; what we add to its pages is all the rest."""
 
@@ -51,6 +52,7 @@ def _look_at(page: Page, look: Look, without: str) -> list[str]:
     # What moves or fades has another contrast at each moment.
     page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
     page.set_viewport_size(ViewportSize(width=look.width, height=look.height))
+    page.evaluate("document.getAnimations().forEach((each) => each.finish())")
     context = {"exclude": [[without]]} if without else None
     only = {"type": "tag", "values": _LEVELS}
     # To read style sheets beforehand it would make some of its own, which the page's policy forbids.
