@@ -29,6 +29,7 @@ from trafficmon.accounts.models import AuditEntry, User
 from trafficmon.accounts.roles import Role, Scope
 from trafficmon.back_office.models import ImportedCamera, StatisticsReport
 from trafficmon.core.clock import utc_now
+from trafficmon.exports.models import Event, Sink
 from trafficmon.notifications.models import Delivery, Destination, Message, Rule
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -141,29 +142,39 @@ def _report(number: int) -> None:
     StatisticsReport.objects.create(hour=NOON + timedelta(hours=number), next_at=NOON)
 
 
+def _event(number: int) -> None:
+    Event.objects.create(event_id=str(number), sink="kafka", topic="alerts", camera_id=1, body="{}", created_at=NOON)
+
+
+def _sink(number: int) -> None:
+    Sink.objects.get_or_create(name=("kafka", "mqtt", "webhook")[number])
+
+
 LISTS: dict[str, tuple[Callable[[int], Any], int]] = {
     "accounts.apitoken": (_token, 8),
-    "accounts.auditentry": (_entry, 7),
+    "accounts.auditentry": (_entry, 5),
     "accounts.user": (_user, 7),
     "assessment.account": (_key, 4),
-    "assessment.alert": (_alert, 7),
+    "assessment.alert": (_alert, 5),
     "assessment.apikey": (_key, 5),
-    "assessment.assessment": (_frame, 7),
+    "assessment.assessment": (_frame, 5),
     "assessment.cameraroute": (_route, 6),
-    "assessment.deadletter": (_letter, 8),
-    "assessment.frameresult": (_frame, 7),
-    "assessment.linecount": (_count, 8),
+    "assessment.deadletter": (_letter, 6),
+    "assessment.frameresult": (_frame, 5),
+    "assessment.linecount": (_count, 6),
     "assessment.modelprice": (_price, 5),
     "assessment.poolpolicy": (_policy, 4),
-    "assessment.spending": (_spending, 11),
+    "assessment.spending": (_spending, 9),
     "auth.group": (_rights, 5),
     "back_office.importedcamera": (_imported, 6),
     "back_office.statisticsreport": (_report, 6),
     "cameras.camera": (_camera, 8),
     "cameras.cameragroup": (_group, 4),
+    "exports.event": (_event, 4),
+    "exports.sink": (_sink, 4),
     "notifications.delivery": (_delivery, 7),
     "notifications.destination": (_destination, 7),
-    "notifications.message": (_message, 7),
+    "notifications.message": (_message, 5),
     "notifications.rule": (_rule, 7),
 }
 """How a row of each list is made, and the queries that the list takes."""

@@ -168,7 +168,7 @@ def test_spending_of_today_is_told_by_account(redis_client: redis.Redis) -> None
 def test_without_redis_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     away = redis.Redis(host="127.0.0.1", port=1)
     monkeypatch.setattr(figures, "connect_redis", lambda: away)
-    monkeypatch.setattr("workers.queues.connect_redis", lambda: away)
+    monkeypatch.setattr("workers.broker.connect_redis", lambda: away)
     camera = make_camera(wanted=Wanted.RUNNING)
     seen = fleet()
     assert seen[f"camera_up camera_id={camera.pk}"] == 0
@@ -216,4 +216,4 @@ def test_queries_of_the_database_are_counted() -> None:
 
 def test_every_figure_has_a_name_of_its_own() -> None:
     names = [each.name for each in metrics.FIGURES]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 17

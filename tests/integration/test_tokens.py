@@ -62,7 +62,7 @@ def test_token_gets_pictures_of_its_owners_cameras_only() -> None:
     answers = [client.get(f"/frames/{row.frame_key}/") for row in rows]
     answers += [client.get(f"/evidence/{each.pk}/") for each in kept]
     assert [each.status_code for each in answers] == [200, 404, 200, 404]
-    assert answers[0]["Vary"] == "Authorization, Cookie, origin"
+    assert answers[0]["Vary"] == "Authorization, Cookie, Accept-Language, origin"
 
 
 def test_token_without_the_scope_gets_no_pictures() -> None:

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from assessment.models import Evidence, EvidenceKind, FrameResult
@@ -32,14 +32,14 @@ from trafficmon.dashboard.figures import figures_of, last_alerts, last_verdicts,
 
 MAY_SWITCH, MAY_DRAW = Role.SUPERVISOR, Role.ADMINISTRATOR
 CLASS_WORDS = {
-    ObjectClass.PERSON: _l("person"),
-    ObjectClass.BICYCLE: _l("bicycle"),
-    ObjectClass.CAR: _l("car"),
-    ObjectClass.MOTORCYCLE: _l("motorcycle"),
-    ObjectClass.BUS: _l("bus"),
-    ObjectClass.TRUCK: _l("truck"),
-    ObjectClass.TRAFFIC_LIGHT: _l("traffic light"),
-    ObjectClass.STOP_SIGN: _l("stop sign"),
+    ObjectClass.PERSON: gettext_lazy("person"),
+    ObjectClass.BICYCLE: gettext_lazy("bicycle"),
+    ObjectClass.CAR: gettext_lazy("car"),
+    ObjectClass.MOTORCYCLE: gettext_lazy("motorcycle"),
+    ObjectClass.BUS: gettext_lazy("bus"),
+    ObjectClass.TRUCK: gettext_lazy("truck"),
+    ObjectClass.TRAFFIC_LIGHT: gettext_lazy("traffic light"),
+    ObjectClass.STOP_SIGN: gettext_lazy("stop sign"),
 }
 THUMBNAIL_WIDTH = 256
 SNAPSHOT_FRAMES = 5

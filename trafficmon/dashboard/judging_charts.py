@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
+from django.utils.translation import gettext_lazy
 
 from assessment.hour_reading import Crossed, Hour
 from assessment.judged import Judged
@@ -29,7 +29,11 @@ DAY_HOURS = range(24)
 _ALARMING = (RiskLevel.LOW, RiskLevel.MEDIUM, RiskLevel.HIGH)
 _CLASS_COLOURS = ("accent", "none", "medium", "high", "low", "unknown", "muted")
 _CLASSES = sorted(ROAD_USERS)
-SPENT = (Column(_l("Cost"), "bar", form="money"), Column(_l("Calls")), Column(_l("Failed calls")))
+SPENT = (
+    Column(gettext_lazy("Cost"), "bar", form="money"),
+    Column(gettext_lazy("Calls")),
+    Column(gettext_lazy("Failed calls")),
+)
 Spent = tuple[Decimal, int, int]
 """Cost, calls, and those of them that failed."""
 
@@ -166,19 +170,19 @@ def _latency_columns() -> list[Column]:
     return [Column(_("Half of them within"), "line", "accent", "seconds"), most]
 
 
-_GROUPS = (Column(_l("Traffic groups"), "bar"),)
+_GROUPS = (Column(gettext_lazy("Traffic groups"), "bar"),)
 _OUTCOMES = (
-    (Column(_l("answered by a model"), "bar", "accent"), (Count.ANSWERED,)),
-    (Column(_l("failed"), "bar", "high"), (Count.FAILED,)),
-    (Column(_l("expired"), "bar", "medium"), (Count.EXPIRED,)),
+    (Column(gettext_lazy("answered by a model"), "bar", "accent"), (Count.ANSWERED,)),
+    (Column(gettext_lazy("failed"), "bar", "high"), (Count.FAILED,)),
+    (Column(gettext_lazy("expired"), "bar", "medium"), (Count.EXPIRED,)),
 )
 _GATE = (
-    (Column(_l("asked about"), "bar", "accent"), (Count.ANSWERED, Count.FAILED, Count.EXPIRED)),
-    (Column(_l("given the verdict of a moment before"), "bar", "none"), (Count.REUSED,)),
-    (Column(_l("judged by geometry"), "bar", "low"), (Count.GUESSED,)),
-    (Column(_l("left out"), "bar", "unknown"), tuple(LEFT_OUT_BY_REASON.values())),
-    (Column(_l("Samples")), (Count.SAMPLED,)),
-    (Column(_l("Missed")), (Count.MISSED,)),
+    (Column(gettext_lazy("asked about"), "bar", "accent"), (Count.ANSWERED, Count.FAILED, Count.EXPIRED)),
+    (Column(gettext_lazy("given the verdict of a moment before"), "bar", "none"), (Count.REUSED,)),
+    (Column(gettext_lazy("judged by geometry"), "bar", "low"), (Count.GUESSED,)),
+    (Column(gettext_lazy("left out"), "bar", "unknown"), tuple(LEFT_OUT_BY_REASON.values())),
+    (Column(gettext_lazy("Samples")), (Count.SAMPLED,)),
+    (Column(gettext_lazy("Missed")), (Count.MISSED,)),
 )
 
 

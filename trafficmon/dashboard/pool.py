@@ -16,8 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _l
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from assessment import dead_letters, keys
@@ -38,22 +37,25 @@ from trafficmon.dashboard.rights import allowed
 MAY_LOOK, MAY_SWITCH = Role.SUPERVISOR, Role.ADMINISTRATOR
 SHOWN_LETTERS = 100
 STATE_WORDS = {
-    KeyState.AVAILABLE: _l("available"),
-    KeyState.IN_USE: _l("in use"),
-    KeyState.COOLING: _l("cooling"),
-    KeyState.DISABLED: _l("taken out"),
+    KeyState.AVAILABLE: gettext_lazy("available"),
+    KeyState.IN_USE: gettext_lazy("in use"),
+    KeyState.COOLING: gettext_lazy("cooling"),
+    KeyState.DISABLED: gettext_lazy("taken out"),
 }
 
 
 class LetterFilter(forms.Form):
     """Which questions that were given up are meant."""
 
-    reason = forms.ChoiceField(label=_l("Reason"), required=False)
+    reason = forms.ChoiceField(label=gettext_lazy("Reason"), required=False)
     camera = forms.ModelChoiceField(
-        label=_l("Camera"), required=False, queryset=Camera.objects.none(), empty_label=_l("all cameras")
+        label=gettext_lazy("Camera"),
+        required=False,
+        queryset=Camera.objects.none(),
+        empty_label=gettext_lazy("all cameras"),
     )
     before = forms.DateTimeField(
-        label=_l("Given up before"),
+        label=gettext_lazy("Given up before"),
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )

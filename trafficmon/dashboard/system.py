@@ -52,6 +52,7 @@ QUEUE_WORDS = {
     Queue.ASSESS_URGENT: _("urgent questions"),
     Queue.RESULTS: _("frames to close"),
     Queue.OUTBOUND: _("notices and reports"),
+    Queue.EXPORTS: _("events to export"),
 }
 FOLDER_WORDS = {"media": _("Pictures"), "run": _("Running files")}
 

@@ -36,3 +36,4 @@ class SinkAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "reached_at", "failures", "next_at", "last_error")
     fields = list_display
+    search_fields = ("name",)

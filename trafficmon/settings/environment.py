@@ -204,7 +204,7 @@ class Environment(ExportSettings):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            message = f"no such time zone as {value!r}; use a name such as Asia/Shanghai"
+            message = "no such time zone; use a name such as Asia/Shanghai"
             raise ValueError(message) from error
         return value
 
@@ -312,4 +312,7 @@ def _is_demo() -> bool:
 
 def _missing_secrets() -> list[str]:
     hint = "set it to a long random text, for example from: openssl rand -hex 32"
-    return [f"{name} is required: {hint}" for name in ("ALGO_SECRET_KEY", "ALGO_FIELD_KEY") if not given(name)]
+    required = [
+        name for name in ("ALGO_SECRET_KEY", "ALGO_FIELD_KEY") if not (given(name) or given(f"{name}{_IN_FILE}"))
+    ]
+    return [f"{name} is required: {hint}" for name in required]
