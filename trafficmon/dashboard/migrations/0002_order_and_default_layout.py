@@ -12,6 +12,8 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
+    survives = 'Who saves a layout of the wall before the restart is told that it failed, and saves it again.'
+
     operations = [
         migrations.AddField(
             model_name='walllayout',
