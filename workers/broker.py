@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import suppress
 from typing import Any
 
@@ -14,8 +15,6 @@ from kombu.pools import connections
 from cameras.frames import connect_redis
 from trafficmon.celery import app
 
-BROKER_ERRORS: tuple[type[BaseException], ...] = (OperationalError, *app.connection_for_write().connection_errors)
-"""What the broker's client raises where the broker is away."""
 _PATIENCE_SECONDS = 5.0
 
 
@@ -23,8 +22,16 @@ class BrokerUnreachable(Exception):
     """The broker does not answer; the message has no password in it."""
 
 
-SEND_ERRORS: tuple[type[BaseException], ...] = (BrokerUnreachable, *BROKER_ERRORS)
-"""What keeps a message from being sent."""
+@functools.cache
+def broker_errors() -> tuple[type[BaseException], ...]:
+    """What the broker's client raises where the broker is away. Which broker it is, the settings say."""
+    return (OperationalError, *app.connection_for_write().connection_errors)
+
+
+@functools.cache
+def send_errors() -> tuple[type[BaseException], ...]:
+    """What keeps a message from being sent."""
+    return (BrokerUnreachable, *broker_errors())
 
 
 def waiting_messages(queue: str) -> int:
@@ -43,8 +50,8 @@ def _ready_on(queue: str) -> int:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_PATIENCE_SECONDS)
             return _declared(connection, queue)
-        except BROKER_ERRORS as error:
-            with suppress(*BROKER_ERRORS):
+        except broker_errors() as error:
+            with suppress(*broker_errors()):
                 connection.close()
             raise BrokerUnreachable(type(error).__name__) from error
 

@@ -8,7 +8,7 @@ import structlog
 from celery import Task
 
 from trafficmon.core import metrics
-from workers.broker import SEND_ERRORS, waiting_messages
+from workers.broker import send_errors, waiting_messages
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ def send(
         if queue in MOST_WAITING and waiting_on(queue) >= MOST_WAITING[queue]:
             return False
         task.apply_async(kwargs=arguments, queue=queue, expires=expires_seconds, retry=False, headers=headers)
-    except SEND_ERRORS as error:
+    except send_errors() as error:
         metrics.queue_send_errors.labels(queue).inc()
         log.warning("queue.unreachable", queue=queue, error=type(error).__name__)
         return False

@@ -14,7 +14,7 @@ from cameras.frames import connect_redis
 from cameras.ownership import members
 from trafficmon.celery import app
 from trafficmon.core.kinds import Kind
-from workers.broker import BROKER_ERRORS
+from workers.broker import broker_errors
 from workers.fleet import QUEUES
 from workers.supervision import Seen, web_socket
 
@@ -25,7 +25,7 @@ def consumed_by_node() -> dict[str, set[str]]:
     """Of each worker that answers, the names of the queues that it consumes now."""
     try:
         replies = app.control.inspect(timeout=LOOK_SECONDS).active_queues() or {}
-    except BROKER_ERRORS:  # it is away: nobody can be asked
+    except broker_errors():  # it is away: nobody can be asked
         return {}
     return {node: {queue["name"] for queue in queues} for node, queues in replies.items()}
 
