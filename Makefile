@@ -68,7 +68,8 @@ messages: .venv/test.stamp ## bring the catalogues of translations up to the cod
 openapi: .venv/base.stamp ## write docs/openapi.json anew
 	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi
 
-rehearsal: .venv/test.stamp ## from a fresh clone to a running fleet, timed
+rehearsal: .venv/test.stamp ## the distributed layout on this machine; then from a fresh clone to a running fleet, timed
+	@REHEARSAL=1 $(RUN) -m pytest -s tests/integration/test_distributed.py
 	@$(RUN) -m tests.deployment.rehearse
 
 dashboards: ## write Grafana's dashboards anew

@@ -38,6 +38,7 @@ from tests.servers import postgres_folder
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.skipif(not os.environ.get("REHEARSAL"), reason="it takes minutes of both cores: make rehearsal"),
     pytest.mark.skipif(
         (not are_installed() or postgres_folder() is None) and not is_continuous_integration(), reason=NOT_INSTALLED
     ),
