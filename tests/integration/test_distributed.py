@@ -1,6 +1,6 @@
 """The distributed layout as it is shipped, on one machine: two of each process behind nginx, PostgreSQL, Prometheus.
 
-One run of about two minutes on an idle machine of two cores: everything is started once and looked at from all sides.
+It takes minutes of both cores: everything is started once and looked at from all sides (`make rehearsal`).
 """
 
 from __future__ import annotations
