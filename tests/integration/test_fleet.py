@@ -87,6 +87,7 @@ def test_fleet_starts_says_how_it_is_brings_back_what_dies_and_stops(host: Host)
 
 def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> None:
     outcomes: list[subprocess.CompletedProcess[str]] = []
+    cameras = host.count("cameras_camera")
     with host.fleet("--processes", "detection=2,assessment=2"):
         before = host.pids()
         # Rarely enough for each picture to be looked at before the camera's next one would replace it.
@@ -104,7 +105,8 @@ def test_end_to_end_check_passes_while_every_worker_is_exchanged(host: Host) -> 
     assert [row[0] for row in rows] == ["pictures", "detections"]
     assert all(int(sent) == int(received) >= 10 for _leg, sent, received, _success, _errors in rows)
     assert [row[3:] for row in rows] == [("100.0", "none")] * 2
-    assert host.count("cameras_camera") == 0
+    # What `--only produce` makes in other tests stays, as its pictures are for others to look at.
+    assert host.count("cameras_camera") <= cameras
 
 
 def test_stop_finishes_the_questions_in_hand(host: Host) -> None:
