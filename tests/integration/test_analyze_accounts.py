@@ -110,8 +110,10 @@ def test_key_of_the_environment_is_asked_through_the_pool_and_paid_for(
     settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
     assert run() == {("done", "")}
     assert asked_at(simulator) == {(NATIVE, "sk-cloud")}
-    [paid] = Spending.objects.all()
-    assert (paid.account, paid.key, paid.calls) == ("default", "default", len(simulator.captured))
+    # Without a camera there may be several rows of a kind, where two calls ended at the same moment.
+    paid = list(Spending.objects.values_list("account", "key", "calls"))
+    assert {(account, key) for account, key, _calls in paid} == {("default", "default")}
+    assert sum(calls for _account, _key, calls in paid) == len(simulator.captured)
 
 
 def test_where_redis_answers_nobody_is_asked_without_the_pool(
