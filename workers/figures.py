@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import cast
 
 import redis
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Max, Min
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from assessment import keys, ledger
 from assessment.clients import UnableToAssess
 from assessment.key_record import records_of
 from assessment.limits import KeyState
-from assessment.models import Assessment, FrameResult
 from assessment.service_level import LADDER_KEY, read_ladder
 from cameras.frames import connect_redis
 from cameras.load import current_stretch
@@ -25,11 +22,10 @@ from cameras.models import CHECK_CAMERAS, Camera, StreamState
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.exports.deliver import backlogs
-from trafficmon.notifications import outbox
 from workers.broker import BrokerUnreachable
 from workers.health import processes_seen
-from workers.pipeline import frame_store
 from workers.queues import Queue, waiting_on
+from workers.waiting import longest_wait_seconds
 
 log = structlog.get_logger()
 
@@ -63,28 +59,8 @@ def _queues(now: datetime) -> list[Metric]:
     sizes, lags = metrics.task_queue_size.family(), metrics.queue_consumer_lag.family()
     for queue in Queue:
         sizes.add_metric([queue], waiting_on(queue))
-        lags.add_metric([queue], _lag_seconds(queue, now))
+        lags.add_metric([queue], longest_wait_seconds(queue, now))
     return [sizes, lags]
-
-
-def _lag_seconds(queue: Queue, now: datetime) -> float:
-    """How long the oldest work that passes this queue has waited for somebody; messages are only wake-ups for it."""
-    if queue is Queue.DETECT:
-        return frame_store().longest_wait_seconds()
-    since = _waiting_since(queue, now)
-    return max((now - since).total_seconds(), 0.0) if since else 0.0
-
-
-def _waiting_since(queue: Queue, now: datetime) -> datetime | None:
-    if queue is Queue.OUTBOUND:
-        return outbox.waiting_since(now)
-    if queue is Queue.EXPORTS:
-        return min((each.since for each in backlogs() if each.since), default=None)
-    if queue is Queue.RESULTS:
-        answered = FrameResult.objects.answered().annotate(at=Max("assessments__ended_at"))
-        return cast("datetime | None", answered.aggregate(first=Min("at"))["first"])
-    asked = Assessment.objects.pending().filter(late=False, urgent=queue is Queue.ASSESS_URGENT)
-    return cast("datetime | None", asked.aggregate(first=Min("created_at"))["first"])
 
 
 def _keys(_now: datetime) -> list[Metric]:

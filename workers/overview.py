@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,29 +13,27 @@ import django
 import redis
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max
 
 from assessment.ladder import LadderState
-from assessment.models import Assessment, FrameResult
 from assessment.service_level import Workload, current_ladder, measure_workload
-from cameras.frames import FrameStore
 from cameras.load import current_stretch
 from cameras.models import Camera
 from cameras.ownership import capture_processes
 from cameras.skipped import Skipped, skipped_in_words
-from trafficmon.exports.deliver import backlogs
-from trafficmon.notifications import outbox
+from workers.broker import BrokerUnreachable
 from workers.health import WorkerSeen, processes_seen, workers_seen
 from workers.queues import Queue, waiting_on
 from workers.runtime import LEAST_FREE_BYTES
+from workers.waiting import longest_wait_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStanding:
-    """A queue: how many messages wait on it, and since how long the oldest work that it is to wake somebody for."""
+    """A queue: how many messages wait on it, where its broker answers, and for how long the oldest work that it is to
+    wake somebody for."""
 
     queue: Queue
-    messages: int
+    messages: int | None
     oldest_seconds: float
     workers: int
 
@@ -88,7 +85,7 @@ def fleet_standing(client: redis.Redis, *, now: datetime) -> FleetStanding:
         processes=processes_seen(client),
         captures=capture_processes(client),
         workers=workers,
-        queues=[_queue(each, workers, client, now) for each in Queue],
+        queues=[_queue(each, workers, now) for each in Queue],
         ladder=current_ladder(),
         workload=workload,
         stretch=current_stretch(client),
@@ -96,39 +93,16 @@ def fleet_standing(client: redis.Redis, *, now: datetime) -> FleetStanding:
     )
 
 
-def _queue(queue: Queue, workers: list[WorkerSeen], client: redis.Redis, now: datetime) -> QueueStanding:
+def _queue(queue: Queue, workers: list[WorkerSeen], now: datetime) -> QueueStanding:
     serving = sum(queue in each.queues for each in workers)
-    return QueueStanding(queue, waiting_on(queue), _oldest_seconds(queue, client, now), serving)
+    return QueueStanding(queue, _messages(queue), longest_wait_seconds(queue, now), serving)
 
 
-def _oldest_seconds(queue: Queue, client: redis.Redis, now: datetime) -> float:
-    """How long the oldest work waits that nobody has begun; 0 where none does."""
-    if queue is Queue.DETECT:
-        return FrameStore(client).longest_wait_seconds()
-    return _age(_OLDEST[queue](now), now)
-
-
-def _age(since: datetime | None, now: datetime) -> float:
-    return max(0.0, (now - since).total_seconds()) if since else 0.0
-
-
-def _oldest_question(now: datetime, *, urgent: bool) -> datetime | None:
-    waiting = Assessment.objects.claimable(now).filter(urgent=urgent, late=False).order_by("created_at")
-    return waiting.values_list("created_at", flat=True).first()
-
-
-def _oldest_unclosed(_now: datetime) -> datetime | None:
-    answered = FrameResult.objects.answered().annotate(answered_at=Max("assessments__ended_at"))
-    return answered.order_by("answered_at").values_list("answered_at", flat=True).first()
-
-
-_OLDEST: dict[Queue, Callable[[datetime], datetime | None]] = {
-    Queue.ASSESS: lambda now: _oldest_question(now, urgent=False),
-    Queue.ASSESS_URGENT: lambda now: _oldest_question(now, urgent=True),
-    Queue.RESULTS: _oldest_unclosed,
-    Queue.EXPORTS: lambda _now: min((each.since for each in backlogs() if each.since), default=None),
-    Queue.OUTBOUND: outbox.waiting_since,
-}
+def _messages(queue: Queue) -> int | None:
+    try:
+        return waiting_on(queue)
+    except BrokerUnreachable:
+        return None
 
 
 def database_service() -> Service:

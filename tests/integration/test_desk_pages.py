@@ -32,6 +32,7 @@ from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 from trafficmon.dashboard import system
 from workers import health
+from workers.broker import BrokerUnreachable
 from workers.health import note_seen, workers_seen
 from workers.queues import Queue
 
@@ -254,6 +255,16 @@ def test_system_page_with_nothing_running_says_so(supervisor: Client) -> None:
         "No fleet of manage.py fleet runs",
     ):
         assert words in text
+
+
+def test_system_page_is_there_while_the_broker_is_away(
+    supervisor: Client, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_queue: str) -> int:
+        raise BrokerUnreachable
+
+    monkeypatch.setattr("workers.queues.waiting_messages", fail)
+    assert "frames to detect –" in text_of(supervisor, "/system/")
 
 
 def test_system_page_without_redis_says_so(supervisor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
