@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 import redis
 import structlog
@@ -15,7 +16,7 @@ from structlog.contextvars import bind_contextvars
 from assessment import alerts, results
 from assessment.alert_policy import ALERTING
 from assessment.evidence import PictureGone, keep_evidence, picture_keys, pictures_of
-from assessment.models import FrameResult
+from assessment.models import Assessment, FrameResult
 from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
 from cameras.frames import connect_redis
 from detection.detect import PictureUnreadableError
@@ -112,13 +113,16 @@ def _measure(row: FrameResult) -> None:
     """How long the verdict took: from capture, and without the model's own time; only what models answered counts."""
     asked = [each for each in row.assessments.all() if each.judged_by == JudgedBy.MODEL and not each.late]
     ended = [each.ended_at for each in asked if each.ended_at and each.status == AssessmentStatus.DONE]
-    if not ended or len(ended) < len(asked) or row.closed_at is None:
-        return
-    took = (row.closed_at - row.captured_at).total_seconds()
+    if ended and len(ended) == len(asked) and row.closed_at:
+        _observe(row, closed_at=row.closed_at, answered_at=max(ended), answers=asked)
+
+
+def _observe(row: FrameResult, *, closed_at: datetime, answered_at: datetime, answers: Sequence[Assessment]) -> None:
+    took = (closed_at - row.captured_at).total_seconds()
     metrics.verdict_latency.observe(took)
-    metrics.verdict_overhead.observe(max(took - max(each.llm_seconds or 0.0 for each in asked), 0.0))
-    metrics.stage_seconds.labels("answer").observe((max(ended) - row.detected_at).total_seconds())
-    metrics.stage_seconds.labels("close").observe((row.closed_at - max(ended)).total_seconds())
+    metrics.verdict_overhead.observe(max(took - max(each.llm_seconds or 0.0 for each in answers), 0.0))
+    metrics.stage_seconds.labels("answer").observe((answered_at - row.detected_at).total_seconds())
+    metrics.stage_seconds.labels("close").observe((closed_at - answered_at).total_seconds())
 
 
 def _keep_guessed(row: FrameResult) -> None:

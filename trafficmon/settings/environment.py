@@ -247,12 +247,17 @@ def read_environment(*, keeps_secrets: bool = True) -> Environment:
         message = f".env cannot be read: {error}"
         raise ConfigurationError(message) from None
     at_home = environment.demo or not keeps_secrets
+    if mistakes := _mistakes(environment, at_home=at_home):
+        raise ConfigurationError("\n".join(mistakes))
+    return _as_the_machine_speaks(environment) if at_home else environment
+
+
+def _mistakes(environment: Environment, *, at_home: bool) -> list[str]:
+    """What is right by itself, but not together, or is missing."""
     mistakes = _unknown_names() + ([] if at_home else _missing_secrets()) + export_mistakes(environment)
     if environment.disk_floor_mb > environment.disk_free_mb:
         mistakes.append("ALGO_DISK_FLOOR_MB must not be above ALGO_DISK_FREE_MB: space is freed before writing stops")
-    if mistakes:
-        raise ConfigurationError("\n".join(mistakes))
-    return _as_the_machine_speaks(environment) if at_home else environment
+    return mistakes
 
 
 def _may_be_in_file() -> dict[str, str]:

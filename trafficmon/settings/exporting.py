@@ -56,14 +56,21 @@ def export_mistakes(told: ExportSettings) -> list[str]:
     mistakes = []
     if told.export_webhook_url and not told.export_webhook_secret.get_secret_value():
         mistakes.append("ALGO_EXPORT_WEBHOOK_SECRET is required: it is what the receiver knows our events by")
-    is_sasl = told.export_kafka_servers and told.export_kafka_security.startswith("sasl")
-    if is_sasl and not (told.export_kafka_user and told.export_kafka_password.get_secret_value()):
-        mistakes.append("ALGO_EXPORT_KAFKA_USER and ALGO_EXPORT_KAFKA_PASSWORD are required with SASL")
-    if "/" in told.export_prefix and told.export_kafka_servers:
-        mistakes.append("ALGO_EXPORT_PREFIX: topics of Kafka have no slash in their names")
+    if told.export_kafka_servers:
+        mistakes += _kafka_mistakes(told)
     missing = [name for name in told.export_sinks if name in _NEEDED and not _is_installed(_NEEDED[name])]
     addresses = {"kafka": "ALGO_EXPORT_KAFKA_SERVERS", "mqtt": "ALGO_EXPORT_MQTT_URL"}
     return [*mistakes, *(f"{addresses[each]} needs the extra `export`, not installed: {INSTALL}" for each in missing)]
+
+
+def _kafka_mistakes(told: ExportSettings) -> list[str]:
+    mistakes = []
+    knows_user = told.export_kafka_user and told.export_kafka_password.get_secret_value()
+    if told.export_kafka_security.startswith("sasl") and not knows_user:
+        mistakes.append("ALGO_EXPORT_KAFKA_USER and ALGO_EXPORT_KAFKA_PASSWORD are required with SASL")
+    if "/" in told.export_prefix:
+        mistakes.append("ALGO_EXPORT_PREFIX: topics of Kafka have no slash in their names")
+    return mistakes
 
 
 def _is_installed(module: str) -> bool:
