@@ -119,9 +119,9 @@ def start_simulator(fleet: Fleet, folder: Path, port: int, terms: Terms) -> str:
     keys = [word for number in range(terms.accounts) for word in ("--key", secret_of(number))]
     latency = ["--latency", str(terms.latency_seconds), "--latency-sigma", str(terms.latency_sigma)]
     limit = ["--rps", str(terms.per_second)]
-    # It stands for machines of another's: where it may, it goes before whatever else runs on this one.
-    simulator = ("nice", "-n", "-10", sys.executable, "-m", "assessment.simulator", "--port", str(port), *limit)
+    simulator = (sys.executable, "-m", "assessment.simulator", "--port", str(port), *limit)
     fleet.start("simulator", [*simulator, *latency, *keys], folder / "simulator.log")
+    fleet.put_first("simulator")  # it stands for machines of another's
     return f"http://127.0.0.1:{port}"
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -44,6 +44,14 @@ class Fleet:
         with log.open("ab") as output:
             started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         self.processes.setdefault(kind, []).append(started)
+
+    def put_first(self, kind: str) -> None:
+        """Let the processes of a kind go before whatever else runs here, where the system has that and permits it."""
+        if not hasattr(os, "sched_setscheduler"):
+            return
+        for process in self.processes[kind]:
+            with suppress(PermissionError):
+                os.sched_setscheduler(process.pid, os.SCHED_FIFO, os.sched_param(1))
 
     def kill(self, kind: str) -> None:
         """End the oldest process of a kind as kill -9 does."""
