@@ -19,7 +19,7 @@ from assessment.clients import ModelTimedOut, ProviderFailed
 from assessment.clients.failures import Scope
 from assessment.ladder import LadderLevel, LadderReason, LadderState
 from assessment.limits import Wish
-from assessment.models import Account, ApiKey, Assessment, DeadLetter, DeadLetterState, PoolPolicy, Spending
+from assessment.models import Account, ApiKey, Assessment, DeadLetter, DeadLetterState, ModelPrice, PoolPolicy, Spending
 from assessment.service_level import LADDER_KEY, current_ladder
 from cameras.frames import connect_redis
 from cameras.load import note_skipped
@@ -181,7 +181,7 @@ def test_keys_take_the_same_queries_however_many(count: int, chief: Client, djan
     text_of(chief, "/keys/now/")
     keys.forget_pool()
     ledger.forget_remembered()
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(15):
         text_of(chief, "/keys/now/")
 
 
@@ -326,3 +326,14 @@ def test_frames_that_wait_for_a_worker_are_as_old_as_the_oldest() -> None:
     seconds, _microseconds = client.time()
     client.zadd("cameras:waiting", {"1": 1000 * (seconds - 8), "2": 1000 * (seconds - 3)})
     assert round(FrameStore(client).longest_wait_seconds()) in {8, 9}
+
+
+def test_what_has_no_limit_and_no_price_is_not_shown_as_nothing(chief: Client) -> None:
+    make_keys()
+    said = text_of(chief, "/keys/now/")
+    assert "0 / 300" in said
+    assert "no limit" in said
+    assert f"No price of {settings.ENVIRONMENT.llm_model} is known" in said
+    ModelPrice.objects.create(model=settings.ENVIRONMENT.llm_model, input_price=1, output_price=2)
+    ledger.forget_remembered()
+    assert "No price of" not in text_of(chief, "/keys/now/")

@@ -13,10 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from assessment.models import Evidence, EvidenceKind, FrameResult
+from cameras.class_words import CLASS_WORDS
 from cameras.control import SWITCHES, switch_camera
 from cameras.drawings import read_drawing
 from cameras.frames import FrameStore, connect_redis
@@ -31,16 +31,6 @@ from trafficmon.core.objects import ObjectClass
 from trafficmon.dashboard.figures import figures_of, last_alerts, last_verdicts, state_history
 
 MAY_SWITCH, MAY_DRAW = Role.SUPERVISOR, Role.ADMINISTRATOR
-CLASS_WORDS = {
-    ObjectClass.PERSON: gettext_lazy("person"),
-    ObjectClass.BICYCLE: gettext_lazy("bicycle"),
-    ObjectClass.CAR: gettext_lazy("car"),
-    ObjectClass.MOTORCYCLE: gettext_lazy("motorcycle"),
-    ObjectClass.BUS: gettext_lazy("bus"),
-    ObjectClass.TRUCK: gettext_lazy("truck"),
-    ObjectClass.TRAFFIC_LIGHT: gettext_lazy("traffic light"),
-    ObjectClass.STOP_SIGN: gettext_lazy("stop sign"),
-}
 THUMBNAIL_WIDTH = 256
 SNAPSHOT_FRAMES = 5
 """So many of the newest frames are tried: pictures are kept for about a minute, some for less."""

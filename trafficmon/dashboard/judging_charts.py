@@ -19,8 +19,8 @@ from assessment.models import LEVEL_CHOICES, SKIP_CHOICES, Truth
 from assessment.models.counts import DIRECTION_CHOICES
 from assessment.risk import RiskLevel
 from assessment.tally import LEFT_OUT_BY_REASON, Count, Tally, add_up, quantile
+from cameras.class_words import CLASS_WORDS
 from trafficmon.core.objects import ROAD_USERS
-from trafficmon.dashboard.cameras import CLASS_WORDS
 from trafficmon.dashboard.charts import PRECISION, Card, Chart, Column, Value, precision_row, spell_decimal
 from trafficmon.dashboard.judging_period import Period
 

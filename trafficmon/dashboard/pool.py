@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET, require_POST
 from assessment import dead_letters, keys
 from assessment.clients import UnableToAssess
 from assessment.dead_letters import MOST_AT_ONCE, Chosen
-from assessment.ledger import todays_ledger
+from assessment.ledger import prices, todays_ledger
 from assessment.limits import KeyState
 from assessment.models import Account, ApiKey
 from assessment.pool_figures import LATELY, pool_figures
@@ -111,6 +111,7 @@ def _pool(request: HttpRequest, user: User) -> dict[str, object]:
     context: dict[str, object] = {
         "model": model,
         "models": models,
+        "unpriced": [each for each in models if each not in prices()],
         "may_switch": user.may(MAY_SWITCH),
         "now": utc_now(),
         "state_words": STATE_WORDS,

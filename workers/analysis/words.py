@@ -6,19 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 from assessment.models import LEVEL_CHOICES, STATUS_CHOICES, TYPE_CHOICES
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
+from cameras.class_words import CLASS_WORDS
 from detection.detections import Detection, TrafficGroup
 from trafficmon.core.objects import ObjectClass
 
-_CLASSES = {
-    ObjectClass.PERSON: _("person"),
-    ObjectClass.BICYCLE: _("bicycle"),
-    ObjectClass.CAR: _("car"),
-    ObjectClass.MOTORCYCLE: _("motorcycle"),
-    ObjectClass.BUS: _("bus"),
-    ObjectClass.TRUCK: _("truck"),
-    ObjectClass.TRAFFIC_LIGHT: _("traffic light"),
-    ObjectClass.STOP_SIGN: _("stop sign"),
-}
 _REASONS = {
     "no_key": _("no API key is configured"),
     "no_pool": _("the database of accounts and keys could not be read"),
@@ -43,7 +34,7 @@ _TYPES = dict(TYPE_CHOICES)
 
 
 def of_class(object_class: ObjectClass) -> str:
-    return str(_CLASSES[object_class])
+    return str(CLASS_WORDS[object_class])
 
 
 def of_level(level: RiskLevel) -> str:

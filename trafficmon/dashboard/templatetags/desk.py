@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from django import template
 from django.utils.formats import localize
 
+from cameras.class_words import CLASS_WORDS
+
 register = template.Library()
 
 
@@ -14,6 +16,12 @@ register = template.Library()
 def named(words: Mapping[str, object], code: str) -> object:
     """What a code is called; itself where it has no name."""
     return words.get(code, code)
+
+
+@register.filter
+def class_name(object_class: str) -> str:
+    """What a class of objects is called; itself where it has no name."""
+    return str(CLASS_WORDS.get(object_class, object_class))
 
 
 @register.filter
