@@ -83,13 +83,16 @@ def answer_waiting(store: FrameStore) -> Iterator[int]:
             span.note(ended=ended, attempts=claim.attempts)
         if ended:
             yield claim.frame_result_id
-        if STOPPING.is_set() or time.monotonic() > until:
+        if time.monotonic() > until:
             return
         since = tracing.now()
 
 
 def _claim() -> Claim | None:
+    """The next question; none for a worker that was told to end, though it rested until then."""
     _rest.end()
+    if STOPPING.is_set():
+        return None
     call_seconds = settings.ENVIRONMENT.llm_timeout
     return assess.claim_next(
         now=utc_now(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
@@ -419,11 +420,26 @@ def test_dead_letter_is_answered_from_the_evidence_and_labelled_late(
 def test_worker_that_is_told_to_end_begins_no_more(
     store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(2):
+    for number in range(3):
         record(camera, captured_at=utc_now() - timedelta(seconds=number))
     stopping = threading.Event()
-    stopping.set()
     monkeypatch.setattr(answering, "STOPPING", stopping)
-    for expected in (1, 0):
-        list(answering.answer_waiting(pipeline.frame_store()))
-        assert Assessment.objects.pending().count() == expected
+    for _ended in answering.answer_waiting(pipeline.frame_store()):
+        stopping.set()
+    assert Assessment.objects.pending().count() == 2
+    assert list(answering.answer_waiting(pipeline.frame_store())) == []
+    assert Assessment.objects.pending().count() == 2
+
+
+def test_thread_that_rests_and_is_told_to_end_begins_no_more(
+    store: FrameStore, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(camera, captured_at=utc_now())
+    stopping = threading.Event()
+    monkeypatch.setattr(answering, "STOPPING", stopping)
+    monkeypatch.setattr(answering, "_rest", answering.Rest(until=time.monotonic() + 60))
+    telling = threading.Timer(0.1, stopping.set)
+    telling.start()
+    assert list(answering.answer_waiting(pipeline.frame_store())) == []
+    telling.join()
+    assert Assessment.objects.get().status == "pending"
