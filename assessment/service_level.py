@@ -175,3 +175,10 @@ def _read() -> LadderState:
 
 current_ladder: Remembered[LadderState] = Remembered(_read, seconds=READ_SECONDS)
 """The state in force, a second old at the most; raises RedisError where Redis cannot be reached."""
+
+
+def asked_model() -> str:
+    """Which model is asked at the level in force; raises RedisError where Redis cannot be reached."""
+    environment = settings.ENVIRONMENT
+    reduced = current_ladder().level == LadderLevel.CHEAPER_MODEL and environment.llm_cheaper_model
+    return environment.llm_cheaper_model if reduced else environment.llm_model

@@ -20,10 +20,9 @@ from assessment.calling import LONGEST_WAIT_SECONDS, Caller
 from assessment.clients import Answer, Question, UnableToAssess
 from assessment.evidence import Pictures, keep_evidence, kept_picture, picture_keys, pictures_of
 from assessment.judge import Judgement, judge
-from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
 from assessment.limiter import LimiterUnreachable, NoSlot
-from assessment.service_level import current_ladder
+from assessment.service_level import asked_model
 from assessment.tokens import estimate_tokens, expect_tokens
 from cameras.frames import FrameStore, connect_redis
 from detection.detections import DetectedFrame
@@ -60,7 +59,7 @@ _rest = Rest()
 
 
 def _look_up_least_seconds() -> float:
-    return least_seconds(connect_redis(), settings.ENVIRONMENT.llm_model)
+    return least_seconds(connect_redis(), asked_model())
 
 
 _least_seconds = Remembered(_look_up_least_seconds, seconds=1.0)
@@ -118,7 +117,7 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         lend_connection()
         caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
         pictures = pictures_of(frame, claim.group_index, _kept_pictures(store, claim, frame))
-        model = _model()
+        model = asked_model()
         lend_connection()
         with tracing.span("assess.reserve", model=model):
             caller.reserve(model, tokens=expect_tokens(frame, pictures))
@@ -134,13 +133,6 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         return _fail(claim, caller, LimiterUnreachable(str(error)), pictures)
     finally:
         caller.give_back()
-
-
-def _model() -> str:
-    """Which model is asked at this level of the ladder."""
-    environment = settings.ENVIRONMENT
-    reduced = current_ladder().level == LadderLevel.CHEAPER_MODEL and environment.llm_cheaper_model
-    return environment.llm_cheaper_model if reduced else environment.llm_model
 
 
 def _refuse_deadly(claim: Claim) -> None:
@@ -161,7 +153,8 @@ def _kept_pictures(store: FrameStore, claim: Claim, frame: DetectedFrame) -> dic
 def _ask(caller: Caller, store: FrameStore, question: Question) -> Answer:
     lend_connection()
     answer = caller.ask(question, tokens=estimate_tokens(question))
-    note_answer(store.client, question.model, answer.seconds)
+    if question.pictures:  # without them it is a repair, which takes less
+        note_answer(store.client, question.model, answer.seconds)
     return answer
 
 

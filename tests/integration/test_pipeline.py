@@ -20,9 +20,11 @@ from pytest_django import Settings
 from assessment import keys
 from assessment.calling import Caller
 from assessment.dead_letters import Chosen, send_again
+from assessment.ladder import LadderLevel
 from assessment.latency import note_answer
 from assessment.limiter import NoSlot
 from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.service_level import LADDER_KEY
 from assessment.showing import WIDE_WIDTH_PX
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
@@ -355,6 +357,42 @@ def test_answer_counts_though_redis_goes_away_right_after_it(
     monkeypatch.setattr(answering, "note_answer", lambda _client, *told: note_answer(redis.Redis(port=1), *told))
     assert len(answer_everything()) == 1
     assert Assessment.objects.get().status == "done"
+
+
+def test_repair_does_not_count_as_an_answer_s_usual_time(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(*CONFLICT)
+    simulator.control(kind="rubbish", count=1)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    noted: list[str] = []
+    monkeypatch.setattr(answering, "note_answer", lambda _client, model, _seconds: noted.append(model))
+    answer_everything()
+    assert (simulator.stats()["requests"], len(noted)) == (2, 1)
+
+
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize(
+    ("level", "ended"), [(LadderLevel.CHEAPER_MODEL, "done"), (LadderLevel.URGENT_ONLY, "expired")]
+)
+def test_what_is_worth_beginning_is_told_by_the_model_that_is_asked(
+    store: FrameStore, camera: Camera, seen: Any, settings: Settings, level: LadderLevel, ended: str
+) -> None:
+    seen(*CONFLICT)
+    told = {"llm_model": "qwen-vl-max", "llm_cheaper_model": "qwen-vl-plus"}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
+    store.client.set(LADDER_KEY, json.dumps({"level": level}))
+    store.client.set(f"{LADDER_KEY}:look", "1")
+    store.client.set("{llm}:answer_seconds:qwen-vl-max", "90")
+    store.client.set("{llm}:answer_seconds:qwen-vl-plus", "2")
+    answering._least_seconds.forget()
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    Assessment.objects.update(deadline_at=utc_now() + timedelta(seconds=30))
+    upkeep.sweep_unfinished()
+    list(answering.answer_waiting(store))
+    assert Assessment.objects.get().status == ended
 
 
 def test_question_is_given_back_at_once_while_redis_is_away(
