@@ -68,7 +68,7 @@ def measure_workload(now: datetime, *, since: datetime | None = None, urgent_onl
 
     Without those that are put again: nobody waits for their answers.
     """
-    asked = Assessment.objects.put_to_models().filter(late=False, **({"urgent": True} if urgent_only else {}))
+    asked = Assessment.objects.put_to_models().live().filter(**({"urgent": True} if urgent_only else {}))
     if since:
         asked = asked.filter(created_at__gte=since)
     free = Q(lease_token="") | Q(lease_until__lte=now)
@@ -102,8 +102,8 @@ def _ended_lately(asked: AssessmentQuerySet, now: datetime) -> tuple[int, int]:
         Q(status=AssessmentStatus.FAILED) & ~Q(reason__in=sorted(QUESTIONS_OWN))
     )
     counts = ended.aggregate(
-        in_time=Count("pk", filter=answered),
-        missed=Count("pk", filter=unanswered),
+        in_time=Count("pk", filter=answered & Q(late=False)),
+        missed=Count("pk", filter=unanswered | (answered & Q(late=True))),
     )
     return counts["in_time"], counts["missed"]
 

@@ -117,6 +117,10 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those that a model answered, or was or is to answer."""
         return self.filter(judged_by=JudgedBy.MODEL)
 
+    def live(self) -> Self:
+        """Those whose answers somebody waits for, or waited for: without dead letters that were sent again."""
+        return self.filter(Q(late=False) | Q(dead_letter=None))
+
     def unanswered(self) -> Self:
         """Those that ended without a verdict."""
         return self.filter(status__in=[AssessmentStatus.FAILED, AssessmentStatus.EXPIRED])
