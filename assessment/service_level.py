@@ -44,8 +44,7 @@ _KEPT = TypeAdapter(LadderState)
 class Workload:
     """The questions that wait now, and what became of those that ended within the last minute.
 
-    `oldest_share` is of the time from the asking of the oldest one that waits to its deadline. Not old are what was
-    tried and waits to be tried again, for it failed by itself, and what may go to one key or account only.
+    `oldest_share` is of the time from the asking of the oldest one in line to its deadline.
     """
 
     urgent_waiting: int
@@ -78,8 +77,8 @@ def measure_workload(now: datetime, *, since: datetime | None = None, urgent_onl
         others_waiting=Count("pk", filter=free & Q(urgent=False)),
         in_flight=Count("pk", filter=~free),
     )
-    untried = pending.filter(free, attempts=0, camera__route=None).order_by("created_at")
-    created_at, deadline_at = untried.values_list("created_at", "deadline_at").first() or (now, now)
+    in_line = asked.in_line(now).order_by("created_at")
+    created_at, deadline_at = in_line.values_list("created_at", "deadline_at").first() or (now, now)
     in_time, missed = _ended_lately(asked, now)
     return Workload(
         urgent_waiting=waiting["urgent_waiting"],

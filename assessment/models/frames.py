@@ -138,6 +138,11 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those that nobody works on and whose deadline is too near for an answer."""
         return self.pending().filter(_held_by_nobody(now), deadline_at__lte=now + least)
 
+    def in_line(self, now: datetime) -> Self:
+        """Those that wait for a worker and for whichever key: not what failed by itself and waits to be tried again,
+        and what may go to one key or account only."""
+        return self.pending().filter(_held_by_nobody(now), attempts=0, camera__route=None)
+
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
         return self.order_by("-urgent", "turn_at", "pk")
