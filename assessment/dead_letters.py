@@ -107,6 +107,7 @@ def _reopen(frame: FrameResult, assessment_id: int, now: datetime, patience: tim
         reason="",
         urgent=False,
         attempts=0,
+        takeovers=0,
         late=True,
         ended_at=None,
         turn_at=turn_at,

@@ -21,7 +21,7 @@ _FAILURE_WORDS = {
     "no time left for an answer": _lazy("too little time was left for an answer"),
     "deadline": _lazy("no key had room for it before its deadline"),
     "picture_gone": _lazy("its picture was no longer kept when its turn came"),
-    "worker_lost": _lazy("each worker that took it died"),
+    "worker_lost": _lazy("the workers that took it died"),
     "limiter_unreachable": _lazy("Redis, which gives out the calls, did not answer"),
     "rate_limited": _lazy("the provider refused it: too many requests"),
     "burst_limited": _lazy("the provider refused it: requests grew too fast"),

@@ -6,7 +6,7 @@ import functools
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 import structlog
@@ -111,12 +111,12 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
     """Whether the question has ended."""
     pictures = None
     try:
-        _refuse_deadly(claim)
         frame = results.load_frame(claim.frame_result_id)
         # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
         lend_connection()
         caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
         pictures = pictures_of(frame, claim.group_index, _kept_pictures(store, claim, frame))
+        _refuse_deadly(claim)
         model = asked_model()
         lend_connection()
         with tracing.span("assess.reserve", model=model):
@@ -137,8 +137,9 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
 
 def _refuse_deadly(claim: Claim) -> None:
     """A question that outlives its workers must not kill them one by one."""
-    if claim.attempts > settings.ENVIRONMENT.llm_max_retry:
-        raise WorkerLost("Each worker that took it died.")
+    if claim.takeovers > settings.ENVIRONMENT.llm_max_retry:
+        message = f"{claim.takeovers} workers that took it died."
+        raise WorkerLost(message)
 
 
 def _kept_pictures(store: FrameStore, claim: Claim, frame: DetectedFrame) -> dict[str, bytes]:
@@ -172,11 +173,13 @@ def _store(claim: Claim, caller: Caller, judgement: Judgement, pictures: Picture
 
 
 def _fail(claim: Claim, caller: Caller, error: UnableToAssess, pictures: Pictures | None) -> bool:
-    say = log.warning if error.charged else log.info
-    say("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
     retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
-    if pictures and error.can_be_sent_again and assess.is_last_try(claim, error, retries):
-        _keep(claim, pictures)
+    is_last = assess.is_last_try(claim, error, retries)
+    say = log.warning if error.charged or is_last else log.info
+    say("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
+    if pictures and error.can_be_sent_again and is_last:
+        # What its workers died of may be in the picture: that is kept as it is, and not read.
+        _keep(claim, replace(pictures, place=None) if isinstance(error, WorkerLost) else pictures)
     with tracing.span("assess.store", outcome=error.reason), transaction.atomic():
         ended = assess.store_failure(claim, error, _asked(caller), now=utc_now(), retries=retries)
         ledger.record_calls(caller.made, now=utc_now())

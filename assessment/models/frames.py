@@ -181,6 +181,9 @@ class Assessment(models.Model):
     attempts = models.PositiveSmallIntegerField(
         _("attempts"), default=0, help_text=_("Calls that failed by themselves; throttled ones do not count.")
     )
+    takeovers = models.PositiveSmallIntegerField(
+        _("takeovers"), default=0, db_default=0, help_text=_("Workers that held it and died.")
+    )
     calls = models.PositiveSmallIntegerField(_("calls"), default=0, help_text=_("Requests that were sent for it."))
     late = models.BooleanField(
         _("late"), default=False, help_text=_("Answered after its deadline: it raises no live alert.")

@@ -12,7 +12,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from assessment.alerts import apply_verdicts
-from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
+from assessment.assess import Asked, RetryPolicy, WorkerLost, claim_next, store_failure
 from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
 from assessment.dead_letters import Chosen, drop, send_again, waiting
 from assessment.models import Alert, Assessment, DeadLetter, FrameResult
@@ -175,6 +175,22 @@ def test_live_question_that_expires_is_no_dead_letter() -> None:
     record(make_camera())
     expire_overdue(now=NOON + PATIENCE)
     assert DeadLetter.objects.count() == 0
+
+
+def test_sent_again_it_may_outlive_as_many_workers_as_before() -> None:
+    give_up(ModelTimedOut(""))
+    Assessment.objects.update(takeovers=3)
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    assert Assessment.objects.get().takeovers == 0
+
+
+def test_attempts_of_a_letter_are_failed_calls_and_dead_workers() -> None:
+    record(make_camera())
+    Assessment.objects.update(takeovers=3, attempts=1)
+    claim = claim_next(now=NOON, seconds=30)
+    assert claim
+    assert store_failure(claim, WorkerLost("3 workers died."), Asked(), now=NOON, retries=RetryPolicy())
+    assert (Assessment.objects.get().attempts, DeadLetter.objects.get().attempts) == (1, 4)
 
 
 def test_dropped_it_stays_failed() -> None:

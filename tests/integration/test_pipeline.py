@@ -17,13 +17,14 @@ import redis
 from pydantic import SecretStr
 from pytest_django import Settings
 
-from assessment import keys
+from assessment import evidence, keys
+from assessment.assess import claim_next
 from assessment.calling import Caller
 from assessment.dead_letters import Chosen, send_again
 from assessment.ladder import LadderLevel
 from assessment.latency import note_answer
 from assessment.limiter import NoSlot
-from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.models import Alert, Assessment, DeadLetter, Evidence, FrameResult
 from assessment.service_level import LADDER_KEY
 from assessment.showing import WIDE_WIDTH_PX
 from assessment.simulator import Latency, RunningSimulator, running_simulator
@@ -453,6 +454,52 @@ def test_dead_letter_is_answered_from_the_evidence_and_labelled_late(
     verdict = last_verdict(redis_client, camera.pk)
     assert verdict
     assert (verdict.late, verdict.max_risk_level) == (True, question.risk_level)
+
+
+def let_die(times: int) -> None:
+    """So many workers take the question and are never heard of again."""
+    for _death in range(times):
+        assert claim_next(now=utc_now(), seconds=10)
+        Assessment.objects.update(lease_until=utc_now())
+
+
+def test_question_that_outlives_its_workers_is_given_up_with_its_picture_unread(
+    store: FrameStore,
+    camera: Camera,
+    simulator: RunningSimulator,
+    seen: Any,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    picture = store.get("frame-a")
+    let_die(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(evidence, "read_part", unexpected)
+        [frame] = answer_everything()
+    closing.close([frame])
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.detail, letter.attempts) == ("worker_lost", "3 workers that took it died.", 3)
+    with Evidence.objects.get().picture.open() as kept:
+        assert kept.read() == picture
+    redis_client.delete("frame:frame-a")
+    assert len(send_again(Chosen(), now=utc_now(), patience=timedelta(seconds=60))) == 1
+    answer_everything()
+    assert Assessment.objects.get().status == "done"
+
+
+def test_failed_calls_are_no_dead_workers(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    Assessment.objects.update(attempts=2)
+    let_die(1)
+    answer_everything()
+    assert Assessment.objects.get().status == "done"
 
 
 def test_worker_that_is_told_to_end_begins_no_more(
