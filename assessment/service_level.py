@@ -67,11 +67,11 @@ def measure_workload(now: datetime, *, since: datetime | None = None, urgent_onl
 
     Without those that are put again: nobody waits for their answers.
     """
-    asked = Assessment.objects.put_to_models().live().filter(**({"urgent": True} if urgent_only else {}))
+    asked = Assessment.objects.put_to_models().filter(**({"urgent": True} if urgent_only else {}))
     if since:
         asked = asked.filter(created_at__gte=since)
     free = Q(lease_token="") | Q(lease_until__lte=now)
-    pending = asked.filter(status=AssessmentStatus.PENDING)
+    pending = asked.pending().filter(late=False)
     waiting = pending.aggregate(
         urgent_waiting=Count("pk", filter=free & Q(urgent=True)),
         others_waiting=Count("pk", filter=free & Q(urgent=False)),
@@ -96,11 +96,12 @@ def _ended_lately(asked: AssessmentQuerySet, now: datetime) -> tuple[int, int]:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     # An index finds them by when they were asked; what ended in the last minute was not asked long before.
     ended = asked.filter(created_at__gt=now - WINDOW - 2 * patience, ended_at__gt=now - WINDOW)
+    put_once = ended.filter(Q(late=False) | Q(dead_letter=None))
     answered = Q(status=AssessmentStatus.DONE)
     unanswered = Q(status=AssessmentStatus.EXPIRED) | (
         Q(status=AssessmentStatus.FAILED) & ~Q(reason__in=sorted(QUESTIONS_OWN))
     )
-    counts = ended.aggregate(
+    counts = put_once.aggregate(
         in_time=Count("pk", filter=answered & Q(late=False)),
         missed=Count("pk", filter=unanswered | (answered & Q(late=True))),
     )

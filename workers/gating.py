@@ -66,4 +66,4 @@ def _has_room() -> bool:
 
 
 def _is_line_long(now: datetime) -> bool:
-    return Assessment.objects.live().in_line(now).filter(created_at__lte=now - MOMENT).exists()
+    return Assessment.objects.in_line(now).filter(created_at__lte=now - MOMENT).exists()

@@ -117,10 +117,6 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those that a model answered, or was or is to answer."""
         return self.filter(judged_by=JudgedBy.MODEL)
 
-    def live(self) -> Self:
-        """Those whose answers somebody waits for, or waited for: without dead letters that were sent again."""
-        return self.filter(Q(late=False) | Q(dead_letter=None))
-
     def unanswered(self) -> Self:
         """Those that ended without a verdict."""
         return self.filter(status__in=[AssessmentStatus.FAILED, AssessmentStatus.EXPIRED])
@@ -140,8 +136,8 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
     def in_line(self, now: datetime) -> Self:
         """Those that wait for a worker and for whichever key: not what failed by itself and waits to be tried again,
-        and what may go to one key or account only."""
-        return self.pending().filter(_held_by_nobody(now), attempts=0, camera__route=None)
+        what may go to one key or account only, and what was put again."""
+        return self.pending().filter(_held_by_nobody(now), attempts=0, camera__route=None, late=False)
 
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
