@@ -35,6 +35,7 @@ class WorkerLost(UnableToAssess):
 
     reason = "worker_lost"
     retryable = False
+    charged = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Claim:
     """How long all of it may take: waiting for a key, calling, calling again."""
     attempts: int
     """Calls that have failed so far, but for throttled ones."""
+    takeovers: int
+    """Workers that held it and died."""
     calls: int
     last_account: str
     sampled_from: str = ""
@@ -95,7 +98,7 @@ def next_turn(camera_id: int, *, now: datetime, late: bool = False) -> datetime:
 _CLAIM = """
 UPDATE {questions} SET
     lease_token = CASE WHEN lease_token = '' THEN '' ELSE '{taken_over}' END || %s,
-    attempts = attempts + CASE WHEN lease_token = '' THEN 0 ELSE 1 END,
+    takeovers = takeovers + CASE WHEN lease_token = '' THEN 0 ELSE 1 END,
     calls = calls + CASE WHEN lease_token = '' THEN 0 ELSE 1 END,
     lease_until = %s
 WHERE id = (
@@ -104,7 +107,7 @@ WHERE id = (
     ORDER BY {order} LIMIT 1 {skipping_locked}
 )
 RETURNING id, frame_result_id, camera_id, group_index, lease_token, deadline_at,
-    attempts, calls, account, sampled_from, traceparent
+    attempts, takeovers, calls, account, sampled_from, traceparent
 """
 _URGENT_FIRST, _IN_TURN = "urgent DESC, turn_at, id", "turn_at, id"
 _TAKEN_OVER = "!"
@@ -137,7 +140,7 @@ def claim_next(*, now: datetime, seconds: float, urgent_first: bool = True, leas
 
 def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
     assessment_id, frame_result_id, camera_id, group_index, token, deadline, *others = row
-    attempts, calls, account, sampled_from, traceparent = others
+    attempts, takeovers, calls, account, sampled_from, traceparent = others
     deadline = deadline.replace(tzinfo=deadline.tzinfo or UTC)  # SQLite knows no time zones
     metrics.assessments_taken_over.inc(token.startswith(_TAKEN_OVER))
     return Claim(
@@ -148,6 +151,7 @@ def _claim_of(row: Sequence[Any], now: datetime, seconds: float) -> Claim:
         token=token,
         seconds=min(seconds, (deadline - now).total_seconds()),
         attempts=attempts,
+        takeovers=takeovers,
         calls=calls,
         last_account=account,
         sampled_from=sampled_from,
@@ -262,7 +266,7 @@ def _bury(claim: Claim, error: UnableToAssess, attempts: int, now: datetime) -> 
         defaults={
             "reason": error.reason,
             "detail": str(error)[:300],
-            "attempts": attempts,
+            "attempts": attempts + claim.takeovers,
             "died_at": now,
             "state": "waiting",
             "ended_at": None,

@@ -64,6 +64,18 @@ def drop(chosen: Chosen, *, now: datetime, by: User | None = None) -> int:
     return sum(_end(each, DeadLetterState.DROPPED, now, by) for each in waiting(chosen)[:MOST_AT_ONCE])
 
 
+def take_back_expired(why: str, *, now: datetime) -> None:
+    """Let those wait again whose questions expired after they were sent again: in the transaction that ends these."""
+    DeadLetter.objects.filter(state=DeadLetterState.SENT_AGAIN, assessment__status=AssessmentStatus.EXPIRED).update(
+        state=DeadLetterState.WAITING,
+        reason=AssessmentStatus.EXPIRED,
+        detail=why,
+        died_at=now,
+        ended_at=None,
+        ended_by=None,
+    )
+
+
 def _end(letter: DeadLetter, state: DeadLetterState, now: datetime, by: User | None) -> bool:
     held = DeadLetter.objects.filter(pk=letter.pk, state=DeadLetterState.WAITING)
     return bool(held.update(state=state, ended_at=now, ended_by=by))
@@ -95,6 +107,7 @@ def _reopen(frame: FrameResult, assessment_id: int, now: datetime, patience: tim
         reason="",
         urgent=False,
         attempts=0,
+        takeovers=0,
         late=True,
         ended_at=None,
         turn_at=turn_at,

@@ -96,7 +96,7 @@ class Circumstances:
     judged_lately: Callable[[], Sequence[JudgedGroup]] = tuple
     """What models said of the camera's groups within the last seconds, newest first."""
     has_room: Callable[[], bool] = bool
-    """Whether a question more would take nobody's turn with the model."""
+    """Whether a key is free and nothing waits for one, so that a question more would take nobody's turn."""
     roll: Callable[[], float] = lambda: 1.0
     """A random number from 0 to 1."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from assessment.models import PRIOR_CHOICES, SKIP_CHOICES, Assessment, FrameResult
 from assessment.risk import WHOLE_FRAME, AssessmentStatus
@@ -17,27 +17,27 @@ _PRIOR_WORDS = dict(PRIOR_CHOICES)
 
 
 _FAILURE_WORDS = {
-    "deadline passed": _lazy("no answer came before its deadline"),
-    "no time left for an answer": _lazy("too little time was left for an answer"),
-    "deadline": _lazy("no key had room for it before its deadline"),
-    "picture_gone": _lazy("its picture was no longer kept when its turn came"),
-    "worker_lost": _lazy("each worker that took it died"),
-    "limiter_unreachable": _lazy("Redis, which gives out the calls, did not answer"),
-    "rate_limited": _lazy("the provider refused it: too many requests"),
-    "burst_limited": _lazy("the provider refused it: requests grew too fast"),
-    "token_limited": _lazy("the provider refused it: too many tokens"),
-    "billing": _lazy("the provider refused the key: the account is not paid"),
-    "revoked": _lazy("the provider refused the key: it is not valid"),
-    "forbidden": _lazy("the provider refused the key: it has no right to the model"),
-    "no_key": _lazy("no API key could be used"),
-    "blocked": _lazy("the provider refused the picture or the words"),
-    "bad_request": _lazy("the provider refused the question as malformed"),
-    "overloaded": _lazy("the provider was overloaded"),
-    "timeout": _lazy("the model took too long"),
-    "unreachable": _lazy("the provider could not be reached"),
-    "provider_error": _lazy("the provider failed"),
-    "empty_response": _lazy("the model answered with nothing"),
-    "unreadable_answer": _lazy("the model's answer could not be read"),
+    "deadline passed": gettext_lazy("no answer came before its deadline"),
+    "no time left for an answer": gettext_lazy("too little time was left for an answer"),
+    "deadline": gettext_lazy("no key had room for it before its deadline"),
+    "picture_gone": gettext_lazy("its picture was no longer kept when its turn came"),
+    "worker_lost": gettext_lazy("the workers that took it died"),
+    "limiter_unreachable": gettext_lazy("Redis, which gives out the calls, did not answer"),
+    "rate_limited": gettext_lazy("the provider refused it: too many requests"),
+    "burst_limited": gettext_lazy("the provider refused it: requests grew too fast"),
+    "token_limited": gettext_lazy("the provider refused it: too many tokens"),
+    "billing": gettext_lazy("the provider refused the key: the account is not paid"),
+    "revoked": gettext_lazy("the provider refused the key: it is not valid"),
+    "forbidden": gettext_lazy("the provider refused the key: it has no right to the model"),
+    "no_key": gettext_lazy("no API key could be used"),
+    "blocked": gettext_lazy("the provider refused the picture or the words"),
+    "bad_request": gettext_lazy("the provider refused the question as malformed"),
+    "overloaded": gettext_lazy("the provider was overloaded"),
+    "timeout": gettext_lazy("the model took too long"),
+    "unreachable": gettext_lazy("the provider could not be reached"),
+    "provider_error": gettext_lazy("the provider failed"),
+    "empty_response": gettext_lazy("the model answered with nothing"),
+    "unreadable_answer": gettext_lazy("the model's answer could not be read"),
 }
 
 

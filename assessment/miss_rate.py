@@ -1,5 +1,8 @@
 """How often the gate misses a danger: of the groups it left out, a random few were asked about all the same.
 
+Sampled is what the gate holds to be calm or known. What a cooldown leaves out comes again within seconds and is asked
+about then, and where assessment is reduced every call is wanted: of these nothing is sampled, and the figures say so.
+
 Only as far back as calm frames are kept: risky ones are kept longer, and would make the share too large.
 """
 

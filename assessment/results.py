@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from assessment.assess import TURN, next_turn
 from assessment.counts import add_crossings
+from assessment.dead_letters import take_back_expired
 from assessment.gate import Gated, Question
 from assessment.hours import count_frames, count_unasked
 from assessment.models import Alert, AlertEvent, Assessment, AssessmentQuerySet, DeadLetter, Evidence, FrameResult
@@ -158,12 +159,14 @@ def expire_overdue(*, now: datetime, least: timedelta = timedelta(0)) -> list[in
     return passed + _expire(Assessment.objects.hopeless(now, least=least), "no time left for an answer", now)
 
 
+@transaction.atomic
 def _expire(questions: AssessmentQuerySet, reason: str, now: datetime) -> list[int]:
     frames = list(questions.values_list("frame_result", flat=True).distinct())
     ended = questions.update(
         status=AssessmentStatus.EXPIRED, reason=reason, ended_at=now, lease_token="", lease_until=None
     )
     if ended:
+        take_back_expired(reason, now=now)
         metrics.assessments.labels(AssessmentStatus.EXPIRED, "deadline").inc(ended)
     return frames
 

@@ -74,6 +74,8 @@ def judge_alert(alert: Alert, opinion: Opinion, *, by: User, now: datetime) -> b
     """
     if alert.kind != AlertKind.DANGER or not opinion.is_coherent:
         raise UnfitJudgement
+    # One person at a time, or each of two would be the latest.
+    Alert.objects.select_for_update(no_key=True).get(pk=alert.pk)
     said = {"truth": opinion.truth, "right_level": opinion.right_level or ""}
     if AlertJudgement.objects.filter(alert=alert, judge=by, **said).exists():
         return False

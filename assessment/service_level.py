@@ -44,8 +44,7 @@ _KEPT = TypeAdapter(LadderState)
 class Workload:
     """The questions that wait now, and what became of those that ended within the last minute.
 
-    `oldest_share` is of the time from the asking of the oldest one that waits to its deadline. Not old are what was
-    tried and waits to be tried again, for it failed by itself, and what may go to one key or account only.
+    `oldest_share` is of the time from the asking of the oldest one in line to its deadline.
     """
 
     urgent_waiting: int
@@ -68,18 +67,18 @@ def measure_workload(now: datetime, *, since: datetime | None = None, urgent_onl
 
     Without those that are put again: nobody waits for their answers.
     """
-    asked = Assessment.objects.put_to_models().filter(late=False, **({"urgent": True} if urgent_only else {}))
+    asked = Assessment.objects.put_to_models().filter(**({"urgent": True} if urgent_only else {}))
     if since:
         asked = asked.filter(created_at__gte=since)
     free = Q(lease_token="") | Q(lease_until__lte=now)
-    pending = asked.filter(status=AssessmentStatus.PENDING)
+    pending = asked.pending().filter(late=False)
     waiting = pending.aggregate(
         urgent_waiting=Count("pk", filter=free & Q(urgent=True)),
         others_waiting=Count("pk", filter=free & Q(urgent=False)),
         in_flight=Count("pk", filter=~free),
     )
-    untried = pending.filter(free, attempts=0, camera__route=None).order_by("created_at")
-    created_at, deadline_at = untried.values_list("created_at", "deadline_at").first() or (now, now)
+    in_line = asked.in_line(now).order_by("created_at")
+    created_at, deadline_at = in_line.values_list("created_at", "deadline_at").first() or (now, now)
     in_time, missed = _ended_lately(asked, now)
     return Workload(
         urgent_waiting=waiting["urgent_waiting"],
@@ -97,13 +96,14 @@ def _ended_lately(asked: AssessmentQuerySet, now: datetime) -> tuple[int, int]:
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     # An index finds them by when they were asked; what ended in the last minute was not asked long before.
     ended = asked.filter(created_at__gt=now - WINDOW - 2 * patience, ended_at__gt=now - WINDOW)
+    put_once = ended.filter(Q(late=False) | Q(dead_letter=None))
     answered = Q(status=AssessmentStatus.DONE)
     unanswered = Q(status=AssessmentStatus.EXPIRED) | (
         Q(status=AssessmentStatus.FAILED) & ~Q(reason__in=sorted(QUESTIONS_OWN))
     )
-    counts = ended.aggregate(
-        in_time=Count("pk", filter=answered),
-        missed=Count("pk", filter=unanswered),
+    counts = put_once.aggregate(
+        in_time=Count("pk", filter=answered & Q(late=False)),
+        missed=Count("pk", filter=unanswered | (answered & Q(late=True))),
     )
     return counts["in_time"], counts["missed"]
 
@@ -175,3 +175,10 @@ def _read() -> LadderState:
 
 current_ladder: Remembered[LadderState] = Remembered(_read, seconds=READ_SECONDS)
 """The state in force, a second old at the most; raises RedisError where Redis cannot be reached."""
+
+
+def asked_model() -> str:
+    """Which model is asked at the level in force; raises RedisError where Redis cannot be reached."""
+    environment = settings.ENVIRONMENT
+    reduced = current_ladder().level == LadderLevel.CHEAPER_MODEL and environment.llm_cheaper_model
+    return environment.llm_cheaper_model if reduced else environment.llm_model

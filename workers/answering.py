@@ -6,7 +6,7 @@ import functools
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 import structlog
@@ -20,10 +20,9 @@ from assessment.calling import LONGEST_WAIT_SECONDS, Caller
 from assessment.clients import Answer, Question, UnableToAssess
 from assessment.evidence import Pictures, keep_evidence, kept_picture, picture_keys, pictures_of
 from assessment.judge import Judgement, judge
-from assessment.ladder import LadderLevel
 from assessment.latency import least_seconds, note_answer
 from assessment.limiter import LimiterUnreachable, NoSlot
-from assessment.service_level import current_ladder
+from assessment.service_level import asked_model
 from assessment.tokens import estimate_tokens, expect_tokens
 from cameras.frames import FrameStore, connect_redis
 from detection.detections import DetectedFrame
@@ -60,7 +59,7 @@ _rest = Rest()
 
 
 def _look_up_least_seconds() -> float:
-    return least_seconds(connect_redis(), settings.ENVIRONMENT.llm_model)
+    return least_seconds(connect_redis(), asked_model())
 
 
 _least_seconds = Remembered(_look_up_least_seconds, seconds=1.0)
@@ -83,13 +82,16 @@ def answer_waiting(store: FrameStore) -> Iterator[int]:
             span.note(ended=ended, attempts=claim.attempts)
         if ended:
             yield claim.frame_result_id
-        if STOPPING.is_set() or time.monotonic() > until:
+        if time.monotonic() > until:
             return
         since = tracing.now()
 
 
 def _claim() -> Claim | None:
+    """The next question; none for a worker that was told to end, though it rested until then."""
     _rest.end()
+    if STOPPING.is_set():
+        return None
     call_seconds = settings.ENVIRONMENT.llm_timeout
     return assess.claim_next(
         now=utc_now(),
@@ -109,13 +111,13 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
     """Whether the question has ended."""
     pictures = None
     try:
-        _refuse_deadly(claim)
         frame = results.load_frame(claim.frame_result_id)
         # Whoever reads the pool of keys for all needs a connection, which those that wait for it must not hold.
         lend_connection()
         caller.pin = keys.pin_of(claim.camera_id, last_account=claim.last_account)
         pictures = pictures_of(frame, claim.group_index, _kept_pictures(store, claim, frame))
-        model = _model()
+        _refuse_deadly(claim)
+        model = asked_model()
         lend_connection()
         with tracing.span("assess.reserve", model=model):
             caller.reserve(model, tokens=expect_tokens(frame, pictures))
@@ -133,17 +135,11 @@ def _answer(claim: Claim, caller: Caller, store: FrameStore) -> bool:
         caller.give_back()
 
 
-def _model() -> str:
-    """Which model is asked at this level of the ladder."""
-    environment = settings.ENVIRONMENT
-    reduced = current_ladder().level == LadderLevel.CHEAPER_MODEL and environment.llm_cheaper_model
-    return environment.llm_cheaper_model if reduced else environment.llm_model
-
-
 def _refuse_deadly(claim: Claim) -> None:
     """A question that outlives its workers must not kill them one by one."""
-    if claim.attempts > settings.ENVIRONMENT.llm_max_retry:
-        raise WorkerLost("Each worker that took it died.")
+    if claim.takeovers > settings.ENVIRONMENT.llm_max_retry:
+        message = f"{claim.takeovers} workers that took it died."
+        raise WorkerLost(message)
 
 
 def _kept_pictures(store: FrameStore, claim: Claim, frame: DetectedFrame) -> dict[str, bytes]:
@@ -158,7 +154,8 @@ def _kept_pictures(store: FrameStore, claim: Claim, frame: DetectedFrame) -> dic
 def _ask(caller: Caller, store: FrameStore, question: Question) -> Answer:
     lend_connection()
     answer = caller.ask(question, tokens=estimate_tokens(question))
-    note_answer(store.client, question.model, answer.seconds)
+    if question.pictures:  # without them it is a repair, which takes less
+        note_answer(store.client, question.model, answer.seconds)
     return answer
 
 
@@ -176,11 +173,13 @@ def _store(claim: Claim, caller: Caller, judgement: Judgement, pictures: Picture
 
 
 def _fail(claim: Claim, caller: Caller, error: UnableToAssess, pictures: Pictures | None) -> bool:
-    say = log.warning if error.charged else log.info
-    say("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
     retries = RetryPolicy(most=settings.ENVIRONMENT.llm_max_retry)
-    if pictures and error.can_be_sent_again and assess.is_last_try(claim, error, retries):
-        _keep(claim, pictures)
+    is_last = assess.is_last_try(claim, error, retries)
+    say = log.warning if error.charged or is_last else log.info
+    say("assessment.failed", reason=error.reason, attempts=claim.attempts, error=str(error))
+    if pictures and error.can_be_sent_again and is_last:
+        # What its workers died of may be in the picture: that is kept as it is, and not read.
+        _keep(claim, replace(pictures, place=None) if isinstance(error, WorkerLost) else pictures)
     with tracing.span("assess.store", outcome=error.reason), transaction.atomic():
         ended = assess.store_failure(claim, error, _asked(caller), now=utc_now(), retries=retries)
         ledger.record_calls(caller.made, now=utc_now())

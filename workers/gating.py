@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import redis
 import structlog
@@ -14,13 +14,18 @@ from assessment.clients import UnableToAssess
 from assessment.cooldown import is_due, take_turn
 from assessment.gate import Circumstances, Gated, GateRules, gate
 from assessment.judged_lately import judged_lately
+from assessment.models import Assessment
 from assessment.repeats import JudgedGroup
 from assessment.service_level import current_ladder, seconds_until_key
 from cameras.frames import connect_redis
 from cameras.models import Camera
 from detection.detections import DetectedFrame
+from trafficmon.core.clock import utc_now
 
 log = structlog.get_logger()
+
+MOMENT = timedelta(seconds=1)
+"""For so long a question may be in line though workers and keys are free."""
 
 
 def gate_frame(camera: Camera, frame: DetectedFrame) -> Gated:
@@ -52,9 +57,13 @@ def _judged_lately(frame: DetectedFrame, seconds: float) -> tuple[JudgedGroup, .
 
 
 def _has_room() -> bool:
-    """Whether some key may be used now."""
+    """Whether some key may be used now, and no question has been in line for one since a moment."""
     try:
-        return seconds_until_key(settings.ENVIRONMENT.llm_model) == 0
+        return seconds_until_key(settings.ENVIRONMENT.llm_model) == 0 and not _is_line_long(utc_now())
     except (UnableToAssess, redis.RedisError) as error:
         log.info("gate.room_unknown", error=str(error))
         return False
+
+
+def _is_line_long(now: datetime) -> bool:
+    return Assessment.objects.in_line(now).filter(created_at__lte=now - MOMENT).exists()

@@ -12,7 +12,7 @@ from assessment import alerts, camera_lost, results
 from assessment.ladder import LadderState
 from assessment.latency import least_seconds
 from assessment.models import Assessment, FrameResult
-from assessment.service_level import adjust_ladder
+from assessment.service_level import adjust_ladder, asked_model
 from cameras.frames import FrameRef, connect_redis
 from cameras.health import mark_stale
 from cameras.load import adjust_pace
@@ -57,7 +57,7 @@ def sweep_unfinished() -> list[WakeUp]:
 
 
 def _least_time() -> timedelta:
-    return timedelta(seconds=least_seconds(connect_redis(), settings.ENVIRONMENT.llm_model))
+    return timedelta(seconds=least_seconds(connect_redis(), asked_model()))
 
 
 def _forgotten_frames() -> list[WakeUp]:

@@ -27,6 +27,7 @@ class DeadLetter(models.Model):
     reason = models.CharField(_("reason"), max_length=100)
     detail = models.CharField(_("what happened"), max_length=300, blank=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"))
+    """Calls that failed by themselves, and workers that died."""
     died_at = models.DateTimeField(_("given up"))
     state = models.CharField(
         _("state"), max_length=16, choices=DeadLetterState.choices, default=DeadLetterState.WAITING

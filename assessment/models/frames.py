@@ -134,6 +134,11 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         """Those that nobody works on and whose deadline is too near for an answer."""
         return self.pending().filter(_held_by_nobody(now), deadline_at__lte=now + least)
 
+    def in_line(self, now: datetime) -> Self:
+        """Those that wait for a worker and for whichever key: not what failed by itself and waits to be tried again,
+        what may go to one key or account only, and what was put again."""
+        return self.pending().filter(_held_by_nobody(now), attempts=0, camera__route=None, late=False)
+
     def most_pressing_first(self) -> Self:
         """The urgent before all others, then in the order of their turns, which are fair over the cameras."""
         return self.order_by("-urgent", "turn_at", "pk")
@@ -171,6 +176,9 @@ class Assessment(models.Model):
     lease_until = models.DateTimeField(_("leased until"), null=True)
     attempts = models.PositiveSmallIntegerField(
         _("attempts"), default=0, help_text=_("Calls that failed by themselves; throttled ones do not count.")
+    )
+    takeovers = models.PositiveSmallIntegerField(
+        _("takeovers"), default=0, db_default=0, help_text=_("Workers that held it and died.")
     )
     calls = models.PositiveSmallIntegerField(_("calls"), default=0, help_text=_("Requests that were sent for it."))
     late = models.BooleanField(

@@ -108,6 +108,9 @@ class AlertJudgement(models.Model):
         constraints = [
             # Of people and alerts that are gone there may be several: null differs from null.
             models.UniqueConstraint(fields=("alert", "judge"), name="one_judgement_per_person_and_alert"),
+            models.UniqueConstraint(
+                fields=("alert",), condition=Q(is_latest=True), name="one_latest_judgement_per_alert"
+            ),
             known("truth", Truth.choices, "judgement_truth_known"),
             models.CheckConstraint(
                 condition=Q(truth="true", right_level__in=["low", "medium", "high"])

@@ -40,8 +40,9 @@ def _provider(kind: str, *, key_ending: str = "", seconds: float = 3.0, throttle
     return Fault(begin, _behave, seconds, throttles)
 
 
-# A model that hangs takes each request and never answers. Keys of which three calls in a row, of four seconds each
-# here, had no answer rest for ten seconds: a hang of this length shows it, and docs/benchmarks.md tells of a minute.
+# Keys of a model that is away rest longer each time, so that a minute of it may be felt for 40 s after its end.
+# One that hangs takes each request and never answers. Keys of which three calls in a row, of four seconds each here,
+# had no answer rest for ten seconds: a hang of this length shows it, and docs/benchmarks.md tells of a minute.
 FAULTS = {
     "workers killed": Fault(Stage.kill_workers, Stage.restart_workers, seconds=1),
     "Redis killed and empty": Fault(Stage.kill_redis, Stage.restart_redis),
@@ -49,7 +50,7 @@ FAULTS = {
     "key revoked": Fault(functools.partial(_misbehave, "revoked", secret_of(0)), seconds=0),
     "account throttled": _provider("rate_limit", key_ending=secret_of(0), throttles=True),
     "all accounts cooling": _provider("rate_limit", throttles=True),
-    "model unreachable": _provider("drop", seconds=6),
+    "model unreachable": replace(_provider("drop", seconds=60), back_seconds=90),
     "model hangs": replace(_provider("hang", seconds=14), back_seconds=90),
     "model overloaded": _provider("overloaded"),
     "rubbish answered": _provider("rubbish"),

@@ -52,7 +52,8 @@ def test_question_of_a_dead_worker_is_taken_over_and_its_late_answer_is_dropped(
     record(make_camera())
     dead = claim()
     heir = claim(NOON + LEASE)
-    assert (heir.assessment_id, heir.attempts, heir.calls) == (dead.assessment_id, 1, 1)
+    assert heir.assessment_id == dead.assessment_id
+    assert (heir.takeovers, heir.attempts, heir.calls) == (1, 0, 1)
     assert heir.seconds == 25.0
     assert store_verdict(dead, JUDGEMENT, ASKED, now=NOON + LEASE) is False
     assert store_verdict(heir, JUDGEMENT, ASKED, now=NOON + LEASE) is True

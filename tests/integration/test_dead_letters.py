@@ -12,11 +12,11 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from assessment.alerts import apply_verdicts
-from assessment.assess import Asked, RetryPolicy, claim_next, store_failure
+from assessment.assess import Asked, RetryPolicy, WorkerLost, claim_next, store_failure
 from assessment.clients import ContentBlocked, ModelTimedOut, QuestionRejected, RateLimited, UnableToAssess
 from assessment.dead_letters import Chosen, drop, send_again, waiting
 from assessment.models import Alert, Assessment, DeadLetter, FrameResult
-from assessment.results import close_frames, forget_frames
+from assessment.results import close_frames, expire_overdue, forget_frames
 from tests.factories import NOON, PATIENCE, frames_before, make_camera, record
 from trafficmon.live.compose import assessment_result
 
@@ -156,6 +156,41 @@ def test_given_up_twice_it_waits_twice() -> None:
     assert store_failure(claim, QuestionRejected("no"), Asked(), now=LATER, retries=RetryPolicy(most=0))
     letter = DeadLetter.objects.get()
     assert (letter.state, letter.reason, letter.ended_at) == ("waiting", "bad_request", None)
+
+
+def test_sent_again_and_expired_it_waits_anew() -> None:
+    row = give_up(ModelTimedOut("No whole answer."))
+    give_up(ModelTimedOut("of another frame"))
+    send_again(Chosen(ids=[row.assessments.get().dead_letter.pk]), now=LATER, patience=PATIENCE)
+    assert expire_overdue(now=LATER + PATIENCE) == [row.pk]
+    assert close_frames([row.pk], now=LATER + PATIENCE)
+    letter = row.assessments.get().dead_letter
+    assert (letter.state, letter.reason, letter.detail) == ("waiting", "expired", "deadline passed")
+    assert (letter.died_at, letter.ended_at, letter.ended_by) == (LATER + PATIENCE, None, None)
+    assert list(waiting(Chosen(reason="expired"))) == [letter]
+    assert len(send_again(Chosen(reason="expired"), now=LATER + PATIENCE, patience=PATIENCE)) == 1
+
+
+def test_live_question_that_expires_is_no_dead_letter() -> None:
+    record(make_camera())
+    expire_overdue(now=NOON + PATIENCE)
+    assert DeadLetter.objects.count() == 0
+
+
+def test_sent_again_it_may_outlive_as_many_workers_as_before() -> None:
+    give_up(ModelTimedOut(""))
+    Assessment.objects.update(takeovers=3)
+    send_again(Chosen(), now=LATER, patience=PATIENCE)
+    assert Assessment.objects.get().takeovers == 0
+
+
+def test_attempts_of_a_letter_are_failed_calls_and_dead_workers() -> None:
+    record(make_camera())
+    Assessment.objects.update(takeovers=3, attempts=1)
+    claim = claim_next(now=NOON, seconds=30)
+    assert claim
+    assert store_failure(claim, WorkerLost("3 workers died."), Asked(), now=NOON, retries=RetryPolicy())
+    assert (Assessment.objects.get().attempts, DeadLetter.objects.get().attempts) == (1, 4)
 
 
 def test_dropped_it_stays_failed() -> None:

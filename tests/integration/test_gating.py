@@ -34,7 +34,7 @@ from cameras.frames import FrameRef, FrameStore
 from cameras.models import Camera
 from detection.detect import FramePipeline
 from detection.detections import Detection
-from tests.factories import NOON, PATIENCE, detect, frames_before, make_camera, make_frame
+from tests.factories import NOON, PATIENCE, detect, frames_before, make_camera, make_frame, record
 from tests.fakes import FakeDetector
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
@@ -218,6 +218,21 @@ def test_nothing_is_sampled_without_a_key(look: Any, configure: Any) -> None:
     configure(sample_share=1.0)
     look("frame-a", *CALM)
     assert Assessment.objects.count() == 0
+
+
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize(
+    ("seconds", "change", "sampled"),
+    [(2, {}, 0), (-5, {}, 1), (2, {"lease_token": "t"}, 1), (2, {"attempts": 1}, 1)],
+    ids=["waits", "just asked", "in hand", "failed by itself"],
+)
+def test_nothing_is_sampled_while_a_question_waits_for_a_key(
+    look: Any, configure: Any, seconds: float, change: dict[str, object], sampled: int
+) -> None:
+    configure(sample_share=1.0)
+    record(make_camera(), captured_at=utc_now() - timedelta(seconds=seconds)).assessments.update(**change)
+    look("frame-a", *CALM)
+    assert Assessment.objects.exclude(sampled_from="").count() == sampled
 
 
 def test_geometry_judges_where_no_model_may_be_asked_and_says_so(

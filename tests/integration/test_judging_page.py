@@ -215,3 +215,12 @@ def test_old_judgements_are_not_of_the_period(desk: Client, chief: User) -> None
     AlertJudgement.objects.update(opened_at=utc_now() - timedelta(days=8))
     assert chart_of(desk, "cameras") == {}
     assert list(chart_of(desk, "cameras", "period=month")) == [camera.name]
+
+
+def test_share_of_the_missed_says_what_is_not_sampled(desk: Client) -> None:
+    hour_with(make_camera(), sampled=50, missed=1)
+    [card] = [each for each in desk.get("/judging/").context["cards"] if each.name == "Missed by the gate"]
+    assert (card.figure, card.words) == (
+        "2.0 %",
+        "of samples were dangers; what a cooldown or a reduced level leaves out is not sampled",
+    )

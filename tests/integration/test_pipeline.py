@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,12 +17,15 @@ import redis
 from pydantic import SecretStr
 from pytest_django import Settings
 
-from assessment import keys
+from assessment import evidence, keys
+from assessment.assess import claim_next
 from assessment.calling import Caller
 from assessment.dead_letters import Chosen, send_again
+from assessment.ladder import LadderLevel
 from assessment.latency import note_answer
 from assessment.limiter import NoSlot
-from assessment.models import Alert, Assessment, Evidence, FrameResult
+from assessment.models import Alert, Assessment, DeadLetter, Evidence, FrameResult
+from assessment.service_level import LADDER_KEY
 from assessment.showing import WIDE_WIDTH_PX
 from assessment.simulator import Latency, RunningSimulator, running_simulator
 from cameras.frames import FrameRef, FrameStore
@@ -356,6 +360,42 @@ def test_answer_counts_though_redis_goes_away_right_after_it(
     assert Assessment.objects.get().status == "done"
 
 
+def test_repair_does_not_count_as_an_answer_s_usual_time(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen(*CONFLICT)
+    simulator.control(kind="rubbish", count=1)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    noted: list[str] = []
+    monkeypatch.setattr(answering, "note_answer", lambda _client, model, _seconds: noted.append(model))
+    answer_everything()
+    assert (simulator.stats()["requests"], len(noted)) == (2, 1)
+
+
+@pytest.mark.usefixtures("simulator")
+@pytest.mark.parametrize(
+    ("level", "ended"), [(LadderLevel.CHEAPER_MODEL, "done"), (LadderLevel.URGENT_ONLY, "expired")]
+)
+def test_what_is_worth_beginning_is_told_by_the_model_that_is_asked(
+    store: FrameStore, camera: Camera, seen: Any, settings: Settings, level: LadderLevel, ended: str
+) -> None:
+    seen(*CONFLICT)
+    told = {"llm_model": "qwen-vl-max", "llm_cheaper_model": "qwen-vl-plus"}
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update=told)
+    store.client.set(LADDER_KEY, json.dumps({"level": level}))
+    store.client.set(f"{LADDER_KEY}:look", "1")
+    store.client.set("{llm}:answer_seconds:qwen-vl-max", "90")
+    store.client.set("{llm}:answer_seconds:qwen-vl-plus", "2")
+    answering._least_seconds.forget()
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    Assessment.objects.update(deadline_at=utc_now() + timedelta(seconds=30))
+    upkeep.sweep_unfinished()
+    list(answering.answer_waiting(store))
+    assert Assessment.objects.get().status == ended
+
+
 def test_question_is_given_back_at_once_while_redis_is_away(
     store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,14 +456,75 @@ def test_dead_letter_is_answered_from_the_evidence_and_labelled_late(
     assert (verdict.late, verdict.max_risk_level) == (True, question.risk_level)
 
 
+def let_die(times: int) -> None:
+    """So many workers take the question and are never heard of again."""
+    for _death in range(times):
+        assert claim_next(now=utc_now(), seconds=10)
+        Assessment.objects.update(lease_until=utc_now())
+
+
+def test_question_that_outlives_its_workers_is_given_up_with_its_picture_unread(
+    store: FrameStore,
+    camera: Camera,
+    simulator: RunningSimulator,
+    seen: Any,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    picture = store.get("frame-a")
+    let_die(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(evidence, "read_part", unexpected)
+        [frame] = answer_everything()
+    closing.close([frame])
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.detail, letter.attempts) == ("worker_lost", "3 workers that took it died.", 3)
+    with Evidence.objects.get().picture.open() as kept:
+        assert kept.read() == picture
+    redis_client.delete("frame:frame-a")
+    assert len(send_again(Chosen(), now=utc_now(), patience=timedelta(seconds=60))) == 1
+    answer_everything()
+    assert Assessment.objects.get().status == "done"
+
+
+def test_failed_calls_are_no_dead_workers(
+    store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any
+) -> None:
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    Assessment.objects.update(attempts=2)
+    let_die(1)
+    answer_everything()
+    assert Assessment.objects.get().status == "done"
+
+
 def test_worker_that_is_told_to_end_begins_no_more(
     store: FrameStore, camera: Camera, simulator: RunningSimulator, seen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(2):
+    for number in range(3):
         record(camera, captured_at=utc_now() - timedelta(seconds=number))
     stopping = threading.Event()
-    stopping.set()
     monkeypatch.setattr(answering, "STOPPING", stopping)
-    for expected in (1, 0):
-        list(answering.answer_waiting(pipeline.frame_store()))
-        assert Assessment.objects.pending().count() == expected
+    for _ended in answering.answer_waiting(pipeline.frame_store()):
+        stopping.set()
+    assert Assessment.objects.pending().count() == 2
+    assert list(answering.answer_waiting(pipeline.frame_store())) == []
+    assert Assessment.objects.pending().count() == 2
+
+
+def test_thread_that_rests_and_is_told_to_end_begins_no_more(
+    store: FrameStore, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(camera, captured_at=utc_now())
+    stopping = threading.Event()
+    monkeypatch.setattr(answering, "STOPPING", stopping)
+    monkeypatch.setattr(answering, "_rest", answering.Rest(until=time.monotonic() + 60))
+    telling = threading.Timer(0.1, stopping.set)
+    telling.start()
+    assert list(answering.answer_waiting(pipeline.frame_store())) == []
+    telling.join()
+    assert Assessment.objects.get().status == "pending"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 
 from assessment.alerts import acknowledge, apply_verdicts, close_unseen, forget_alerts
 from assessment.models import Alert, AlertEvent, AlertJudgement, AlertKind, Truth
@@ -117,6 +120,58 @@ def test_person_has_one_judgement_of_an_alert_the_latest() -> None:
         judge_alert(alert, usual_opinion(truth, alert), by=user, now=NOON)
     said = AlertJudgement.objects.order_by("judge").values_list("judge__username", "truth", "right_level")
     assert list(said) == [("desk supervisor", "false", "none"), ("desk administrator", "unsure", "")]
+
+
+def make_judgement(alert: Alert, judge: User, *, minute: int, is_latest: bool = True) -> AlertJudgement:
+    said = {"truth": Truth.TRUE, "right_level": HIGH, "opened_at": NOON, "risk_level": HIGH, "risk_type": "other"}
+    return AlertJudgement.objects.create(
+        alert=alert, judge=judge, judged_at=at(60 * minute), is_latest=is_latest, **said
+    )
+
+
+def test_alert_has_one_latest_judgement_in_the_database() -> None:
+    first, second = make_user(Role.SUPERVISOR), make_user(Role.ADMINISTRATOR)
+    alert = raise_alert(make_camera())
+    make_judgement(alert, first, minute=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_judgement(alert, second, minute=2)
+    make_judgement(alert, second, minute=2, is_latest=False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_alert_that_two_judge_at_once_counts_once() -> None:
+    judges = [User.objects.create(username=f"judge {number}", role=Role.SUPERVISOR) for number in range(8)]
+    alert = raise_alert(make_camera())
+    start = threading.Barrier(len(judges))
+
+    def judge(user: User) -> bool:
+        start.wait()
+        try:
+            return judge_alert(alert, usual_opinion(Truth.TRUE, alert), by=user, now=NOON)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(judges)) as threads:
+        assert all(threads.map(judge, judges))
+    assert AlertJudgement.objects.filter(is_latest=True).count() == 1
+
+
+def migrate_to(name: str) -> None:
+    MigrationExecutor(connection).migrate([("assessment", name)])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_doubles_of_before_are_mended_by_the_migration() -> None:
+    [newest] = MigrationExecutor(connection).loader.graph.leaf_nodes("assessment")
+    judges = [User.objects.create(username=f"judge {number}", role=Role.SUPERVISOR) for number in range(3)]
+    alert = raise_alert(make_camera())
+    migrate_to("0013_indexes")
+    try:
+        for judge, minute in zip(judges, (1, 3, 2), strict=True):
+            make_judgement(alert, judge, minute=minute)
+    finally:
+        migrate_to(newest[1])
+    assert AlertJudgement.objects.get(is_latest=True).judge == judges[1]
 
 
 def test_lost_camera_is_not_judged() -> None:

@@ -20,7 +20,7 @@ from assessment.clients import Scope
 from assessment.ladder import LadderLevel, LadderReason, LadderState, ServiceLevel
 from assessment.ledger import day_of
 from assessment.limits import Wish
-from assessment.models import Account, ApiKey, Assessment, CameraRoute, PoolPolicy, Spending
+from assessment.models import Account, ApiKey, Assessment, CameraRoute, DeadLetter, PoolPolicy, Spending
 from assessment.risk import AssessmentStatus, RiskLevel
 from assessment.service_level import (
     LADDER_KEY,
@@ -91,10 +91,20 @@ def test_questions_of_the_last_minute_were_answered_in_time_or_missed() -> None:
     assert (workload.in_time, workload.missed, workload.in_time_share) == (2, 2, 0.5)
 
 
+def test_live_question_that_was_answered_after_its_deadline_was_missed() -> None:
+    end()
+    end(late=True, asked=65)
+    workload = measure_workload(NOON)
+    assert (workload.in_time, workload.missed) == (1, 1)
+
+
 def test_what_is_put_again_counts_neither_as_waiting_nor_as_answered() -> None:
     end(late=True, asked=70)
     end(AssessmentStatus.EXPIRED, late=True, asked=70)
     ask(ago=100_000, late=True)
+    for again in Assessment.objects.all():
+        letter = {"reason": "timeout", "attempts": 3, "died_at": NOON, "state": "sent_again"}
+        DeadLetter.objects.create(assessment=again, **letter)
     ask(ago=6)
     workload = measure_workload(NOON)
     assert (workload.others_waiting, workload.oldest_seconds) == (1, 6.0)

@@ -214,6 +214,14 @@ def test_nothing_is_sampled_where_no_key_has_room() -> None:
     assert gate(make_frame(1, groups=2), rules, always(rolls=[0.0], room=False)).questions == ()
 
 
+@pytest.mark.parametrize("level", [LadderLevel.ALL, LadderLevel.URGENT_ONLY])
+def test_only_what_is_held_to_be_calm_or_known_is_sampled(level: LadderLevel) -> None:
+    rules = GateRules(sample_share=1.0, level=level)
+    gated = gate(make_frame(1, groups=1), rules, always(due=level is not LadderLevel.ALL, rolls=[0.0]))
+    reason = SkipReason.COOLDOWN if level is LadderLevel.ALL else SkipReason.URGENT_ONLY
+    assert outcome(gated) == ([], [(1, reason)])
+
+
 def judged(frame: DetectedFrame, level: RiskLevel, group_index: int = 1) -> JudgedGroup:
     [one] = [each for each in candidates_of(frame) if each.group_index == group_index]
     verdict = RiskVerdict(group_index, level, RiskType.OTHER, "as before", 0.9, (), 1, (one.members[0] + 1,))

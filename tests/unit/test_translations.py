@@ -7,7 +7,10 @@ import shutil
 
 import polib
 import pytest
+from django.utils import translation
 
+from assessment.group_outcomes import why_unanswered
+from assessment.models import Assessment
 from tests import catalogue
 
 BOTH = pytest.mark.parametrize(
@@ -36,6 +39,14 @@ def test_translation_fills_in_what_the_text_does(locale: str, domain: str) -> No
             if translated:
                 asked = _placeholders(entry.msgid_plural or entry.msgid)
                 assert _placeholders(translated) == asked, entry.msgid
+
+
+@pytest.mark.parametrize("reason", ["worker_lost", "picture_gone", "timeout", "overloaded"])
+def test_why_a_question_has_no_answer_is_translated(reason: str) -> None:
+    unanswered = Assessment(reason=reason)
+    english = why_unanswered(unanswered)
+    with translation.override("zh-hans"):
+        assert why_unanswered(unanswered) not in {english, reason}
 
 
 @pytest.mark.skipif(not shutil.which("xgettext"), reason="needs gettext: apt-get install gettext")

@@ -81,9 +81,14 @@ def cards_of(known: Known) -> list[Card]:
         Card(_("Answers take"), _seconds(quantile(tally.steps, 0.5)), _told_most(tally)),
         _share_card(_("Without an answer"), unanswered, asked, _("of questions failed or expired"), interval=False),
         _share_card(_("Asked about"), asked, groups, _("of traffic groups; others: see the gate"), interval=False),
-        _share_card(_("Missed by the gate"), counts[Count.MISSED], counts[Count.SAMPLED], _("of samples were dangers")),
+        _share_card(_("Missed by the gate"), counts[Count.MISSED], counts[Count.SAMPLED], _sampled()),
         Card(_("Cost"), spell_decimal(money, 2), _per_day(money, known.period)),
     ]
+
+
+def _sampled() -> str:
+    """What the share of the missed is of, and what it says nothing of."""
+    return _("of samples were dangers; what a cooldown or a reduced level leaves out is not sampled")
 
 
 def _share_card(name: str, hits: int, total: int, words: str, *, interval: bool = True) -> Card:
