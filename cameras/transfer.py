@@ -220,12 +220,8 @@ def _save(camera: Camera, row: Row) -> list[str]:
 def _draw(camera: Camera, row: Row) -> list[str]:
     """Replace what is drawn, on a camera that could be saved, and what is wrong with that."""
     kept = read_drawing(camera) if camera.pk else Drawing()
-    known = {"zones": {each.name: each.id for each in kept.zones}, "lines": {each.name: each.id for each in kept.lines}}
     try:
-        drawing = Drawing(
-            **{part: _parts(row[part], known[part]) if part in row else getattr(kept, part) for part in known},
-            calibration=kept.calibration,
-        )
+        drawing = _redrawn(kept, row)
         if camera.pk:
             replace_drawing(camera.pk, drawing, known=kept.version)
     except ValidationError as error:
@@ -234,6 +230,13 @@ def _draw(camera: Camera, row: Row) -> list[str]:
     except UnusableDrawing as error:
         return [f"{each.part}.{each.place}.{each.field}: {each.message}" for each in error.problems]
     return []
+
+
+def _redrawn(kept: Drawing, row: Row) -> Drawing:
+    """The drawing with the row's zones and lines where it has some; raises ValidationError."""
+    known = {"zones": {each.name: each.id for each in kept.zones}, "lines": {each.name: each.id for each in kept.lines}}
+    parts = {part: _parts(row[part], known[part]) if part in row else getattr(kept, part) for part in known}
+    return Drawing(**parts, calibration=kept.calibration)
 
 
 def _parts(given: Any, known: Mapping[str, int | None]) -> Any:

@@ -78,11 +78,15 @@ def is_wanted(variables: Mapping[str, str]) -> bool:
         raise UnableToTrace("OTEL_TRACES_EXPORTER: traces are sent by OTLP only: say otlp, or none to send nothing.")
     if exporter == "none" or not (exporter or any(variables.get(name) for name in _ENDPOINTS)):
         return False
+    _check_protocols(variables)
+    return True
+
+
+def _check_protocols(variables: Mapping[str, str]) -> None:
     for name in _PROTOCOLS:
         if variables.get(name) not in {None, "", "http/protobuf"}:
             message = f"{name}: traces are sent by http/protobuf only: say that, and name the collector's port for it."
             raise UnableToTrace(message)
-    return True
 
 
 def turn_on(variables: Mapping[str, str], *, version: str) -> None:

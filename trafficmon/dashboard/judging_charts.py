@@ -210,19 +210,15 @@ def _left_out(tally: Tally) -> list[tuple[str, Sequence[Value]]]:
 def _crossings(known: Known) -> list[Chart]:
     parts = {name: part.crossings for name, part in known.parts.items()}
     clock = {f"{hour:02}:00": crossed for hour, crossed in known.clock.items()}
-    every: Counter[Crossed] = Counter()
-    for crossed in known.clock.values():
-        every.update(crossed)
     head = _("Hour") if known.period.is_short else _("Day")
     columns = [Column(CLASS_WORDS[each], "bar", colour) for each, colour in zip(_CLASSES, _CLASS_COLOURS, strict=False)]
     ways = [
         Column(words, "bar", colour) for (_way, words), colour in zip(DIRECTION_CHOICES, ("accent", "low"), strict=True)
     ]
-    classes = [(str(CLASS_WORDS[each]), [every[each, way] for way, _words in DIRECTION_CHOICES]) for each in _CLASSES]
     return [
         Chart("counts", _("Who crossed counting lines, by class"), head, columns, _by_class(parts)),
         Chart("counts-by-hour", _("Crossings by hour of day and direction"), _("Hour"), ways, _by_way(clock)),
-        Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), ways, classes),
+        Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), ways, _by_class_and_way(clock)),
     ]
 
 
@@ -238,3 +234,8 @@ def _by_way(parts: Mapping[str, Counter[Crossed]]) -> list[tuple[str, Sequence[V
         (name, [sum(crossed[each, way] for each in _CLASSES) for way, _words in DIRECTION_CHOICES])
         for name, crossed in parts.items()
     ]
+
+
+def _by_class_and_way(parts: Mapping[str, Counter[Crossed]]) -> list[tuple[str, Sequence[Value]]]:
+    every: Counter[Crossed] = sum(parts.values(), Counter())
+    return [(str(CLASS_WORDS[each]), [every[each, way] for way, _words in DIRECTION_CHOICES]) for each in _CLASSES]
