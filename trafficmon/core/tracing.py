@@ -82,17 +82,17 @@ def is_wanted(variables: Mapping[str, str]) -> bool:
         if variables.get(name) not in {None, "", "http/protobuf"}:
             message = f"{name}: traces are sent by http/protobuf only: say that, and name the collector's port for it."
             raise UnableToTrace(message)
-    return True
-
-
-def turn_on(variables: Mapping[str, str], *, version: str) -> None:
-    """Have spans made and sent from now on, as the OTEL_* `variables` say; raises UnableToTrace."""
     if not _is_installed():
         message = (
             "The OTEL_* variables ask for traces, but what sends them is not installed: "
             f"pip install -r {PACKAGES}, or set OTEL_TRACES_EXPORTER=none."
         )
         raise UnableToTrace(message)
+    return True
+
+
+def turn_on(variables: Mapping[str, str], *, version: str) -> None:
+    """Have spans made and sent from now on, as the OTEL_* `variables` say, which `is_wanted` has found right."""
     from trafficmon.core.telemetry import Telemetry
 
     use(Telemetry(variables, version=version))
