@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import runpy
 import shlex
 import subprocess
 import sys
@@ -20,6 +21,15 @@ from workers.queues import Queue
 @pytest.fixture
 def has_flower(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings.ENVIRONMENT, "flower_password", SecretStr("pass word"))
+
+
+def test_flower_does_not_start_without_a_password() -> None:
+    with pytest.raises(SystemExit, match="set ALGO_FLOWER_PASSWORD"):
+        runpy.run_path("flowerconfig.py")
+
+
+def test_flower_is_told_its_password(has_flower: None) -> None:
+    assert runpy.run_path("flowerconfig.py")["basic_auth"] == ["flower:pass word"]
 
 
 def read(sizes: Sizes) -> configparser.RawConfigParser:
