@@ -112,8 +112,6 @@ TEMPLATES = [
 
 
 DATABASES = {"default": DATABASE}
-# Django's own in the process's memory, with hits and misses counted.
-CACHES = {"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}}
 
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{RUN_DIR / 'redis.sock'}"
 # What Redis publishes is heard in all of its databases: the name keeps installations that share a server apart.
