@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from pydantic import SecretStr
 
 from trafficmon.core.kinds import Kind, UnusableCountError, check_processes, check_threads, read_counts
@@ -30,6 +31,15 @@ def test_flower_does_not_start_without_a_password() -> None:
 
 def test_flower_is_told_its_password(has_flower: None) -> None:
     assert runpy.run_path("flowerconfig.py")["basic_auth"] == ["flower:pass word"]
+
+
+@pytest.mark.parametrize("words", [("status",), ("stop",), ("restart",)])
+def test_where_supervisor_does_not_run_the_fleet_says_how_it_is_run_there(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "supervisor.xmlrpc", None)
+    with pytest.raises(CommandError, match=r"^On Windows .*Ctrl-C"):
+        call_command("fleet", *words)
 
 
 def read(sizes: Sizes) -> configparser.RawConfigParser:
