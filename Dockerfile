@@ -1,17 +1,19 @@
 # Two images of one service. `light` runs every process, and detects on a CPU through OpenVINO; `detection` adds torch and
 # ultralytics (AGPL-3.0: docs/decisions/0005-licences.md) for GPUs and for .pt weights.
-FROM python:3.12.12-slim-bookworm AS base
+FROM python:3.12.12-slim-trixie AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/venv/bin:$PATH
-# OpenCV and PyAV bring their own codecs; OpenCV's window code still links these. Debian keeps no older versions to pin.
+# OpenCV and PyAV bring their own codecs; OpenCV's window code still links these. The client is for `manage.py backup`, and
+# no older than the compose file's server. Debian keeps no older versions to pin.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
+    && apt-get install -y --no-install-recommends libgl1 libglib2.0-0t64 postgresql-client-17 \
     && rm -rf /var/lib/apt/lists/*
 
 FROM base AS installed
 WORKDIR /srv/trafficmon
-COPY requirements/base.txt requirements/
-RUN python -m venv /opt/venv && pip install --no-cache-dir -r requirements/base.txt
+COPY requirements/base.txt requirements/export.txt requirements/tracing.txt requirements/
+RUN python -m venv /opt/venv \
+    && pip install --no-cache-dir -r requirements/base.txt -r requirements/export.txt -r requirements/tracing.txt
 
 FROM installed AS installed-detection
 COPY requirements/detection.txt requirements/

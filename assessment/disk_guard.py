@@ -28,9 +28,14 @@ def is_full() -> bool:
     return free_bytes() < settings.ENVIRONMENT.disk_floor_mb * _MEGABYTE
 
 
+def wanted_bytes() -> int:
+    """What is to be free on it."""
+    return settings.ENVIRONMENT.disk_free_mb * _MEGABYTE
+
+
 def is_filling_up() -> bool:
     """Whether evidence is to be given up, so that the disk does not get full."""
-    return free_bytes() < settings.ENVIRONMENT.disk_free_mb * _MEGABYTE
+    return free_bytes() < wanted_bytes()
 
 
 def free_space(*, seconds: float) -> int:

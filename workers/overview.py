@@ -14,6 +14,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from assessment.disk_guard import wanted_bytes
 from assessment.ladder import LadderState
 from assessment.service_level import Workload, current_ladder, measure_workload
 from cameras.load import current_stretch
@@ -54,17 +55,18 @@ class FleetStanding:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The disk that a folder is on."""
+    """The disk that a folder is on, and what is to be free on it."""
 
     name: str
     folder: Path
     free_bytes: int
     total_bytes: int
+    wanted_bytes: int
 
     @property
     def is_low(self) -> bool:
-        """Whether so little is left that nothing starts, and pictures are forgotten sooner."""
-        return self.free_bytes < LEAST_FREE_BYTES
+        """Whether so little is left that evidence is given up, or nothing starts."""
+        return self.free_bytes < self.wanted_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,13 @@ def versions() -> list[tuple[str, str]]:
 
 def disks() -> list[Disk]:
     """The disks of pictures and of what runs, as this web process sees them; those that are one are told once."""
-    folders = {"media": Path(settings.MEDIA_ROOT), "run": Path(settings.RUN_DIR)}
+    folders = {
+        "media": (Path(settings.MEDIA_ROOT), max(wanted_bytes(), LEAST_FREE_BYTES)),
+        "run": (Path(settings.RUN_DIR), LEAST_FREE_BYTES),
+    }
     found: dict[int, Disk] = {}
-    for name, folder in folders.items():
+    for name, (folder, wanted) in folders.items():
         there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
         usage = shutil.disk_usage(there)
-        found.setdefault(there.stat().st_dev, Disk(name, folder, usage.free, usage.total))
+        found.setdefault(there.stat().st_dev, Disk(name, folder, usage.free, usage.total, wanted))
     return list(found.values())

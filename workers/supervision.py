@@ -222,10 +222,17 @@ def seen_here() -> list[Seen]:
 
 
 class Supervisor:
-    """The running supervisor of this run directory; every method raises NotRunningError where there is none."""
+    """The running supervisor of this run directory; every method raises NotRunningError where there is none.
+
+    CannotStartError where it cannot be: on Windows, where it is not even installed.
+    """
 
     def __init__(self) -> None:
-        from supervisor.xmlrpc import SupervisorTransport
+        try:
+            from supervisor.xmlrpc import SupervisorTransport
+        except ModuleNotFoundError:
+            message = "On Windows the fleet runs in the foreground: windows\\start.bat starts it, Ctrl-C there ends it."
+            raise CannotStartError(message) from None
 
         transport = SupervisorTransport(None, None, f"unix://{_control_socket()}")
         self._server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)

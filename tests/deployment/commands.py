@@ -1,4 +1,4 @@
-"""The commands that docs/operations.md gives for each kind of process."""
+"""The commands that docs/operations.md gives: for each kind of process, and step by step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ _BEGINS = ("daphne ", "python manage.py ", "celery -A trafficmon ")
 
 def documented() -> set[str]:
     """Every line of its code blocks that starts a process."""
-    blocks = _DOCUMENT.read_text(encoding="utf-8").split("```bash\n")[1:]
-    lines = (line.strip() for block in blocks for line in block.partition("```")[0].splitlines())
-    return {line for line in lines if line.startswith(_BEGINS)}
+    return {line for line in _lines(_DOCUMENT.read_text(encoding="utf-8")) if line.startswith(_BEGINS)}
+
+
+def steps(section: str) -> list[str]:
+    """The lines of a section's code blocks, in their order, comments and all."""
+    text = _DOCUMENT.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2]
+    return _lines(text.partition("\n## ")[0])
+
+
+def _lines(text: str) -> list[str]:
+    blocks = text.split("```bash\n")[1:]
+    return [line.strip() for block in blocks for line in block.partition("```")[0].splitlines()]

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.deployment.commands import documented
+from tests.deployment.servers import NOT_INSTALLED, are_installed, make_secrets, running_nginx
 from tests.rtsp_camera import is_continuous_integration
 from trafficmon.settings.environment import Environment, variable_of
 from workers.fleet import QUEUES
@@ -26,6 +27,12 @@ OURS = {
     *("web", "capture", "detection", "detection-gpu", "assessment", "results", "beat", "metrics", "flower"),
     "migrate",
 }
+PINNED = {
+    *("DATABASE_URL", "REDIS_URL", "ALGO_ALLOWED_HOSTS", "ALGO_BEHIND_TLS", "ALGO_PUBLIC_URL"),
+    *("ALGO_MODEL_CONFIG_PATH", "ALGO_API_KEYS_PATH", "ALGO_MEDIA_ROOT", "ALGO_WEIGHTS_DIR", "ALGO_RUN_DIR"),
+    *("ALGO_METRICS_PORT", "ALGO_FLOWER_PORT"),
+}
+"""What is no choice in containers: addresses and places there."""
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +52,24 @@ def test_file_is_what_the_compose_specification_says() -> None:
     shutil.which("docker-compose") is None and not is_continuous_integration(),
     reason="needs docker-compose: apt-get install docker-compose",
 )
-def test_docker_compose_reads_it(services: dict[str, dict[str, Any]]) -> None:
-    environment = {**os.environ, "COMPOSE_PROFILES": "cpu,gpu", "TRAFFICMON_HOST": "traffic.example"}
-    command = ["docker-compose", "-f", str(COMPOSE), "config"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def test_docker_compose_reads_it(services: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    """And all that is set in `.env` reaches each of our processes, but for what is different in containers."""
+    variables = {variable_of(field) for field in Environment.model_fields}
+    told = {"COMPOSE_PROFILES": "cpu,gpu", "TRAFFICMON_HOST": "traffic.example", "OTEL_TRACES_SAMPLER_ARG": "0.05"}
+    told |= {"MY_KEY": "sk-1"} | {name: f"of {name.lower()}" for name in variables}
+    shutil.copy(COMPOSE, tmp_path)
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in told.items()), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name not in told}
+    command = ["docker-compose", "config"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read = yaml.safe_load(done.stdout)["services"]
     assert set(read) == set(services)
-    assert read["web"]["environment"]["ALGO_ALLOWED_HOSTS"] == "web,traffic.example"
+    for name in OURS:
+        given = read[name]["environment"]
+        own = {*PINNED, "ALGO_METRICS_HOST"} if name == "metrics" else PINNED
+        assert {variable for variable in told if given[variable] != told[variable]} == own, name
+    assert read["web"]["environment"]["ALGO_ALLOWED_HOSTS"] == "web,traffic.example,of algo_allowed_hosts"
     profiles = {name: service["profiles"] for name, service in read.items() if "profiles" in service}
     assert profiles == {"detection": ["cpu"], "detection-gpu": ["gpu"]}
 
@@ -73,8 +90,39 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
             assert service["build"]["target"] == own[image]
     stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
     names = {name for _origin, name in stages}
-    assert {origin for origin, _name in stages} - names == {"python:3.12.12-slim-bookworm"}
+    assert {origin for origin, _name in stages} - names == {"python:3.12.12-slim-trixie"}
     assert {"light", "detection"} <= names
+
+
+def test_image_can_copy_the_database_of_its_server(services: dict[str, dict[str, Any]]) -> None:
+    """PostgreSQL's programs refuse servers that are newer than they are."""
+    [client] = re.findall(r" postgresql-client-(\d+)\b", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    [server] = re.findall(r"^postgres:(\d+)", services["postgres"]["image"])
+    assert client == server
+
+
+def test_image_has_what_settings_may_ask_for() -> None:
+    installed = set(re.findall(r" -r requirements/(\w+)\.txt", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+    assert installed == {"base", "export", "tracing", "detection"}
+
+
+def test_proxy_finds_web_processes_that_were_replaced(services: dict[str, dict[str, Any]]) -> None:
+    proxy = services["proxy"]
+    version = tuple(map(int, re.findall(r"\d+", proxy["image"])))
+    assert version >= (1, 27, 3), "the first whose open part knows `resolve`"
+    told = proxy["environment"]["TRAFFICMON_WEB_SERVERS"]
+    assert re.fullmatch(r"zone \w+ 64k; resolver 127\.0\.0\.11 valid=5s; server web:5000 resolve;", told)
+
+
+@pytest.mark.skipif(not are_installed() and not is_continuous_integration(), reason=NOT_INSTALLED)
+def test_nginx_takes_the_template(tmp_path: Path) -> None:
+    with running_nginx(tmp_path / "nginx", web="127.0.0.1:1", tls=make_secrets(tmp_path / "secrets")) as address:
+        assert address.startswith("https://localhost:")
+
+
+def test_keys_in_a_file_reach_our_processes(services: dict[str, dict[str, Any]]) -> None:
+    for name in OURS:
+        assert "./config:/srv/trafficmon/config:ro" in services[name]["volumes"], name
 
 
 def test_services_may_do_no_more_than_they_need(services: dict[str, dict[str, Any]]) -> None:
@@ -117,6 +165,7 @@ def test_secrets_are_files_that_the_script_makes(services: dict[str, dict[str, A
 def test_settings_are_settings(services: dict[str, dict[str, Any]]) -> None:
     known = {variable_of(field) for field in Environment.model_fields}
     for name in OURS:
+        assert services[name]["env_file"] == [".env"]
         given = {each.removesuffix("_FILE") for each in services[name]["environment"]}
         assert given - known - {"YOLO_CONFIG_DIR"} == set(), name
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,26 @@ def analyze(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+def loaded(unit: Path) -> dict[str, str]:
+    """What systemd makes of a unit and its drop-ins, by each setting's name."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # where whoever it runs as may read it
+        places = shutil.copytree(unit.parent, Path(folder) / "units"), Path(folder) / "run"
+        places[1].mkdir(mode=0o777)
+        for path in (Path(folder), places[1]):
+            path.chmod(0o777)
+        environment = {"SYSTEMD_UNIT_PATH": f"{places[0]}:", "XDG_RUNTIME_DIR": str(places[1]), "HOME": str(places[1])}
+        command = ["/lib/systemd/systemd", "--test", "--user", f"--unit={unit.name}"]
+        somebody = "nobody" if os.geteuid() == 0 else None  # root has no units of its own
+        done = subprocess.run(command, env=environment, user=somebody, capture_output=True, text=True, check=True)
+    [told] = re.findall(rf"-> Unit {re.escape(unit.name)}:\n(.*?)(?=\n\t-> |\Z)", done.stdout, re.S)
+    return dict(re.findall(r"^\t\t(\w+): (.*)$", told, re.M))
+
+
+def seconds(told: str) -> int:
+    """`1min 30s` in seconds."""
+    return sum(int(number) * {"min": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)(min|s)", told))
+
+
 @has_systemd
 def test_systemd_accepts_the_units(installed: list[Path]) -> None:
     done = analyze(installed[0].parent, "verify", "--man=no", "--recursive-errors=no", *map(str, installed))
@@ -83,11 +104,25 @@ def test_units_start_what_is_documented() -> None:
     assert {as_usual(started_by(unit)) for unit in services().values()} - documented() == set()
 
 
-def test_processes_are_given_the_time_to_finish() -> None:
-    common = (UNITS / "trafficmon-.service.d" / "common.conf").read_text(encoding="utf-8")
-    for name, unit in services().items():
-        seconds = [int(each) for each in re.findall(r"^TimeoutStopSec=(\d+)", f"{unit}\n{common}", re.M)]
-        assert seconds[0] >= stop_seconds(Kind(name)), name
+@has_systemd
+def test_processes_are_given_the_time_to_finish(installed: list[Path]) -> None:
+    for file in installed:
+        if file.suffix == ".service":
+            kind = Kind(re.split(r"[-@.]", file.name)[1])
+            assert seconds(loaded(file)["TimeoutStopSec"]) >= stop_seconds(kind), file.name
+
+
+@has_systemd
+def test_command_of_manage_is_run_once_with_what_all_have_in_common(installed: list[Path]) -> None:
+    """As `config/manage.sh` has systemd do it, with a unit of this name that is in no file."""
+    script = (UNITS.parent / "manage.sh").read_text(encoding="utf-8")
+    [name] = re.findall(r"--unit=(\S+)", script)
+    [command] = re.findall(r"^  (.*)$", script, re.M)
+    file = installed[0].with_name(f"{name}.service")
+    file.write_text(f"[Service]\nExecStart={sys.executable} manage.py check\n", encoding="utf-8")
+    read = loaded(file)
+    assert (read["Restart"], read["User"]) == ("no", "trafficmon")
+    assert command == f'{PROGRAMS}python manage.py "$@"'
 
 
 def test_units_name_only_settings_that_there_are() -> None:

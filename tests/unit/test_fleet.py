@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import configparser
+import runpy
 import shlex
 import subprocess
 import sys
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from pydantic import SecretStr
 
 from trafficmon.core.kinds import Kind, UnusableCountError, check_processes, check_threads, read_counts
@@ -20,6 +22,24 @@ from workers.queues import Queue
 @pytest.fixture
 def has_flower(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings.ENVIRONMENT, "flower_password", SecretStr("pass word"))
+
+
+def test_flower_does_not_start_without_a_password() -> None:
+    with pytest.raises(SystemExit, match="set ALGO_FLOWER_PASSWORD"):
+        runpy.run_path("flowerconfig.py")
+
+
+def test_flower_is_told_its_password(has_flower: None) -> None:
+    assert runpy.run_path("flowerconfig.py")["basic_auth"] == ["flower:pass word"]
+
+
+@pytest.mark.parametrize("words", [("status",), ("stop",), ("restart",)])
+def test_where_supervisor_does_not_run_the_fleet_says_how_it_is_run_there(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "supervisor.xmlrpc", None)
+    with pytest.raises(CommandError, match=r"^On Windows .*Ctrl-C"):
+        call_command("fleet", *words)
 
 
 def read(sizes: Sizes) -> configparser.RawConfigParser:

@@ -14,6 +14,7 @@ from trafficmon.settings.database import database_settings
 from trafficmon.settings.demo_keys import demo_secrets
 from trafficmon.settings.environment import ConfigurationError, read_environment
 from trafficmon.settings.model_file import ModelFile, read_model_file
+from trafficmon.settings.reading import read_configuration
 
 SECRETS = {"ALGO_SECRET_KEY": "a", "ALGO_FIELD_KEY": "b"}
 
@@ -90,6 +91,54 @@ def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest
         "ALGO_FIELD_KEY is required",
     ]
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "  \n"])
+def test_file_without_a_secret_in_it_is_no_secret(
+    content: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text(content, encoding="utf-8")
+    for name in SECRETS:
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "empty"))
+    with pytest.raises(ConfigurationError) as refused:
+        read_environment()
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "ALGO_SECRET_KEY is required",
+        "ALGO_FIELD_KEY is required",
+    ]
+
+
+def test_no_kind_of_mistake_hides_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("trafficmon.core.tracing._is_installed", lambda: False)
+    (tmp_path / "model.yaml").write_text("model: {confidence_threshold: 2}", encoding="utf-8")
+    told = {
+        "ALGO_SECRET_KEY_FILE": str(tmp_path / "missing"),
+        "ALGO_SERVER_PORT": "99999",
+        "REDIS_URL": "foo",
+        "ALGO_DISK_FREE_MB": "0",
+        "ALGO_DISK_FLOOR_MB": "5000",
+        "ALGO_FRAME_INTERVALL": "2",
+        "ALGO_EXPORT_WEBHOOK_URL": "https://front.example/events",
+        "DATABASE_URL": "nonsense://x",
+        "ALGO_MODEL_CONFIG_PATH": str(tmp_path / "model.yaml"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as refused:
+        read_configuration()
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "ALGO_SECRET_KEY_FILE",
+        "ALGO_SERVER_PORT",
+        "ALGO_DISK_FREE_MB",
+        "REDIS_URL",
+        "ALGO_FRAME_INTERVALL is not a setting",
+        "ALGO_FIELD_KEY is required",
+        "ALGO_EXPORT_WEBHOOK_SECRET is required",
+        "DATABASE_URL",
+        str(tmp_path / "model.yaml"),
+        "The OTEL_* variables ask for traces, but what sends them is not installed",
+    ]
 
 
 def test_missing_secrets_are_named_with_what_to_do() -> None:
@@ -263,7 +312,20 @@ def test_exports_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch) -> No
         ("ALGO_EXPORT_KAFKA_SERVERS", "broker"),
         ("ALGO_EXPORT_MQTT_URL", "http://broker"),
         ("ALGO_EXPORT_TOPICS", "alerts,birds"),
+        ("ALGO_EXPORT_KAFKA_SERVERS", "broker:99999"),
+        ("ALGO_EXPORT_MQTT_URL", "mqtt://broker:99999"),
+        ("ALGO_EXPORT_MQTT_URL", "mqtt://broker/topic"),
         ("ALGO_BROKER_URL", "redis://elsewhere"),
+        ("ALGO_BROKER_URL", "amqp://"),
+        ("REDIS_URL", "foo"),
+        ("REDIS_URL", "redis://:6379/0"),
+        ("REDIS_URL", "redis://host:port"),
+        ("ALGO_LLM_BASE_URL", "nonsense"),
+        ("ALGO_LLM_BASE_URL", ""),
+        ("ALGO_PUBLIC_URL", "https://traffic.example/?page=1"),
+        ("ALGO_BACKEND_BASE_URL", "ftp://office/api"),
+        ("ALGO_ALLOWED_HOSTS", "traffic.example,https://x"),
+        ("ALGO_ALLOWED_HOSTS", "traffic.example:443"),
         ("ALGO_DISK_FLOOR_MB", "5000"),
         ("ALGO_RISK_RETENTION_BY_LEVEL", "low=0"),
         ("ALGO_RISK_RETENTION_BY_LEVEL", "none=3"),
@@ -274,6 +336,27 @@ def test_impossible_value_is_refused_by_name(name: str, value: str, monkeypatch:
         monkeypatch.setenv(variable, told)
     with pytest.raises(ConfigurationError, match=rf"^{name}"):
         read_environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "unix:///run/redis/redis.sock"),
+        ("REDIS_URL", "rediss://user:p%40ss@host:6380/2"),
+        ("REDIS_URL", "redis://[::1]:6379/0"),
+        ("ALGO_BROKER_URL", "amqp://user:password@host:5672/vhost"),
+        ("ALGO_LLM_BASE_URL", "http://127.0.0.1:8000/api/v1"),
+        ("ALGO_EXPORT_MQTT_URL", "mqtts://broker:8883/"),
+        ("ALGO_EXPORT_KAFKA_SERVERS", "a:9092,b:9092"),
+        ("ALGO_ALLOWED_HOSTS", "traffic.example,.example,10.0.0.5,[::1],*"),
+        ("ALGO_PUBLIC_URL", "https://traffic.example/roads"),
+        ("ALGO_BACKEND_BASE_URL", ""),
+    ],
+)
+def test_address_that_leads_somewhere_is_taken(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, told in {**SECRETS, name: value}.items():
+        monkeypatch.setenv(variable, told)
+    read_environment()
 
 
 def test_days_are_kept_by_level(monkeypatch: pytest.MonkeyPatch) -> None:

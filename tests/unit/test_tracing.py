@@ -67,7 +67,7 @@ def test_what_traces_cannot_be_sent_by_is_refused_by_name(variables: dict[str, s
 def test_where_the_sender_is_not_installed_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "_EXPORTER", "opentelemetry.exporter.that_nobody_installed")
     with pytest.raises(tracing.UnableToTrace, match=r"pip install -r requirements/tracing\.txt"):
-        tracing.turn_on({}, version="1")
+        tracing.is_wanted({"OTEL_TRACES_EXPORTER": "otlp"})
     assert not tracing.is_on()
 
 

@@ -78,25 +78,26 @@ def is_wanted(variables: Mapping[str, str]) -> bool:
         raise UnableToTrace("OTEL_TRACES_EXPORTER: traces are sent by OTLP only: say otlp, or none to send nothing.")
     if exporter == "none" or not (exporter or any(variables.get(name) for name in _ENDPOINTS)):
         return False
-    _check_protocols(variables)
+    _check_possible(variables)
     return True
 
 
-def _check_protocols(variables: Mapping[str, str]) -> None:
+def _check_possible(variables: Mapping[str, str]) -> None:
+    """Raise UnableToTrace where traces cannot be sent as they are wanted."""
     for name in _PROTOCOLS:
         if variables.get(name) not in {None, "", "http/protobuf"}:
             message = f"{name}: traces are sent by http/protobuf only: say that, and name the collector's port for it."
             raise UnableToTrace(message)
-
-
-def turn_on(variables: Mapping[str, str], *, version: str) -> None:
-    """Have spans made and sent from now on, as the OTEL_* `variables` say; raises UnableToTrace."""
     if not _is_installed():
         message = (
             "The OTEL_* variables ask for traces, but what sends them is not installed: "
             f"pip install -r {PACKAGES}, or set OTEL_TRACES_EXPORTER=none."
         )
         raise UnableToTrace(message)
+
+
+def turn_on(variables: Mapping[str, str], *, version: str) -> None:
+    """Have spans made and sent from now on, as the OTEL_* `variables` say, which `is_wanted` has found right."""
     from trafficmon.core.telemetry import Telemetry
 
     use(Telemetry(variables, version=version))

@@ -32,9 +32,9 @@ try:
     _OWN_SECRETS = demo_secrets(RUN_DIR) if ENVIRONMENT.demo else {}
     MEDIA_ROOT = ENVIRONMENT.media_root.resolve()
     MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
-    if tracing.is_wanted(ENVIRONMENT.tracing):
+    if _CONFIGURATION.is_traced:
         tracing.turn_on(ENVIRONMENT.tracing, version=trafficmon.__version__)
-except (ConfigurationError, tracing.UnableToTrace, OSError) as error:
+except (ConfigurationError, OSError) as error:
     sys.exit(f"The configuration is wrong:\n{error}")
 
 VERSION = trafficmon.__version__
@@ -112,8 +112,6 @@ TEMPLATES = [
 
 
 DATABASES = {"default": DATABASE}
-# Django's own in the process's memory, with hits and misses counted.
-CACHES = {"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}}
 
 REDIS_URL = ENVIRONMENT.redis_url or f"unix://{RUN_DIR / 'redis.sock'}"
 # What Redis publishes is heard in all of its databases: the name keeps installations that share a server apart.

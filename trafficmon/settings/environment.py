@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,12 +18,12 @@ from tzlocal import get_localzone_name
 
 from trafficmon.core.kinds import Kind, check_processes, check_threads, read_counts
 from trafficmon.core.objects import ObjectClass
+from trafficmon.settings.addresses import address, check_address, is_allowed_host
 from trafficmon.settings.exporting import ExportSettings, export_mistakes
 
 Listed = NoDecode  # comma separated rather than JSON
 _IN_FILE = "_FILE"
 """Ends the variable that names a file in which the value is, as container secrets come."""
-_BROKER = re.compile(r"(amqps?://[^\s/]+(/\S*)?)?")
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
@@ -40,7 +42,9 @@ class Environment(ExportSettings):
     alert_pause_seconds: float = Field(default=3.0, ge=0, le=3600)
     camera_lost_seconds: float = Field(default=30, ge=1, le=86400)
     max_concurrent_streams: int = Field(default=200, ge=1)
-    backend_base_url: str = Field(default="http://localhost:9090/api", pattern=r"^(https?://[^\s?#]+)?$")
+    backend_base_url: Annotated[str, address("http", "https", example="https://host/api", without="?#")] = (
+        "http://localhost:9090/api"
+    )
     model_config_path: Path = Path("model_config.yaml")
     api_keys_path: Path = Path("config/api_keys.yaml")
     allowed_classes: Annotated[tuple[ObjectClass, ...], Listed] = tuple(ObjectClass)
@@ -53,7 +57,7 @@ class Environment(ExportSettings):
     camera_tls_verify: bool = True
     notification_networks: Annotated[tuple[IPvAnyNetwork, ...], Listed] = ()
     """Private networks that webhooks and messaging servers may be in."""
-    public_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")
+    public_url: Annotated[str, address("http", "https", example="https://traffic.example", without="?#")] = ""
     """By which people reach the pages; links in notifications begin with it."""
     email_host: str = ""
     email_port: int = Field(default=587, ge=1, le=65535)
@@ -115,7 +119,9 @@ class Environment(ExportSettings):
     database_password: SecretStr = SecretStr("")
     """Of the user in DATABASE_URL, where that names none."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
-    redis_url: str = Field(default="", validation_alias="REDIS_URL")
+    redis_url: Annotated[str, address("redis", "rediss", "unix", example="redis://host:6379/0")] = Field(
+        default="", validation_alias="REDIS_URL"
+    )
     broker_url: SecretStr = SecretStr("")
     """RabbitMQ, where the queues are not to be in Redis."""
 
@@ -188,13 +194,25 @@ class Environment(ExportSettings):
             raise ValueError(message)
         return tuple(each.rstrip("/") for each in value)
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def bare_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_allowed_host(each) for each in value):
+            message = "name each host without scheme, port and path, such as traffic.example"
+            raise ValueError(message)
+        return value
+
     @field_validator("broker_url")
     @classmethod
     def known_broker(cls, value: SecretStr) -> SecretStr:
-        if not _BROKER.fullmatch(value.get_secret_value()):
-            message = "use an address such as amqp://user:password@host:5672/vhost; leave it empty for Redis"
-            raise ValueError(message)
+        if written := value.get_secret_value():
+            check_address(written, "amqp", "amqps", example="amqp://user:password@host:5672/vhost, or leave it empty")
         return value
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def known_provider(cls, value: str) -> str:
+        return check_address(value, "http", "https", example=str(cls.model_fields["llm_base_url"].default))
 
     @field_validator("time_zone")
     @classmethod
@@ -232,29 +250,56 @@ def explain(error: ValidationError, *, where: str = "") -> list[str]:
 
 
 def read_environment(*, keeps_secrets: bool = True) -> Environment:
-    """The environment, or ConfigurationError naming every variable that is wrong.
+    """The environment, or ConfigurationError naming everything that is wrong with it; see `look_at_environment`."""
+    environment, mistakes = look_at_environment(keeps_secrets=keeps_secrets)
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    return environment
+
+
+def look_at_environment(*, keeps_secrets: bool = True) -> tuple[Environment, list[str]]:
+    """The environment, with the default of each field that is wrong, and a line for each mistake.
 
     Without `keeps_secrets` (a command that stores and signs nothing) the keys may be missing. There and in the demo
-    language and time zone are the machine's, unless they are set.
+    language and time zone are the machine's, unless they are set. Raises ConfigurationError where `.env` is no text.
     """
     try:
-        environment = Environment(**_from_files())
-    except ValidationError as error:
-        lines = [f"{variable_of(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()]
-        secrets = _missing_secrets() if keeps_secrets and not _is_demo() else []
-        raise ConfigurationError("\n".join([*lines, *_unknown_names(), *secrets])) from None
+        found, unreadable = _from_files()
+        environment, invalid = _validated(found)
+        unknown = _unknown_names()
     except (OSError, UnicodeDecodeError) as error:
         message = f".env cannot be read: {error}"
         raise ConfigurationError(message) from None
     at_home = environment.demo or not keeps_secrets
-    if mistakes := _mistakes(environment, at_home=at_home):
-        raise ConfigurationError("\n".join(mistakes))
-    return _as_the_machine_speaks(environment) if at_home else environment
+    together = [*([] if at_home else _missing_secrets(environment)), *_at_odds(environment)]
+    # What is wrong by itself says nothing about the rest.
+    alone = {variable_of(field) for field in (*unreadable, *invalid)}
+    others = [line for line in together if not alone & set(re.findall(r"\w+", line))]
+    mistakes = [*unreadable.values(), *itertools.chain(*invalid.values()), *unknown, *others]
+    return (_as_the_machine_speaks(environment) if at_home else environment), mistakes
 
 
-def _mistakes(environment: Environment, *, at_home: bool) -> list[str]:
-    """What is right by itself, but not together, or is missing."""
-    mistakes = _unknown_names() + ([] if at_home else _missing_secrets()) + export_mistakes(environment)
+def _validated(found: Mapping[str, Any]) -> tuple[Environment, dict[str, list[str]]]:
+    """The environment, and of each field that is wrong what is wrong about it; there it has its default."""
+    try:
+        return Environment(**found), {}
+    except ValidationError as error:
+        wrong: dict[str, list[str]] = {}
+        for each in error.errors():
+            field = _field_of(str(each["loc"][0]))
+            wrong.setdefault(field, []).append(f"{variable_of(field)}: {each['msg']}")
+        defaults = {field: Environment.model_fields[field].default for field in wrong}
+        return Environment(**{**found, **defaults}), wrong
+
+
+def _field_of(name: str) -> str:
+    """The field that pydantic names, by its own name or by its variable's."""
+    return next((field for field in Environment.model_fields if variable_of(field) == name), name)
+
+
+def _at_odds(environment: Environment) -> list[str]:
+    """What is right by itself, but not together."""
+    mistakes = export_mistakes(environment)
     if environment.disk_floor_mb > environment.disk_free_mb:
         mistakes.append("ALGO_DISK_FLOOR_MB must not be above ALGO_DISK_FREE_MB: space is freed before writing stops")
     return mistakes
@@ -266,25 +311,23 @@ def _may_be_in_file() -> dict[str, str]:
     return {f"{variable_of(name)}{_IN_FILE}": name for name in (*secret, "database_url", "redis_url")}
 
 
-def _from_files() -> dict[str, Any]:
-    """What is given as files, by field; raises ConfigurationError naming every file that cannot be used."""
+def _from_files() -> tuple[dict[str, Any], dict[str, str]]:
+    """What is given as files, by field, and of each file that cannot be used why not, by field, too."""
     given = dotenv_values(".env") | os.environ
-    found, mistakes = dict[str, Any](), list[str]()
+    found, wrong = dict[str, Any](), dict[str, str]()
     for variable, name in _may_be_in_file().items():
         path = given.get(variable)
         if not path:
             continue
         if given.get(variable_of(name)):
-            mistakes.append(f"{variable}: {variable_of(name)} is set, too: set one of the two")
+            wrong[name] = f"{variable}: {variable_of(name)} is set, too: set one of the two"
             continue
         try:
             found[name] = _read_secret(Path(path))
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            mistakes.append(f"{variable}: the file cannot be read: {why}")
-    if mistakes:
-        raise ConfigurationError("\n".join(mistakes))
-    return found
+            wrong[name] = f"{variable}: the file cannot be read: {why}"
+    return found, wrong
 
 
 def _as_the_machine_speaks(environment: Environment) -> Environment:
@@ -311,13 +354,8 @@ def given(variable: str) -> str:
     return os.environ.get(variable) or _written_in(Path(".env").resolve()).get(variable) or ""
 
 
-def _is_demo() -> bool:
-    return given("ALGO_DEMO").lower() in {"1", "true", "yes", "on", "y", "t"}
-
-
-def _missing_secrets() -> list[str]:
+def _missing_secrets(environment: Environment) -> list[str]:
+    """Also where there is a file, with nothing in it."""
     hint = "set it to a long random text, for example from: openssl rand -hex 32"
-    required = [
-        name for name in ("ALGO_SECRET_KEY", "ALGO_FIELD_KEY") if not (given(name) or given(f"{name}{_IN_FILE}"))
-    ]
-    return [f"{name} is required: {hint}" for name in required]
+    required = {"ALGO_SECRET_KEY": environment.secret_key, "ALGO_FIELD_KEY": environment.field_key}
+    return [f"{name} is required: {hint}" for name, value in required.items() if not value.get_secret_value().strip()]

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from trafficmon.core.topics import Topic
+from trafficmon.settings.addresses import address, check_address
 
 _NEEDED = {"kafka": "confluent_kafka", "mqtt": "paho.mqtt"}
 INSTALL = "pip install -r requirements/export.txt"
@@ -22,10 +23,12 @@ class ExportSettings(BaseSettings):
     export_kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     export_kafka_user: str = ""
     export_kafka_password: SecretStr = SecretStr("")
-    export_mqtt_url: str = Field(default="", pattern=r"^(mqtts?://[^\s/?#@]+/?)?$")
+    export_mqtt_url: Annotated[str, address("mqtt", "mqtts", example="mqtt://host:1883", without="?#@")] = Field(
+        default="", pattern=r"^(\w+://[^/]+/?)?$"
+    )
     export_mqtt_user: str = ""
     export_mqtt_password: SecretStr = SecretStr("")
-    export_webhook_url: str = Field(default="", pattern=r"^(https?://[^\s#]+)?$")
+    export_webhook_url: Annotated[str, address("http", "https", example="https://host/path", without="#")] = ""
     export_webhook_secret: SecretStr = SecretStr("")
     export_topics: Annotated[tuple[Topic, ...], NoDecode] = tuple(Topic)
     export_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._/-]*$")
@@ -34,6 +37,13 @@ class ExportSettings(BaseSettings):
     """What waits for longer is dropped and counted: an outage does not fill the disk."""
     export_retention_hours: float = Field(default=24, gt=0)
     """Of what was delivered."""
+
+    @field_validator("export_kafka_servers")
+    @classmethod
+    def possible_ports(cls, value: str) -> str:
+        for server in filter(None, value.split(",")):
+            check_address(f"kafka://{server}", "kafka", example="host:9092,host2:9092")
+        return value
 
     @field_validator("export_topics", mode="before")
     @classmethod

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from trafficmon.core import tracing
 from trafficmon.settings.database import database_settings
-from trafficmon.settings.environment import ConfigurationError, Environment, given, read_environment
+from trafficmon.settings.environment import ConfigurationError, Environment, look_at_environment
 from trafficmon.settings.model_file import ModelFile, read_model_file
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,40 +21,35 @@ class Configuration:
     environment: Environment
     database: dict[str, Any]
     model_file: ModelFile
+    is_traced: bool
 
 
 def read_configuration(*, keeps_secrets: bool = True) -> Configuration:
-    """Environment, database and model file; raises ConfigurationError with a line for each mistake in any of them."""
-    mistakes: list[str] = []
-    environment, database, model_file = None, None, None
-    try:
-        environment = read_environment(keeps_secrets=keeps_secrets)
-    except ConfigurationError as error:
-        mistakes.append(str(error))
-    try:
-        database = _database(environment)
-    except ConfigurationError as error:
-        mistakes.append(str(error))
-    try:
-        model_file = _model_file(environment)
-    except ConfigurationError as error:
-        mistakes.append(str(error))
-    if mistakes or not (environment and database and model_file):
+    """Environment, database, model file and tracing; ConfigurationError has a line for each mistake in any of them."""
+    environment, mistakes = look_at_environment(keeps_secrets=keeps_secrets)
+
+    def attempt(read: Callable[[Environment], Read]) -> Read | None:
+        try:
+            return read(environment)
+        except (ConfigurationError, tracing.UnableToTrace) as error:
+            mistakes.append(str(error))
+            return None
+
+    database, model_file, is_traced = attempt(_database), attempt(_model_file), attempt(_is_traced)
+    if mistakes or database is None or model_file is None:
         raise ConfigurationError("\n".join(mistakes))
-    return Configuration(environment, database, model_file)
+    return Configuration(environment, database, model_file, bool(is_traced))
 
 
-def _database(environment: Environment | None) -> dict[str, Any]:
-    run_dir = Path(given("ALGO_RUN_DIR") or "var").resolve()
-    if environment is None:
-        return database_settings(given("DATABASE_URL"), run_dir)
+def _database(environment: Environment) -> dict[str, Any]:
     password = environment.database_password.get_secret_value()
-    return database_settings(environment.database_url, run_dir, password=password)
+    return database_settings(environment.database_url, environment.run_dir.resolve(), password=password)
 
 
-def _model_file(environment: Environment | None) -> ModelFile:
-    """As the environment says; where that is wrong, as far as it can be checked without it."""
-    if environment is None:
-        return read_model_file(Path(given("ALGO_MODEL_CONFIG_PATH") or "model_config.yaml"))
+def _model_file(environment: Environment) -> ModelFile:
     path, allowed = environment.model_config_path, environment.allowed_classes
     return read_model_file(path, allowed=allowed, language=environment.language)
+
+
+def _is_traced(environment: Environment) -> bool:
+    return tracing.is_wanted(environment.tracing)
