@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from assessment import keys
 from assessment.key_record import KeyRecord, records_of
 from assessment.ledger import Purse, day_of, todays_ledger
 from assessment.limits import KeyStanding, KeyState
-from assessment.models import Account, Assessment, ModelLimit, Spending
+from assessment.models import Account, ApiKey, Assessment, ModelLimit, Spending
 from assessment.risk import AssessmentStatus
 
 LATELY = timedelta(minutes=15)
@@ -80,10 +80,7 @@ def pool_figures(model: str, *, now: datetime) -> list[AccountFigures]:
     rows = {each.slug: each for each in keys.all_keys()}
     records = records_of([each.key_id for each in standings])
     answers, costs = _answers(now), _costs(now)
-    accounts = {each.account.slug: each.account for each in rows.values()}
-    accounts = {each.slug: each for each in Account.objects.all()} or accounts
-    most = _most_in_flight(accounts, model)
-    found: dict[str, list[KeyFigures]] = {slug: [] for slug in accounts}
+    found: dict[str, list[KeyFigures]] = {}
     for standing, record in zip(standings, records, strict=True):
         key, place = rows[standing.key_id], (standing.account_id, standing.key_id)
         figures = KeyFigures(
@@ -96,7 +93,15 @@ def pool_figures(model: str, *, now: datetime) -> list[AccountFigures]:
             is_kept=key.pk is not None,
         )
         found.setdefault(standing.account_id, []).append(figures)
-    return [_account(accounts[slug], found[slug], most[slug]) for slug in sorted(accounts)]
+    accounts = _accounts(rows.values())
+    most = _most_in_flight(accounts, model)
+    return [_account(accounts[slug], found.get(slug, []), most[slug]) for slug in sorted(accounts)]
+
+
+def _accounts(used: Iterable[ApiKey]) -> dict[str, Account]:
+    """All that are kept; where none is, that of the environment's key, which is `used` alone."""
+    kept = {each.slug: each for each in Account.objects.all()}
+    return kept or {each.account.slug: each.account for each in used}
 
 
 def _account(account: Account, figures: list[KeyFigures], most_in_flight: int) -> AccountFigures:
