@@ -334,6 +334,17 @@ def test_service_is_reached_by_apprise(receiver: BackOffice) -> None:
     assert Delivery.objects.get().state == "sent"
 
 
+@pytest.mark.parametrize("wish", ["", "?redirect=yes"])
+def test_service_that_redirects_is_not_followed(receiver: BackOffice, wish: str) -> None:
+    place = receiver.url.removeprefix("http://").removesuffix("/api")
+    receiver.status, receiver.location = 307, f"http://{place}/elsewhere"
+    rule_to(Destination.objects.create(name="Gotify", kind="service", address=f"gotify://{place}/Atoken1234567{wish}"))
+    opened()
+    tell()
+    assert [each.path for each in receiver.received] == ["/message"]
+    assert Delivery.objects.get().state == "waiting"
+
+
 def test_mail_without_a_server_says_what_is_missing(settings: Any) -> None:
     settings.EMAIL_HOST = ""
     rule_to(mailbox())
