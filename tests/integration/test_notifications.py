@@ -198,6 +198,21 @@ def test_unacknowledged_alert_is_told_to_others() -> None:
     assert Message.objects.get(escalation=True).alerts[0]["alertId"] == unseen.pk
 
 
+def test_what_is_held_back_however_much_keeps_nothing_that_is_due_from_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "MOST_AT_ONCE", 2)
+    rule = rule_to(mailbox(), camera_cooldown_seconds=3600, escalate_minutes=60)
+    rule.escalate_to.set([mailbox("Chief")])
+    dull = make_camera(name="Dull")
+    for _ in range(4):
+        opened(dull, level=RiskLevel.LOW)
+        tell()
+    assert (Message.objects.count(), Notice.objects.filter(message=None).count()) == (1, 7)
+    opened(make_camera(name="Bridge"))
+    assert (tell(), outbox.is_due(utc_now())) == (["high: Bridge, running a red light"], False)
+
+
 def test_notice_that_another_worker_tells_meanwhile_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rule_to(mailbox())
     opened()

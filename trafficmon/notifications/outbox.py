@@ -108,9 +108,10 @@ def _gather_of(rule_id: int, now: datetime) -> list[Message]:
         return []
     if not rule.enabled:
         _untold().filter(rule=rule).update(dropped_at=now)
-    rows = list(_untold().filter(rule=rule).select_related("alert__camera").order_by("created_at")[:MOST_AT_ONCE])
-    late = [each for each in rows if each.occasion == Occasion.UNACKNOWLEDGED and each.due_at <= now]
-    new = [each for each in rows if each.occasion != Occasion.UNACKNOWLEDGED]
+    # The soonest first: what quiet hours or cooldowns hold back, however much it is, takes no place of what is due.
+    rows = _untold().filter(rule=rule).select_related("alert__camera").order_by("due_at", "pk")
+    late = list(rows.filter(occasion=Occasion.UNACKNOWLEDGED, due_at__lte=now)[:MOST_AT_ONCE])
+    new = list(rows.exclude(occasion=Occasion.UNACKNOWLEDGED)[:MOST_AT_ONCE])
     messages = [_tell_new(rule, _drop(new, now, _is_back), now), _escalate(rule, _drop(late, now, _is_settled), now)]
     return [each for each in messages if each]
 
