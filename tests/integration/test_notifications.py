@@ -213,6 +213,19 @@ def test_what_is_held_back_however_much_keeps_nothing_that_is_due_from_being_tol
     assert (tell(), outbox.is_due(utc_now())) == (["high: Bridge, running a red light"], False)
 
 
+def test_rule_without_an_enabled_destination_keeps_its_notices_until_it_has_one() -> None:
+    desk = mailbox()
+    rule_to(desk, escalate_minutes=1)
+    Destination.objects.update(enabled=False)
+    opened(make_camera(name="Bridge"))
+    assert (tell(), tell(timedelta(minutes=2)), Message.objects.count()) == ([], [], 0)
+    assert not outbox.is_due(utc_now() + timedelta(minutes=3))
+    Destination.objects.update(enabled=True)
+    assert tell(timedelta(minutes=8)) == ["high: Bridge, running a red light"]
+    assert [each.to for each in mail.outbox] == [["desk@example.org"]]
+    assert outbox.forget_messages(before=utc_now() + timedelta(days=1)) == 2
+
+
 def test_notice_that_another_worker_tells_meanwhile_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rule_to(mailbox())
     opened()
@@ -304,7 +317,7 @@ def test_refused_webhook_is_sent_again_the_same_after_a_growing_pause(receiver: 
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
 
 
-@pytest.mark.parametrize(("status", "attempts"), [(404, 1), (302, 12), (500, 12)])
+@pytest.mark.parametrize(("status", "attempts"), [(410, 1), (404, 12), (302, 12), (500, 12)])
 def test_webhook_is_given_up_and_can_be_sent_again(receiver: BackOffice, status: int, attempts: int) -> None:
     rule_to(webhook_at(receiver))
     opened()
@@ -443,6 +456,18 @@ def test_rule_is_made_in_the_admin() -> None:
     assert desk.post(path, form | {"quiet_from": "22:00"}).status_code == 200
     assert desk.post(path, form | {"quiet_from": "22:00", "quiet_until": "06:00"}).status_code == 302
     assert Rule.objects.get().levels == ["medium", "high"]
+
+
+def test_rule_that_would_tell_nobody_is_refused() -> None:
+    desk, off, place = browser(make_user(Role.ADMINISTRATOR)), mailbox("Off"), mailbox()
+    Destination.objects.filter(pk=off.pk).update(enabled=False)
+    numbers = {"merge_seconds": 10, "camera_cooldown_seconds": 300, "overall_cooldown_seconds": 30, "digest_minutes": 0}
+    form = {"name": "Night", "enabled": "on", "destinations": [place.pk], "escalate_minutes": 5, **numbers}
+    path = "/admin/notifications/rule/add/"
+    assert "this would be told to nobody" in desk.post(path, form).content.decode()
+    assert desk.post(path, form | {"escalate_to": [off.pk]}).status_code == 200
+    assert desk.post(path, form | {"destinations": [off.pk], "escalate_minutes": ""}).status_code == 200
+    assert desk.post(path, form | {"escalate_to": [off.pk, place.pk]}).status_code == 302
 
 
 @pytest.mark.parametrize("messages", [1, 3])
