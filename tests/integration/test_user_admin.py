@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
-from django.test import Client
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
 
 from tests.integration.test_pages import browser
 from trafficmon.accounts.models import User
@@ -102,6 +104,25 @@ def test_only_administrators_give_rights_by_groups(chief: User) -> None:
     assert [browser(keeper).get(path).status_code, browser(keeper).post(path, wanted).status_code] == [200, 403]
     assert browser(chief).post(path, wanted).status_code == 302
     assert group.permissions.count() == 3
+
+
+def actions_of(request: HttpRequest) -> dict[str, set[str]]:
+    offered = {model.__name__: set(page.get_actions(request)) for model, page in admin.site._registry.items()}
+    return {name: actions for name, actions in offered.items() if actions}
+
+
+def test_who_may_only_look_is_offered_no_action(rf: RequestFactory) -> None:
+    request = rf.get("/admin/")
+    request.user = User.objects.create_user("onlooker", is_staff=True)
+    request.user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    assert actions_of(request) == {}
+
+
+def test_right_to_change_gives_the_actions_of_pages_that_change_nothing_else(rf: RequestFactory) -> None:
+    request, names = rf.get("/admin/"), ["change_delivery", "change_event", "change_deadletter"]
+    request.user = User.objects.create_user("sender", is_staff=True)
+    request.user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    assert actions_of(request) == {"Delivery": {"again"}, "Event": {"again"}, "DeadLetter": {"send_again", "drop"}}
 
 
 def test_administrator_changes_the_roles_of_others_and_not_the_own(chief: User, clerk: User) -> None:

@@ -112,8 +112,9 @@ def by_recent_values(column: str, moment: str, name: Any) -> type[admin.SimpleLi
 
 
 class ReadOnlyAdmin(AuditedAdmin):
-    """Lists and details without a way to change anything; built for tables of millions.
+    """Lists and details without a way to change anything but by actions; built for tables of millions.
 
+    An action asks for the permission `act`.
     No `date_hierarchy` and no filter by all values of a column: either reads the whole table.
     """
 
@@ -129,3 +130,7 @@ class ReadOnlyAdmin(AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         return False
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Whether the user has Django's right to change such rows, which nothing else here asks for."""
+        return super().has_change_permission(request)

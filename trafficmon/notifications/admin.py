@@ -107,7 +107,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_select_related = ("message", "destination")
     actions = ("again",)
 
-    @admin.action(description=_("Send again"))
+    @admin.action(description=_("Send again"), permissions=["act"])
     def again(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
         """All their attempts anew."""
         count = send_again(rows, now=utc_now())
