@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -120,8 +120,8 @@ def allow_service(address: str) -> NotifyBase:
     return service
 
 
-def _host(service: NotifyBase) -> str:
-    """Where it connects to; Zulip's hosts are made of two parts."""
+def _host(service: Any) -> str:
+    """Where a plugin of Apprise connects to; Zulip's makes its host of two parts."""
     if hasattr(service, "organization"):
         return f"{service.organization}.{service.hostname}"
     return str(getattr(service, "host", "") or "")
