@@ -34,7 +34,7 @@ from cameras.sources import Probe, UnableToOpen, probe
 from cameras.transfer import COLUMNS, Imported, Mistake, UnusableFile, as_csv, as_json, import_cameras
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
-from trafficmon.accounts.site import MOST_NAMED, AuditedAdmin
+from trafficmon.accounts.site import MOST_NAMED, AuditedAdmin, HistoryAdmin
 
 PROBE_SECONDS = 8.0
 EXPORTS = {"csv": ("text/csv", as_csv), "json": ("application/json", as_json)}
@@ -86,7 +86,7 @@ class CountingLineInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Camera)
-class CameraAdmin(AuditedAdmin):
+class CameraAdmin(HistoryAdmin):
     """Cameras: what they are, what is wanted of them, and what was seen."""
 
     form = CameraPageForm

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from trafficmon.accounts.models import ApiToken, AuditEntry, User
 from trafficmon.accounts.roles import Role, Scope
-from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin, by_recent_values
+from trafficmon.accounts.site import AuditedAdmin, HistoryAdmin, ReadOnlyAdmin, by_recent_values
 from trafficmon.accounts.tokens import issue, revoke
 from trafficmon.core.clock import utc_now
 
@@ -45,7 +45,7 @@ class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class UserAdmin(HistoryAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Users and their roles."""
 
     list_display = ("username", "role", "is_active", "is_staff", "last_login")
