@@ -44,14 +44,16 @@ def apply_verdicts(row: FrameResult) -> list[AlertChange]:
     """Open or continue alerts for the risky verdicts of a frame; once, in the transaction that closes it.
 
     A frame of which a question was put again tells of what is long over, and its other verdicts were applied when it
-    was closed before: it alarms nobody.
+    was closed before: it alarms nobody. Nor does one of a camera that was removed.
     """
     questions = list(row.assessments.all())
     verdicts = {each.pk: each for each in questions if _alarms(each)}
     if not verdicts or any(each.late for each in questions):
         return []
     # One frame of a camera at a time, or two could open the same alert twice.
-    camera = Camera.objects.select_for_update(no_key=True).get(pk=row.camera_id)
+    camera = Camera.objects.select_for_update(no_key=True).filter(pk=row.camera_id).first()
+    if camera is None:
+        return []
     frame = detected_frame(row)
     sightings = [_sighting(verdict, frame) for verdict in verdicts.values()]
     live = [_live_alert(alert) for alert in Alert.objects.dangers().live().filter(camera=row.camera_id)]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from assessment.assess import TURN, next_turn
 from assessment.counts import add_crossings
@@ -218,7 +218,12 @@ def forget_frames(before: Mapping[RiskLevel, datetime], *, most: int = 1000) -> 
     aged = functools.reduce(operator.or_, (Q(max_risk_level=level, captured_at__lt=at) for level, at in before.items()))
     known = aged & ~Q(status=AssessmentStatus.PENDING)
     old = FrameResult.objects.filter(known | Q(captured_at__lt=min(before.values()))).order_by("captured_at")
-    keys = list(old.values_list("pk", flat=True)[:most])
+    return delete_frames(old, most=most)
+
+
+def delete_frames(rows: QuerySet[FrameResult], *, most: int = 1000) -> int:
+    """Delete the first `most` of the frames with all that hangs on them, pictures included; how many went."""
+    keys = list(rows.values_list("pk", flat=True)[:most])
     questions = Assessment.objects.filter(frame_result__in=keys)
     pictures = list(Evidence.objects.filter(assessment__in=questions).values_list("picture", flat=True))
     with transaction.atomic():

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -28,12 +28,13 @@ from django.views.decorators.http import require_POST
 from cameras.addresses import mask_credentials, unmask
 from cameras.admin_forms import CameraActionForm, CameraPageForm, ImportForm
 from cameras.models import Camera, CameraGroup, CountingLine, Wanted, Zone
+from cameras.removal import remove
 from cameras.skipped import skipped_in_words
 from cameras.sources import Probe, UnableToOpen, probe
 from cameras.transfer import COLUMNS, Imported, Mistake, UnusableFile, as_csv, as_json, import_cameras
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
-from trafficmon.accounts.site import MOST_NAMED, AuditedAdmin
+from trafficmon.accounts.site import MOST_NAMED, AuditedAdmin, HistoryAdmin
 
 PROBE_SECONDS = 8.0
 EXPORTS = {"csv": ("text/csv", as_csv), "json": ("application/json", as_json)}
@@ -54,7 +55,10 @@ class CameraGroupAdmin(AuditedAdmin):
         counted: QuerySet[CameraGroup] = (
             super()
             .get_queryset(request)
-            .annotate(camera_total=Count("cameras", distinct=True), viewer_total=Count("viewers", distinct=True))
+            .annotate(
+                camera_total=Count("cameras", filter=Q(cameras__removed_at=None), distinct=True),
+                viewer_total=Count("viewers", distinct=True),
+            )
         )
         return counted
 
@@ -82,7 +86,7 @@ class CountingLineInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Camera)
-class CameraAdmin(AuditedAdmin):
+class CameraAdmin(HistoryAdmin):
     """Cameras: what they are, what is wanted of them, and what was seen."""
 
     form = CameraPageForm
@@ -203,6 +207,13 @@ class CameraAdmin(AuditedAdmin):
         chosen = request.POST.get("group", "")
         group = CameraGroup.objects.filter(pk=chosen).first() if chosen.isdecimal() else None
         self._say(request, cameras.update(group=group))
+
+    def delete_model(self, request: HttpRequest, obj: Camera) -> None:  # noqa: ARG002  # Django's signature
+        """Stop and hide it; its history goes by and by."""
+        remove(Camera.objects.filter(pk=obj.pk), now=now())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Camera]) -> None:  # noqa: ARG002
+        remove(Camera.objects.filter(pk__in=queryset.values("pk")), now=now())
 
     def _say(self, request: HttpRequest, count: int) -> None:
         text = ngettext("%(count)d camera changed.", "%(count)d cameras changed.", count)

@@ -73,6 +73,14 @@ class CameraQuerySet(models.QuerySet["Camera"]):
         return self.filter(wanted=Wanted.RUNNING)
 
 
+class _Kept(models.Manager["Camera"]):
+    """Without those that were removed, of which only what deletes them need know."""
+
+    def get_queryset(self) -> models.QuerySet[Camera]:
+        return super().get_queryset().filter(removed_at=None)
+
+
+KeptCameras = _Kept.from_queryset(CameraQuerySet)
 CHECK_CAMERAS = "End-to-end check"
 """How the names begin of those that `manage.py e2e` makes and deletes."""
 
@@ -135,8 +143,10 @@ class Camera(models.Model):
     decode_load = models.FloatField(_("share of a core for decoding"), null=True, editable=False)
     key_frame_seconds = models.FloatField(_("seconds between key frames"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    removed_at = models.DateTimeField(_("removed"), null=True, editable=False)
 
-    objects = CameraQuerySet.as_manager()
+    objects = KeptCameras()
+    with_removed = CameraQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)

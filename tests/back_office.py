@@ -26,11 +26,12 @@ class Received:
 
 @dataclass(slots=True)
 class BackOffice:
-    """What it answers to a GET and to a POST, and what it was asked, at `url`."""
+    """What it answers to a GET and to a POST, where it redirects to, and what it was asked, at `url`."""
 
     url: str = ""
     told: object = None
     status: int = 200
+    location: str = ""
     posted: object = field(default_factory=lambda: {"code": 200, "msg": "OK", "data": None})
     received: list[Received] = field(default_factory=list)
 
@@ -41,6 +42,8 @@ class BackOffice:
         content = json.dumps(self.told if request.command == "GET" else self.posted).encode()
         request.send_response(self.status)
         request.send_header("Content-Length", str(len(content)))
+        if self.location:
+            request.send_header("Location", self.location)
         request.end_headers()
         request.wfile.write(content)
 

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, counts, disk_guard, evidence, hours, ledger, results, review
+from assessment import alerts, counts, disk_guard, evidence, forgetting, hours, ledger, results, review
 from assessment.risk import RiskLevel
 from cameras.health import forget_states
 from trafficmon.accounts import audit
@@ -40,6 +40,7 @@ def forget_old_frames() -> None:
     pictures = evidence.forget_pictures(before=risky_before - _A_DAY)
     counted_before = now - timedelta(days=environment.count_retention_days)
     rows = {
+        "cameras": forgetting.forget_removed(now=now, seconds=FORGETTING_SECONDS),
         "alerts": alerts.forget_alerts(before=now - timedelta(days=environment.alert_retention_days)),
         "judgements": review.forget_judgements(before=counted_before),
         "states": forget_states(before=risky_before),

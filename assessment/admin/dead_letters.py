@@ -33,13 +33,13 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def camera(self, letter: DeadLetter) -> Camera:
         return letter.assessment.camera
 
-    @admin.action(description=_("Send again"))
+    @admin.action(description=_("Send again"), permissions=["act"])
     def send_again(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
         again = send_again(_chosen(letters), now=now(), patience=patience, by=_user(request))
         self._say(request, ngettext("%(n)d was sent again.", "%(n)d were sent again.", len(again)), len(again))
 
-    @admin.action(description=_("Drop"))
+    @admin.action(description=_("Drop"), permissions=["act"])
     def drop(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         dropped = drop(_chosen(letters), now=now(), by=_user(request))
         self._say(request, ngettext("%(n)d was dropped.", "%(n)d were dropped.", dropped), dropped)

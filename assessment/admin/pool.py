@@ -84,11 +84,11 @@ class AccountAdmin(PoolAdmin):
     def key_count(self, account: Any) -> int:
         return int(account.key_total)
 
-    @admin.action(description=_("Take out of the pool"))
+    @admin.action(description=_("Take out of the pool"), permissions=["change"])
     def take_out(self, request: HttpRequest, rows: QuerySet[Account]) -> None:
         _take_out(self, request, rows, Account)
 
-    @admin.action(description=_("Put back into the pool"))
+    @admin.action(description=_("Put back into the pool"), permissions=["change"])
     def put_back(self, request: HttpRequest, rows: QuerySet[Account]) -> None:
         _put_back(self, request, rows, Account)
 
@@ -171,11 +171,11 @@ class ApiKeyAdmin(PoolAdmin):
         )
         return ", ".join(f"{used}/{limit}" if limit else str(used) for used, limit in pairs)
 
-    @admin.action(description=_("Take out of the pool"))
+    @admin.action(description=_("Take out of the pool"), permissions=["change"])
     def take_out(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
         _take_out(self, request, rows, ApiKey)
 
-    @admin.action(description=_("Put back into the pool"))
+    @admin.action(description=_("Put back into the pool"), permissions=["change"])
     def put_back(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
         _put_back(self, request, rows, ApiKey)
 

@@ -121,12 +121,13 @@ def test_masked_address_keeps_its_password_and_goes_to_no_other_host(program: Pr
     assert Camera.objects.get().source == SECRET
 
 
-def test_camera_is_deleted_with_its_zones(program: Program) -> None:
+def test_deleted_camera_is_gone_with_its_zones_and_its_name_is_free(program: Program) -> None:
     camera = make_camera(name="North")
     Zone.objects.create(camera=camera, name="a", kind="crossing", polygon=SQUARE)
     assert program.ask("delete", f"/api/cameras/{camera.pk}") == (200, "OK", {"id": camera.pk})
-    assert (Camera.objects.exists(), Zone.objects.exists()) == (False, False)
+    assert (Camera.objects.exists(), program.ask("get", "/api/zones")[2]) == (False, [])
     assert AuditEntry.objects.get(action="camera.delete").object_name == "North"
+    assert program.ask("post", "/api/cameras", {"name": "North", "source": SECRET})[0] == 200
     assert program.ask("delete", f"/api/cameras/{camera.pk}")[0] == 404
 
 

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from cameras.models import Camera, Wanted
+from cameras.removal import remove
 from tests.back_office import BackOffice, standing_in
 from tests.factories import NOON, make_camera
 from tests.integration.test_pages import raise_alert
@@ -74,6 +75,13 @@ def test_what_has_not_changed_there_keeps_what_was_changed_here(office: BackOffi
     assert (changed.changed, camera.source, camera.wanted) == (["Bridge"], "rtsp://8.8.8.8/live", "running")
     office.told = []
     assert (import_cameras(now=SOON).missing, Camera.objects.count()) == (["Bridge"], 1)
+
+
+def test_camera_that_was_removed_here_is_added_anew(office: BackOffice) -> None:
+    office.told = [BRIDGE]
+    import_cameras(now=NOON)
+    remove(Camera.objects.all(), now=NOON)
+    assert (import_cameras(now=SOON).added, Camera.objects.get().name) == (["Bridge"], "Bridge")
 
 
 def test_camera_that_cannot_be_one_is_refused_by_itself(office: BackOffice) -> None:

@@ -198,6 +198,34 @@ def test_unacknowledged_alert_is_told_to_others() -> None:
     assert Message.objects.get(escalation=True).alerts[0]["alertId"] == unseen.pk
 
 
+def test_what_is_held_back_however_much_keeps_nothing_that_is_due_from_being_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "MOST_AT_ONCE", 2)
+    rule = rule_to(mailbox(), camera_cooldown_seconds=3600, escalate_minutes=60)
+    rule.escalate_to.set([mailbox("Chief")])
+    dull = make_camera(name="Dull")
+    for _ in range(4):
+        opened(dull, level=RiskLevel.LOW)
+        tell()
+    assert (Message.objects.count(), Notice.objects.filter(message=None).count()) == (1, 7)
+    opened(make_camera(name="Bridge"))
+    assert (tell(), outbox.is_due(utc_now())) == (["high: Bridge, running a red light"], False)
+
+
+def test_rule_without_an_enabled_destination_keeps_its_notices_until_it_has_one() -> None:
+    desk = mailbox()
+    rule_to(desk, escalate_minutes=1)
+    Destination.objects.update(enabled=False)
+    opened(make_camera(name="Bridge"))
+    assert (tell(), tell(timedelta(minutes=2)), Message.objects.count()) == ([], [], 0)
+    assert not outbox.is_due(utc_now() + timedelta(minutes=3))
+    Destination.objects.update(enabled=True)
+    assert tell(timedelta(minutes=8)) == ["high: Bridge, running a red light"]
+    assert [each.to for each in mail.outbox] == [["desk@example.org"]]
+    assert outbox.forget_messages(before=utc_now() + timedelta(days=1)) == 2
+
+
 def test_notice_that_another_worker_tells_meanwhile_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rule_to(mailbox())
     opened()
@@ -289,7 +317,7 @@ def test_refused_webhook_is_sent_again_the_same_after_a_growing_pause(receiver: 
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
 
 
-@pytest.mark.parametrize(("status", "attempts"), [(404, 1), (302, 12), (500, 12)])
+@pytest.mark.parametrize(("status", "attempts"), [(410, 1), (404, 12), (302, 12), (500, 12)])
 def test_webhook_is_given_up_and_can_be_sent_again(receiver: BackOffice, status: int, attempts: int) -> None:
     rule_to(webhook_at(receiver))
     opened()
@@ -332,6 +360,17 @@ def test_service_is_reached_by_apprise(receiver: BackOffice) -> None:
     [sent] = receiver.received
     assert (sent.path, sent.json()["title"]) == ("/message", "high: Bridge, running a red light")
     assert Delivery.objects.get().state == "sent"
+
+
+@pytest.mark.parametrize("wish", ["", "?redirect=yes"])
+def test_service_that_redirects_is_not_followed(receiver: BackOffice, wish: str) -> None:
+    place = receiver.url.removeprefix("http://").removesuffix("/api")
+    receiver.status, receiver.location = 307, f"http://{place}/elsewhere"
+    rule_to(Destination.objects.create(name="Gotify", kind="service", address=f"gotify://{place}/Atoken1234567{wish}"))
+    opened()
+    tell()
+    assert [each.path for each in receiver.received] == ["/message"]
+    assert Delivery.objects.get().state == "waiting"
 
 
 def test_mail_without_a_server_says_what_is_missing(settings: Any) -> None:
@@ -417,6 +456,18 @@ def test_rule_is_made_in_the_admin() -> None:
     assert desk.post(path, form | {"quiet_from": "22:00"}).status_code == 200
     assert desk.post(path, form | {"quiet_from": "22:00", "quiet_until": "06:00"}).status_code == 302
     assert Rule.objects.get().levels == ["medium", "high"]
+
+
+def test_rule_that_would_tell_nobody_is_refused() -> None:
+    desk, off, place = browser(make_user(Role.ADMINISTRATOR)), mailbox("Off"), mailbox()
+    Destination.objects.filter(pk=off.pk).update(enabled=False)
+    numbers = {"merge_seconds": 10, "camera_cooldown_seconds": 300, "overall_cooldown_seconds": 30, "digest_minutes": 0}
+    form = {"name": "Night", "enabled": "on", "destinations": [place.pk], "escalate_minutes": 5, **numbers}
+    path = "/admin/notifications/rule/add/"
+    assert "this would be told to nobody" in desk.post(path, form).content.decode()
+    assert desk.post(path, form | {"escalate_to": [off.pk]}).status_code == 200
+    assert desk.post(path, form | {"destinations": [off.pk], "escalate_minutes": ""}).status_code == 200
+    assert desk.post(path, form | {"escalate_to": [off.pk, place.pk]}).status_code == 302
 
 
 @pytest.mark.parametrize("messages", [1, 3])

@@ -77,6 +77,12 @@ async def test_bad_ticket_is_not_made_good_by_a_session(operator: Desk) -> None:
         assert await browser.closed_with() == SIGNED_OUT
 
 
+async def test_session_opens_nothing_to_a_page_elsewhere(operator: Desk) -> None:  # noqa: F811
+    async with opened(operator.session_key, origin=FRONT) as browser:
+        assert (await browser.wait_for("error"))["message"].startswith("A page elsewhere needs a ticket")
+        assert await browser.closed_with() == SIGNED_OUT
+
+
 async def test_ticket_lasts_half_a_minute(operator: Desk, redis_client: redis.Redis) -> None:  # noqa: F811
     path = await in_thread(get_ticket, operator.user)
     assert 0 < redis_client.ttl(f"live:ticket:{path.rpartition('=')[2]}") <= 30

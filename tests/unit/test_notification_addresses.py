@@ -72,6 +72,11 @@ def test_several_mail_addresses_are_fine() -> None:
         "gotify://127.0.0.1/token12345",
         "gotify://169.254.169.254/token12345",
         "ntfy://10.0.0.7/topic",
+        "workflows://10.0.0.7/abcdefghij/0123456789abcdef",
+        "zulip://botname@10.0.0.7/a1b2c3d4e5f6g7h8i9j0a1b2c3d4e5f6",
+        "zulip://botname@x.y%4010.0.0.7/a1b2c3d4e5f6g7h8i9j0a1b2c3d4e5f6",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?template=http://10.0.0.7/",
+        "discord://1234567/abcdefghijkl?template=/etc/passwd",
         "tgram://",
     ],
 )
@@ -82,7 +87,14 @@ def test_service_that_is_not_listed_or_at_a_forbidden_address_is_refused(address
 
 @pytest.mark.parametrize(
     "address",
-    ["tgram://123456789:abcdefghijklmnopqrstuvwxyz012345678/12315544/", "gotify://8.8.8.8/token12345", "ntfy://topic"],
+    [
+        "tgram://123456789:abcdefghijklmnopqrstuvwxyz012345678/12315544/",
+        "gotify://8.8.8.8/token12345",
+        "ntfy://topic",
+        "workflows://8.8.8.8/abcdefghij/0123456789abcdef",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+        "whatsapp://template:tokentokentoken@12345678901/15551234567",
+    ],
 )
 def test_listed_service_is_allowed(address: str) -> None:
     check_service(address)

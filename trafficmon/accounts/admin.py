@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from trafficmon.accounts.models import ApiToken, AuditEntry, User
 from trafficmon.accounts.roles import Role, Scope
-from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin, by_recent_values
+from trafficmon.accounts.site import AuditedAdmin, HistoryAdmin, ReadOnlyAdmin, by_recent_values
 from trafficmon.accounts.tokens import issue, revoke
 from trafficmon.core.clock import utc_now
 
@@ -29,11 +29,23 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
-    """Django's groups of rights in the admin; which cameras somebody sees is a matter of camera groups."""
+    """Django's groups of rights in the admin, changed by administrators alone: who is in a group has what it gives.
+
+    Which cameras somebody sees is a matter of camera groups.
+    """
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _is_administrator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002  # Django's signature
+        return _is_administrator(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return _is_administrator(request)
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class UserAdmin(HistoryAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Users and their roles."""
 
     list_display = ("username", "role", "is_active", "is_staff", "last_login")
@@ -50,7 +62,7 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # gen
         return usual if _is_administrator(request) and request.user != obj else (*usual, *RIGHTS)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Who is no administrator changes none, and so takes over none by a new password."""
+        """Nobody changes those who may more, and so takes over none by a new password."""
         return super().has_change_permission(request, obj) and _reaches(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -67,7 +79,7 @@ def _is_administrator(request: HttpRequest) -> bool:
 
 def _reaches(request: HttpRequest, user: Model | None) -> bool:
     """Whether somebody may deal with `user` at all."""
-    return _is_administrator(request) or not (isinstance(user, User) and user.outranks_staff)
+    return isinstance(request.user, User) and not (isinstance(user, User) and user.outranks(request.user))
 
 
 class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NoReturn
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Permission
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -32,10 +32,15 @@ class User(AbstractUser):
         """Others see the cameras of the groups they belong to. The admin shows every camera, so its staff does too."""
         return self.may(Role.SUPERVISOR) or self.may_enter_admin
 
-    @property
-    def outranks_staff(self) -> bool:
-        """Whether this is an administrator, active or not: only others of them may change the user."""
-        return self.is_superuser or reaches(self.role, Role.ADMINISTRATOR)
+    def outranks(self, other: User) -> bool:
+        """Whether this user, active or not, has a right that `other` lacks, who could gain it by a new password."""
+        if other.may(Role.ADMINISTRATOR):
+            return False
+        return self.is_superuser or not reaches(other.role, Role(self.role)) or not self._rights() <= other._rights()
+
+    def _rights(self) -> set[int]:
+        """Django's permissions, the user's own and those of groups, also while the user is not active."""
+        return set(Permission.objects.filter(Q(user=self) | Q(group__user=self)).values_list("pk", flat=True))
 
     @property
     def may_enter_admin(self) -> bool:

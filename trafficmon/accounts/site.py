@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import CASCADE, Model, QuerySet
 from django.http import HttpRequest
 
 from trafficmon.accounts import audit
@@ -19,6 +19,7 @@ from trafficmon.accounts.sign_in import AdminSignInForm
 from trafficmon.core.clock import utc_now
 
 MOST_NAMED = 1000
+MOST_COUNTED = 1000
 _WRITTEN_ELSEWHERE = {"delete_selected"}
 
 
@@ -79,7 +80,31 @@ def _audited(work: Callable[..., Any], name: str, text: str) -> tuple[Callable[.
     return carry_out, name, text
 
 
-MOST_COUNTED = 1000
+class HistoryAdmin(AuditedAdmin):
+    """Whose objects have histories that go with them: these are counted before, not listed nor asked for a right."""
+
+    def get_deleted_objects(
+        self, objs: Iterable[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, Any], set[str], list[str]]:
+        """For the page that asks whether to delete: names, counts, what the user may not delete, what is in the way."""
+        chosen = list(objs)
+        may = all(self.has_delete_permission(request, each) for each in chosen)
+        counts = {str(self.opts.verbose_name_plural): len(chosen), **_counted_histories(self.model, chosen)}
+        return [str(each) for each in chosen], counts, set() if may else {str(self.opts.verbose_name)}, []
+
+
+def _counted_histories(model: type[Model], chosen: list[Any]) -> dict[str, Any]:
+    """How many rows of each kind are deleted with the chosen, no further than MOST_COUNTED."""
+    parts = [each for each in model._meta.related_objects if each.on_delete is CASCADE]
+    kinds = [(each.related_model, each.field.name) for each in parts]
+    return {str(kind._meta.verbose_name_plural): _counted(kind, name, chosen) for kind, name in kinds}
+
+
+def _counted(kind: type[Model], name: str, chosen: list[Any]) -> int | str:
+    count = kind._base_manager.filter(**{f"{name}__in": chosen})[:MOST_COUNTED].count()
+    return count if count < MOST_COUNTED else f"{count}+"
+
+
 LATELY = timedelta(days=7)
 
 
@@ -112,8 +137,9 @@ def by_recent_values(column: str, moment: str, name: Any) -> type[admin.SimpleLi
 
 
 class ReadOnlyAdmin(AuditedAdmin):
-    """Lists and details without a way to change anything; built for tables of millions.
+    """Lists and details without a way to change anything but by actions; built for tables of millions.
 
+    An action asks for the permission `act`.
     No `date_hierarchy` and no filter by all values of a column: either reads the whole table.
     """
 
@@ -129,3 +155,7 @@ class ReadOnlyAdmin(AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         return False
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Whether the user has Django's right to change such rows, which nothing else here asks for."""
+        return super().has_change_permission(request)

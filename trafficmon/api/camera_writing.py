@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue
 
 from cameras.forms import CameraForm
 from cameras.models import Camera, CameraGroup, Sampling, Wanted
+from cameras.removal import remove
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
@@ -20,6 +21,7 @@ from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, Refused, endpoint
 from trafficmon.api.cameras import CameraDetail, camera_detail
 from trafficmon.api.writing import mistakes_of
+from trafficmon.core.clock import utc_now
 
 MAY_WRITE = Role.ADMINISTRATOR
 
@@ -77,11 +79,12 @@ def change(request: HttpRequest, user: User, camera_id: int, body: CameraChange)
 
 @endpoint("DELETE", role=MAY_WRITE)
 def delete(request: HttpRequest, user: User, camera_id: int) -> Deleted:
-    """Delete a camera with everything that is known of it: zones, frames, alerts."""
+    """Delete a camera: it is stopped and gone at once, all that is known of it (zones, frames, alerts, pictures) within
+    minutes, or hours where that is much."""
     with transaction.atomic():
         camera = _find(user, camera_id)
         audit.record(caller_of(request), "camera.delete", camera)
-        camera.delete()
+        remove(Camera.objects.filter(pk=camera_id), now=utc_now())
     return Deleted(id=camera_id)
 
 

@@ -52,7 +52,9 @@ class Imported:
 def import_cameras(*, now: datetime) -> Imported:
     """Fetch the list and take it in, each camera by itself; raises BackOfficeRefused where there is no list."""
     listed, result = _listed(ask("GET", PATH)), Imported()
-    known = {each.number: each for each in ImportedCamera.objects.select_related("camera")}
+    known = {
+        each.number: each for each in ImportedCamera.objects.filter(camera__removed_at=None).select_related("camera")
+    }
     seen: set[str] = set()
     for number, each in enumerate(listed, 1):
         camera = _read(each, number, result)

@@ -22,7 +22,7 @@ class EventAdmin(ReadOnlyAdmin):
     search_fields = ("event_id__exact",)
     actions = ("again",)
 
-    @admin.action(description=_("Send again"))
+    @admin.action(description=_("Send again"), permissions=["act"])
     def again(self, request: HttpRequest, rows: QuerySet[Event]) -> None:
         """Those of them that are parked, all their attempts anew."""
         count = send_again(rows)

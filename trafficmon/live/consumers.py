@@ -41,6 +41,7 @@ from trafficmon.live.incoming import (
 from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
 from trafficmon.live.messages import ConnectionAck, ErrorMessage, Heartbeat, Pong
+from trafficmon.live.origins import may_use_session
 from trafficmon.live.reader import Form, shared_reader, width_for
 from trafficmon.live.topics import EVERYBODY, FrameReady, LoadReady, MessageReady, camera_topic
 
@@ -130,8 +131,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._entry = await self._find_entry(ticket)
         access = await self._look_up_access()
         if access is None:
-            used_up = _("This ticket was used or is too old: get another with your API token.")
-            await self._end(SIGNED_OUT, used_up if ticket else _("Sign in first."))
+            await self._end(SIGNED_OUT, self._why_refused(ticket))
             return
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.show_as(_form(self._wanted))
@@ -145,11 +145,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._start(self._look_again_forever())
 
     async def _find_entry(self, ticket: str) -> Entry:
-        """A ticket, where there is one, and nothing else; or the session."""
+        """A ticket, where there is one, and nothing else; or the session, for pages of this host."""
         address = _address_of(self.scope)
         if ticket:
             return Entry(token_id=await self._reader.take_ticket(ticket), address=address)
-        return Entry(session_key=self.scope["session"].session_key, address=address)
+        own = may_use_session(self.scope["headers"])
+        return Entry(session_key=self.scope["session"].session_key if own else None, address=address)
+
+    def _why_refused(self, ticket: str) -> str:
+        if ticket:
+            return _("This ticket was used or is too old: get another with your API token.")
+        if may_use_session(self.scope["headers"]):
+            return _("Sign in first.")
+        return _("A page elsewhere needs a ticket: get one with your API token.")
 
     def _acknowledgement(self) -> ConnectionAck:
         return ConnectionAck(

@@ -1,8 +1,8 @@
-"""Which pages may open the socket: those of this host, and of the origins that the operator named."""
+"""Which pages may open the socket: those of this host, also by session, and of the origins that the operator named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -20,13 +20,24 @@ def is_welcome(headers: Iterable[tuple[bytes, bytes]], *, hosts: Iterable[str], 
 
     Browsers always send Origin with a WebSocket; a program that sends none acts for nobody but itself.
     """
-    named = {name.lower(): value.decode("latin1") for name, value in headers}
-    host = named.get(b"host", "")
-    domain, _port = split_domain_port(host)
+    named = _named(headers)
+    domain, _port = split_domain_port(named.get(b"host", ""))
     if not domain or not validate_host(domain, list(hosts)):
         return False
-    origin = named.get(b"origin")
-    return origin is None or origin.rstrip("/") in {each.rstrip("/") for each in origins} or _same_host(origin, host)
+    return _is_own(named) or named[b"origin"].rstrip("/") in {each.rstrip("/") for each in origins}
+
+
+def may_use_session(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a cookie that comes along counts: not from a page elsewhere, to which browsers may add a visitor's."""
+    return _is_own(_named(headers))
+
+
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    return {name.lower(): value.decode("latin1") for name, value in headers}
+
+
+def _is_own(named: Mapping[bytes, str]) -> bool:
+    return b"origin" not in named or _same_host(named[b"origin"], named.get(b"host", ""))
 
 
 def _same_host(origin: str, host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -12,15 +13,23 @@ from django.utils.translation import gettext as _
 
 from cameras.addresses import Address, Networks, check_address, resolve_host
 
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
 HOSTED = frozenset(
     {
-        *("slack", "discord", "tgram", "workflows", "gchat", "webex", "zulip", "pover", "pbul", "join", "signl4"),
+        *("slack", "discord", "tgram", "gchat", "webex", "pover", "pbul", "join", "signl4"),
         *("dingtalk", "feishu", "lark", "wecombot", "wxpusher", "schan", "pushplus", "line"),
         *("pagerduty", "opsgenie", "splunk", "twilio", "sendgrid", "mailgun", "vonage", "whatsapp"),
     }
 )
 """Apprise's services at hosts of their own, which the address does not name."""
-OWN = frozenset({"gotify", "gotifys", "mmost", "mmosts", "rocket", "rockets", "ntfy", "ntfys", "bark", "barks"})
+OWN = frozenset(
+    {
+        *("gotify", "gotifys", "mmost", "mmosts", "rocket", "rockets", "ntfy", "ntfys", "bark", "barks"),
+        *("workflows", "zulip"),
+    }
+)
 """Those at the host that the address names."""
 
 
@@ -89,6 +98,11 @@ def split_mail(addresses: str) -> list[str]:
 
 def check_service(address: str) -> None:
     """Raise ValidationError unless this is an address of a service that Apprise may be asked to reach."""
+    allow_service(address)
+
+
+def allow_service(address: str) -> NotifyBase:
+    """The service to notify now, which follows no redirect; raises ValidationError where it may not be reached."""
     from apprise import Apprise  # it reads a hundred plugins
 
     scheme = address.partition("://")[0].lower()
@@ -98,5 +112,16 @@ def check_service(address: str) -> None:
     service = Apprise.instantiate(address, suppress_exceptions=True)
     if service is None:
         raise ValidationError(_("This address lacks something that the service needs: see Apprise's page of it."))
+    if getattr(getattr(service, "template", None), "attachments", None):
+        raise ValidationError(_("A template is read from a file or an address of its own: leave it out."))
     if scheme in OWN and getattr(service, "mode", "") != "cloud":
-        _checked(str(getattr(service, "host", "") or ""))
+        _checked(_host(service))
+    service.redirects = False
+    return service
+
+
+def _host(service: Any) -> str:
+    """Where a plugin of Apprise connects to; Zulip's makes its host of two parts."""
+    if hasattr(service, "organization"):
+        return f"{service.organization}.{service.hostname}"
+    return str(getattr(service, "host", "") or "")

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
-from trafficmon.accounts.site import AuditedAdmin, ReadOnlyAdmin
+from trafficmon.accounts.site import HistoryAdmin, ReadOnlyAdmin
 from trafficmon.core.clock import utc_now
 from trafficmon.notifications.channels import UnableToSend, send
 from trafficmon.notifications.content import compose_test
@@ -25,7 +25,7 @@ from trafficmon.notifications.outbox import send_again
 
 
 @admin.register(Destination)
-class DestinationAdmin(AuditedAdmin):
+class DestinationAdmin(HistoryAdmin):
     """Where notifications go."""
 
     form = DestinationForm
@@ -66,7 +66,7 @@ class DestinationAdmin(AuditedAdmin):
 
 
 @admin.register(Rule)
-class RuleAdmin(AuditedAdmin):
+class RuleAdmin(HistoryAdmin):
     """Which alerts are told where."""
 
     form = RuleForm
@@ -107,7 +107,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_select_related = ("message", "destination")
     actions = ("again",)
 
-    @admin.action(description=_("Send again"))
+    @admin.action(description=_("Send again"), permissions=["act"])
     def again(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
         """All their attempts anew."""
         count = send_again(rows, now=utc_now())

@@ -1,4 +1,4 @@
-"""The form of a destination: its address and secret are written in, and never shown again."""
+"""The forms of destinations, whose address and secret are written in and never shown again, and of rules."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DestinationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in 
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Levels as boxes to tick."""
+    """Levels as boxes to tick. A rule that would tell nobody is refused."""
 
     levels = forms.MultipleChoiceField(
         label=_("Levels"), choices=LEVELS, required=False, widget=forms.CheckboxSelectMultiple
@@ -71,3 +71,17 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             *("camera_cooldown_seconds", "overall_cooldown_seconds", "digest_minutes", "quiet_from", "quiet_until"),
             *("quiet_spares_high", "escalate_minutes", "escalate_to"),
         )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("enabled"):
+            self._demand("destinations")
+            if cleaned.get("escalate_minutes"):
+                self._demand("escalate_to")
+        return cleaned
+
+    def _demand(self, name: str) -> None:
+        """One enabled destination at least, where what was chosen is no mistake already."""
+        chosen = self.cleaned_data.get(name)
+        if chosen is not None and not any(each.enabled for each in chosen):
+            self.add_error(name, _("Choose a destination that is enabled: this would be told to nobody."))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Min, QuerySet
+from django.db.models import F, Manager, Min, Q, QuerySet
 
 from assessment.alerts import AlertChange
 from assessment.models import Alert, AlertKind, AlertState
@@ -33,6 +33,8 @@ LEASE = timedelta(minutes=5)
 MOST_ATTEMPTS = 12
 """Over about three hours."""
 MOST_AT_ONCE = 500
+LOOK_AGAIN = timedelta(minutes=5)
+"""Until a rule none of whose destinations is enabled is looked at again."""
 _OCCASIONS = {"opened": Occasion.OPENED, "escalated": Occasion.ESCALATED}
 
 
@@ -108,9 +110,10 @@ def _gather_of(rule_id: int, now: datetime) -> list[Message]:
         return []
     if not rule.enabled:
         _untold().filter(rule=rule).update(dropped_at=now)
-    rows = list(_untold().filter(rule=rule).select_related("alert__camera").order_by("created_at")[:MOST_AT_ONCE])
-    late = [each for each in rows if each.occasion == Occasion.UNACKNOWLEDGED and each.due_at <= now]
-    new = [each for each in rows if each.occasion != Occasion.UNACKNOWLEDGED]
+    # The soonest first: what quiet hours or cooldowns hold back, however much it is, takes no place of what is due.
+    rows = _untold().filter(rule=rule).select_related("alert__camera").order_by("due_at", "pk")
+    late = list(rows.filter(occasion=Occasion.UNACKNOWLEDGED, due_at__lte=now)[:MOST_AT_ONCE])
+    new = list(rows.exclude(occasion=Occasion.UNACKNOWLEDGED)[:MOST_AT_ONCE])
     messages = [_tell_new(rule, _drop(new, now, _is_back), now), _escalate(rule, _drop(late, now, _is_settled), now)]
     return [each for each in messages if each]
 
@@ -138,7 +141,7 @@ def _tell_new(rule: Rule, notices: Sequence[Notice], now: datetime) -> Message |
         # Never at once again: what holds it back has only just begun.
         _untold().filter(pk=number).update(due_at=max(at, now + timedelta(seconds=1)))
     chosen = [each for each in notices if each.pk in planned.now]
-    return _write(rule, chosen, rule.destinations.filter(enabled=True), now) if chosen else None
+    return _write(rule, chosen, rule.destinations, now) if chosen else None
 
 
 def _escalate(rule: Rule, notices: Sequence[Notice], now: datetime) -> Message | None:
@@ -150,7 +153,7 @@ def _escalate(rule: Rule, notices: Sequence[Notice], now: datetime) -> Message |
             _untold().filter(pk=each.pk).update(due_at=at)
         else:
             ready.append(each)
-    return _write(rule, ready, rule.escalate_to.filter(enabled=True), now) if ready else None
+    return _write(rule, ready, rule.escalate_to, now) if ready else None
 
 
 def _told(rule: Rule, now: datetime) -> Told:
@@ -170,13 +173,21 @@ def _told(rule: Rule, now: datetime) -> Told:
     return Told(last, cameras)
 
 
-def _write(rule: Rule, notices: Sequence[Notice], to: Iterable[Destination], now: datetime) -> Message:
-    """The message with its deliveries; raises where another worker has told one of the notices already."""
+def _write(rule: Rule, notices: Sequence[Notice], to: Manager[Destination], now: datetime) -> Message | None:
+    """The message with its deliveries; raises where another worker has told one of the notices already.
+
+    Where it would go nowhere none is written, and the notices wait until it would.
+    """
+    reachable = list(to.filter(enabled=True))
+    if not reachable:
+        log.warning("notification.nowhere_to_go", rule=rule.pk, notices=len(notices))
+        _untold().filter(pk__in=[each.pk for each in notices]).update(due_at=now + LOOK_AGAIN)
+        return None
     message = compose(rule, notices, now=now)
     message.save(force_insert=True)
     if _untold().filter(pk__in=[each.pk for each in notices]).update(message=message) != len(notices):
         raise AlreadyTold
-    Delivery.objects.bulk_create(Delivery(message=message, destination=each, next_at=now) for each in to)
+    Delivery.objects.bulk_create(Delivery(message=message, destination=each, next_at=now) for each in reachable)
     return message
 
 
@@ -238,5 +249,5 @@ def send_again(deliveries: QuerySet[Delivery], *, now: datetime) -> int:
 
 def forget_messages(*, before: datetime) -> int:
     """Delete the messages made before a moment, and the notices that came to nothing; how many rows went."""
-    needless = prune(Notice.objects.filter(dropped_at__lt=before))
+    needless = prune(Notice.objects.filter(Q(dropped_at__lt=before) | Q(message=None, created_at__lt=before)))
     return needless + prune(Message.objects.filter(created_at__lt=before))

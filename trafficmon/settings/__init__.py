@@ -200,8 +200,8 @@ SECURE_REDIRECT_EXEMPT = [r"^(api/)?health/", r"^metrics$"]
 # Whether the host's other names speak HTTPS too, and for ever, is not for this service to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
-# Front ends elsewhere come by API token: without credentials, no answer to them is made with a visitor's cookie.
-CORS_ALLOWED_ORIGINS = CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.cors_origins)
+# Front ends elsewhere come by API token: no answer to them is made with a visitor's cookie, and nothing done for them.
+CORS_ALLOWED_ORIGINS = list(ENVIRONMENT.cors_origins)
 CORS_ALLOW_CREDENTIALS = False
 CORS_EXPOSE_HEADERS = ["Link"]
 CORS_URLS_REGEX = r"^/(api|evidence|frames)/"

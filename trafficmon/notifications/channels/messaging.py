@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trafficmon.notifications.addresses import check_service
+from trafficmon.notifications.addresses import allow_service
 from trafficmon.notifications.channels import Parcel, UnableToSend
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def send(destination: Destination, parcel: Parcel) -> None:
     """Raises UnableToSend, or ValidationError where the address may not be used."""
     from apprise import Apprise  # it reads a hundred plugins
 
-    check_service(destination.address)
-    service = Apprise()
-    service.add(destination.address)
+    service = Apprise(allow_service(destination.address))
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.jpg"
         if parcel.picture:

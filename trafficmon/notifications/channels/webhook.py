@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SECONDS = urllib3.Timeout(connect=5, read=10)
 _PREFIX = "whsec_"
-_FOR_GOOD = {400, 401, 403, 404, 405, 410, 413, 422}
-"""What a receiver says that will say the same next time."""
+_FOR_GOOD = {400, 410, 413, 422}
+"""What a receiver says that will say the same next time; 401 to 405 a proxy says too, while its service is deployed."""
 
 
 def send(destination: Destination, parcel: Parcel) -> None:

@@ -1,0 +1,43 @@
+"""What is known of cameras that were removed: deleted in batches, pictures first, and the camera itself last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from assessment.models import Alert, CameraHour, FrameResult, LineCount
+from assessment.results import delete_frames
+from cameras.models import Camera, StateChange
+from trafficmon.pruning import prune
+
+SETTLING = timedelta(minutes=5)
+"""In which workers end what they began before the camera was removed."""
+
+
+def forget_removed(*, now: datetime, seconds: float) -> int:
+    """Go on for so long with the cameras that were removed; of how many nothing is left."""
+    until = time.monotonic() + seconds
+    removed = Camera.with_removed.filter(removed_at__lte=now - SETTLING).order_by("removed_at")
+    gone = 0
+    for camera in removed.only("pk"):
+        if any(time.monotonic() > until for _batch in _batches(camera)):
+            break
+        camera.delete()
+        gone += 1
+    return gone
+
+
+def _batches(camera: Camera) -> Iterator[int]:
+    """Delete the camera's history, one batch for each step."""
+    frames = FrameResult.objects.filter(camera=camera).order_by("captured_at")
+    while gone := delete_frames(frames):
+        yield gone
+    for rows in (
+        Alert.objects.filter(camera=camera),
+        LineCount.objects.filter(line__camera=camera),
+        CameraHour.objects.filter(camera=camera),
+        StateChange.objects.filter(camera=camera),
+    ):
+        while gone := prune(rows, seconds=0):
+            yield gone
