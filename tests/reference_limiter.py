@@ -227,7 +227,7 @@ class ReferenceLimiter:
             case Strategy.PRIORITY:
                 ranks = {key: key.priority for key in rows}
             case Strategy.LEAST_LOADED:
-                ranks = {key: self.in_flight(f"k:{key.id}") / self._most_in_flight(pool, key) for key in rows}
+                ranks = self._loads(pool, rows)
             case Strategy.WEIGHTED:
                 for key in rows:
                     self.credits[key.id] += key.weight
@@ -237,9 +237,14 @@ class ReferenceLimiter:
             self.credits[chosen.id] -= sum(key.weight for key in rows)
         return chosen
 
-    def _most_in_flight(self, pool: Pool, key: PoolKey) -> int:
-        account, own = limits_of(pool, key).values()
-        return own.in_flight or account.in_flight or 1
+    def _loads(self, pool: Pool, rows: list[PoolKey]) -> dict[PoolKey, float]:
+        """Calls in flight; where every one of these keys has a limit of them, or its account has, shares of that."""
+        loads: dict[PoolKey, float] = {key: self.in_flight(f"k:{key.id}") for key in rows}
+        most = {}
+        for key in rows:
+            account, own = limits_of(pool, key).values()
+            most[key] = own.in_flight or account.in_flight
+        return {key: loads[key] / most[key] for key in rows} if all(most.values()) else loads
 
     def _reserved(self, token: str, pool: Pool, key: PoolKey, at: int, tokens: int, lease: int) -> Granted:
         slot = Booked(key.id, limits_of(pool, key), pool.version, at, tokens, lease, at + lease, self.now)
