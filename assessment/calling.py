@@ -24,7 +24,6 @@ from assessment.clients import (
     UnableToAssess,
     Unpaid,
 )
-from assessment.key_record import fails_too_often
 from assessment.keys import Access
 from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
 from assessment.limits import BASE_COOLDOWN_SECONDS, Pool, Slot, Wish
@@ -199,7 +198,8 @@ class Caller:
             _draw_consequence(error, pool, slot, self.limiter)
             if departure.begun:
                 self._note(question, slot, error.tokens_used, failed=True)
-                self.limiter.settle(slot, tokens=sum(error.tokens_used) or None, succeeded=False)
+                works = error.scope is Scope.QUESTION
+                self.limiter.settle(slot, tokens=sum(error.tokens_used) or None, succeeded=False, works=works)
             else:
                 self.limiter.give_back(slot)
             raise
@@ -237,12 +237,10 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
         if not _take_out(error, slot):
             # It is the environment's only key, or somebody was sooner: to ask again at once would be refused again.
             _cool(limiter, pool, Scope.KEY, slot, error)
-    elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
-        _cool(limiter, pool, error.scope, slot, error)
-    elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
+    elif error.scope is not Scope.QUESTION:
         # A key that fails rests as the policy says; a provider that does not answer may be back at any moment.
         seconds = BASE_COOLDOWN_SECONDS if isinstance(error, ProviderUnreachable | ModelTimedOut) else None
-        _cool(limiter, pool, Scope.KEY, slot, error, seconds=seconds)
+        _cool(limiter, pool, error.scope, slot, error, seconds=seconds)
 
 
 def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> bool:

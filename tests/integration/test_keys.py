@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from io import StringIO
@@ -26,6 +27,7 @@ from assessment.clients import (
     ProviderUnreachable,
     Question,
 )
+from assessment.key_record import KeyRecord, records_of
 from assessment.limiter import Limiter, NoSlot
 from assessment.limits import KeyStanding, KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
@@ -183,6 +185,40 @@ def test_key_that_fails_again_and_again_cools_but_briefly_while_nobody_answers(
     [standing] = keys.standings(MODEL)
     assert standing.state == KeyState.COOLING
     assert standing.until_seconds == pytest.approx(seconds, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"), [(FaultKind.ERROR, KeyState.COOLING), (FaultKind.EMPTY, KeyState.AVAILABLE)]
+)
+def test_probe_that_fails_cools_at_once_but_where_only_the_question_failed(
+    simulator: RunningSimulator, redis_client: redis.Redis, fault: FaultKind, state: KeyState
+) -> None:
+    make_key("k")
+    simulator.control(kind="rate_limit", count=1)
+    with pytest.raises(NoSlot):
+        ask(caller(seconds=3))
+    end_cooldowns(redis_client)
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises((ProviderFailed, EmptyResponse)):
+        ask(caller(seconds=3))
+    assert (standing().state, standing().until_seconds > 0) == (state, state is KeyState.COOLING)
+
+
+def end_cooldowns(redis_client: redis.Redis) -> None:
+    """Let them be half open, as they are when their time has passed."""
+    place = f"{{llm}}:cooldowns:{MODEL}"
+    for bucket, cooldown in redis_client.hgetall(place).items():
+        redis_client.hset(place, bucket, json.dumps({**json.loads(cooldown), "ends": 1}))
+
+
+@pytest.mark.parametrize("fault", [FaultKind.RATE_LIMIT, FaultKind.BAD_REQUEST, FaultKind.ERROR, FaultKind.HANG])
+def test_every_call_that_failed_counts_as_such(simulator: RunningSimulator, fault: FaultKind) -> None:
+    make_key("k")
+    ask(caller())
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises(Exception, match=r"."):
+        ask(caller(seconds=3))
+    assert records_of(["k"]) == [KeyRecord(succeeded=1, failed=1)]
 
 
 def test_change_holds_from_the_next_call_on(simulator: RunningSimulator) -> None:
