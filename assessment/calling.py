@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 import structlog
 
@@ -17,6 +18,7 @@ from assessment.clients import (
     KeyRevoked,
     ModelForbidden,
     ModelTimedOut,
+    ProviderFailed,
     ProviderUnreachable,
     Question,
     Scope,
@@ -199,7 +201,7 @@ class Caller:
             if departure.begun:
                 self._note(question, slot, error.tokens_used, failed=True)
                 works = error.scope is Scope.QUESTION
-                self.limiter.settle(slot, tokens=sum(error.tokens_used) or None, succeeded=False, works=works)
+                self.limiter.settle(slot, tokens=_tokens_of(error), succeeded=False, works=works)
             else:
                 self.limiter.give_back(slot)
             raise
@@ -226,6 +228,14 @@ def _count(question: Question, slot: Slot, answer: Answer) -> None:
     metrics.llm_latency.labels(question.model).observe(answer.seconds)
     metrics.llm_tokens.labels(question.model, "input").inc(answer.input_tokens)
     metrics.llm_tokens.labels(question.model, "output").inc(answer.output_tokens)
+
+
+def _tokens_of(error: UnableToAssess) -> int | None:
+    """A refusal costs none. What a call took that was not answered within its protocol nobody knows."""
+    is_unknown = isinstance(error, ModelTimedOut | ProviderUnreachable) or (
+        isinstance(error, ProviderFailed) and error.status < HTTPStatus.BAD_REQUEST
+    )
+    return None if is_unknown else sum(error.tokens_used)
 
 
 def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Limiter) -> None:

@@ -211,6 +211,27 @@ def end_cooldowns(redis_client: redis.Redis) -> None:
         redis_client.hset(place, bucket, json.dumps({**json.loads(cooldown), "ends": 1}))
 
 
+@pytest.mark.parametrize(
+    ("fault", "tokens"),
+    [
+        (FaultKind.BAD_REQUEST, 0),
+        (FaultKind.BLOCKED, 0),
+        (FaultKind.ERROR, 0),
+        (FaultKind.HANG, 100),
+        (FaultKind.DROP, 100),
+        (FaultKind.OK_WITHOUT_OUTPUT, 0),
+    ],
+)
+def test_refusal_costs_no_tokens_and_what_nobody_knows_the_estimate(
+    simulator: RunningSimulator, fault: FaultKind, tokens: int
+) -> None:
+    make_key("k", tokens_per_minute=1000)
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises(Exception, match=r"."):
+        ask(caller(seconds=3))
+    assert standing().tokens_minute == tokens
+
+
 @pytest.mark.parametrize("fault", [FaultKind.RATE_LIMIT, FaultKind.BAD_REQUEST, FaultKind.ERROR, FaultKind.HANG])
 def test_every_call_that_failed_counts_as_such(simulator: RunningSimulator, fault: FaultKind) -> None:
     make_key("k")
