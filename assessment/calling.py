@@ -27,7 +27,7 @@ from assessment.clients import (
     Unpaid,
 )
 from assessment.keys import Access
-from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
+from assessment.limiter import GUARD_SECONDS, Limiter, LimiterUnreachable, PoolOutdated, SlotLost
 from assessment.limits import BASE_COOLDOWN_SECONDS, Pool, Slot, Wish
 from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
@@ -41,6 +41,8 @@ LEASE_MARGIN_SECONDS = 10.0
 LEAST_CALL_SECONDS = 1.0
 UNTOLD_SECONDS = 0.005
 """From a slot's beginning to its request's leaving: the limiter's guard bears so much, and is told of more."""
+MOST_BEGINS = 3
+"""Of a slot whose beginning is learnt of too late for the guard each time; then its request leaves all the same."""
 
 
 class OutOfTime(UnableToAssess):
@@ -83,12 +85,18 @@ class Departure:
             time.sleep(max(0.0, self.at - time.monotonic()))
 
     def begin(self) -> float:
-        """Have the slot begin; sleep on while the limiter says that it is too early after all. The seconds left."""
+        """Have the slot begin; sleep on while the limiter says that it is too early after all. The seconds left.
+
+        Where that is learnt so late that others may have counted on its having left, it begins once more.
+        """
         try:
-            while wait := self._begin():
-                self._check_time(wait)
-                time.sleep(wait)
-            self._check_time(0.0)
+            for _again in range(MOST_BEGINS):
+                while wait := self._begin():
+                    self._check_time(wait)
+                    time.sleep(wait)
+                self._check_time(0.0)
+                if time.monotonic() - self._begun_at <= GUARD_SECONDS:
+                    break
         except UnableToAssess:
             self.cancelled = True
             raise

@@ -242,6 +242,32 @@ def test_every_call_that_failed_counts_as_such(simulator: RunningSimulator, faul
     assert records_of(["k"]) == [KeyRecord(succeeded=1, failed=1)]
 
 
+class SlowLimiter(Limiter):
+    """Whose replies to `begin` come late so many times."""
+
+    def __init__(self, client: redis.Redis, late: int) -> None:
+        super().__init__(client)
+        self.late, self.begun = late, 0
+
+    def begin(self, slot: Slot) -> float:
+        wait = super().begin(slot)
+        self.begun += 1
+        time.sleep(0.05 if self.begun <= self.late else 0)
+        return wait
+
+
+@pytest.mark.parametrize(("late", "begun"), [(0, 1), (1, 2), (9, 3)])
+def test_slot_whose_beginning_is_learnt_of_too_late_begins_once_more(
+    simulator: RunningSimulator, redis_client: redis.Redis, late: int, begun: int
+) -> None:
+    make_key("k", requests_per_minute=600)
+    keys.load_pool(MODEL)
+    limiter = SlowLimiter(redis_client, late)
+    made = Caller(None, limiter, time.monotonic() + 10, 5.0, Wish())
+    ask(made)
+    assert (limiter.begun, simulator.stats()["requests"], standing().used_minute) == (begun, 1, 1)
+
+
 def test_change_holds_from_the_next_call_on(simulator: RunningSimulator) -> None:
     make_key("k1")
     ask(caller())
