@@ -253,12 +253,19 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
     """
     if isinstance(error, Unpaid | KeyRevoked):
         if not _take_out(error, slot):
-            # It is the environment's only key, or somebody was sooner: to ask again at once would be refused again.
-            _cool(limiter, pool, Scope.KEY, slot, error)
+            _leave_alone(error, pool, slot, limiter)
     elif error.scope is not Scope.QUESTION:
         # A key that fails rests as the policy says; a provider that does not answer may be back at any moment.
         seconds = BASE_COOLDOWN_SECONDS if isinstance(error, ProviderUnreachable | ModelTimedOut) else None
         _cool(limiter, pool, error.scope, slot, error, seconds=seconds)
+
+
+def _leave_alone(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Limiter) -> None:
+    """Of a key that could not be taken out: to ask again at once would be refused again."""
+    if keys.is_kept(slot.key_id):
+        keys.forget_pool()  # somebody was sooner, and may not have said so yet
+    else:
+        _cool(limiter, pool, Scope.KEY, slot, error)
 
 
 def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> bool:

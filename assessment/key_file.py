@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from assessment.keys import NOT_TAKEN_OUT, pool_changed, secret_of
+from assessment.keys import UNREFUSED, pool_changed, secret_changed, secret_of
 from assessment.limits import LONGEST_COOLDOWN_SECONDS, SHORTEST_COOLDOWN_SECONDS, Strategy
 from assessment.models import Account, ApiKey, PoolPolicy
 from assessment.models.pool import ADDRESS_PATTERN, Provider
@@ -155,15 +155,18 @@ def _store_key(key: _Key, account: Account | None) -> None:
     if account is None:
         account = Account.objects.update_or_create(slug=key.id, defaults=key.limits())[0]
     told = {"account": account, "priority": key.priority, "weight": key.weight, "enabled": key.enabled}
-    ApiKey.objects.update_or_create(slug=key.id, defaults={**told, **own, **_new_secret(key)})
+    secret = _new_secret(key)
+    ApiKey.objects.update_or_create(slug=key.id, defaults={**told, **own, **secret})
+    if secret:
+        secret_changed(key.id)
 
 
 def _new_secret(key: _Key) -> dict[str, Any]:
-    """Nothing where the key's secret is that of before; a new one is no longer taken out for what became of the old."""
+    """Nothing where the key's secret is that of before; to a new one no refusal of the old applies."""
     told, kept = secret_fields(key.api_key), ApiKey.objects.filter(slug=key.id).first()
     told_key = ApiKey(slug=key.id, **told)
     is_same = kept and kept.secret_variable == told_key.secret_variable and secret_of(kept) == secret_of(told_key)
-    return {} if is_same else {**told, **NOT_TAKEN_OUT}
+    return {} if is_same else {**told, **UNREFUSED}
 
 
 def secret_fields(secret: SecretStr) -> dict[str, str]:

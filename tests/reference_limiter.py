@@ -366,6 +366,14 @@ class ReferenceLimiter:
             rests = [f"k:{key_id}"]
         return max(self.cool(bucket, token, bases[bucket], retry_after, jitter) for bucket in rests)
 
+    def lift(self, bucket: str) -> bool:
+        """Whether it was cooling."""
+        before = self.cooldowns.pop(bucket, Cooldown())
+        self.probes.pop(bucket, None)
+        if before.ends_ms:
+            self.ramp_from[bucket] = self.now
+        return before.ends_ms > 0
+
     def cool(self, bucket: str, token: str, base: int, retry_after: int, jitter: float) -> int:
         """The milliseconds until a probe."""
         slot = self.slots.get(token)

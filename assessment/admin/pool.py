@@ -110,10 +110,10 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        secret = cleaned.get("secret", "")
-        if secret:
-            for field, value in {**secret_fields(SecretStr(secret)), **keys.NOT_TAKEN_OUT}.items():
+        if secret := cleaned.get("secret"):
+            for field, value in {**secret_fields(SecretStr(secret)), **keys.UNREFUSED}.items():
                 setattr(self.instance, field, value)
+            cleaned["refused_models"] = keys.UNREFUSED["refused_models"]
         elif not (self.instance.secret_encrypted or self.instance.secret_variable):
             self.add_error("secret", _("A key needs its secret."))
         return cleaned
@@ -132,6 +132,11 @@ class ApiKeyAdmin(PoolAdmin):
     readonly_fields = ("masked", "disabled_reason", "disabled_at")
     actions = ("take_out", "put_back")
     _standings: dict[str, KeyStanding]
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "secret" in form.changed_data:
+            keys.secret_changed(obj.slug)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         """With where the keys stand, asked of Redis once a page."""

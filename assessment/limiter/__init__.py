@@ -93,11 +93,12 @@ class Limiter:
         self._roll = roll
         self._spelled: dict[str, tuple[Pool, str]] = {}
         law = _read("law")
-        self._reserve, self._begin, self._sent, self._settle, self._give_back, self._cool, self._standings = (
-            client.register_script(law + _read(name))
-            for name in ("reserve", "begin", "sent", "settle", "give_back", "cool", "standings")
+        self._reserve, self._begin, self._sent, self._settle, self._give_back = (
+            client.register_script(law + _read(name)) for name in ("reserve", "begin", "sent", "settle", "give_back")
         )
-        self._publish = client.register_script(law + _read("publish"))
+        self._cool, self._lift, self._standings, self._publish = (
+            client.register_script(law + _read(name)) for name in ("cool", "lift", "standings", "publish")
+        )
 
     def reserve(self, pool: Pool, wish: Wish, *, patience_seconds: float, lease_seconds: float) -> Slot:
         """Book a call within `patience_seconds`, in flight for at most `lease_seconds` from when it is sent.
@@ -180,6 +181,13 @@ class Limiter:
             **named,
         )
         return float(found["seconds"])
+
+    def lift(self, model: str, scope: Scope, name: str = "") -> bool:
+        """Let the account or key of that name, or the model, be asked again at once; whether it was cooling.
+
+        Raises LimiterUnreachable.
+        """
+        return bool(self._run(self._lift, model=model, bucket=_bucket(scope, account_id=name, key_id=name)))
 
     def standings(self, pool: Pool) -> list[KeyStanding]:
         """How each key of the pool stands, in its order; raises LimiterUnreachable."""

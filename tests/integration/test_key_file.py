@@ -67,6 +67,14 @@ def test_only_another_secret_puts_a_key_back_that_was_refused(tmp_path: Path) ->
     assert list(out.all()) == []
 
 
+def test_new_secret_is_refused_no_model(tmp_path: Path) -> None:
+    import_keys(write(tmp_path, TWO))
+    ApiKey.objects.update(refused_models=["qwen-vl-plus"])
+    import_keys(write(tmp_path, TWO.replace("sk-written-here", "sk-another")))
+    refused = ApiKey.objects.order_by("slug").values_list("refused_models", flat=True)
+    assert list(refused) == [["qwen-vl-plus"], []]
+
+
 def test_example_is_a_usable_file() -> None:
     assert import_keys(EXAMPLE) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from io import StringIO
 from typing import Any
 
@@ -26,9 +27,10 @@ from assessment.clients import (
     ProviderFailed,
     ProviderUnreachable,
     Question,
+    Scope,
 )
 from assessment.key_record import KeyRecord, records_of
-from assessment.limiter import Limiter, NoSlot
+from assessment.limiter import Limiter, LimiterUnreachable, NoSlot
 from assessment.limits import KeyStanding, KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
@@ -242,6 +244,55 @@ def test_every_call_that_failed_counts_as_such(simulator: RunningSimulator, faul
     assert records_of(["k"]) == [KeyRecord(succeeded=1, failed=1)]
 
 
+@pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE])
+def test_key_that_somebody_else_took_out_meanwhile_does_not_cool(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, fault: FaultKind
+) -> None:
+    make_key("k")
+    simulator.control(kind=fault.value)
+    take_out_key, take_out_account = keys.take_out_key, keys.take_out_account
+
+    def take_out_first(key_id: str, reason: str, *, now: datetime) -> bool:
+        ApiKey.objects.update(disabled_at=NOON, disabled_reason=reason)
+        return take_out_key(key_id, reason, now=now)
+
+    def take_out_account_first(account_id: str, reason: str, *, now: datetime) -> bool:
+        Account.objects.update(disabled_at=NOON, disabled_reason=reason)
+        return take_out_account(account_id, reason, now=now)
+
+    monkeypatch.setattr(keys, "take_out_key", take_out_first)
+    monkeypatch.setattr(keys, "take_out_account", take_out_account_first)
+    with pytest.raises(NoSlot, match="no_key"):
+        ask(caller(seconds=3))
+    assert simulator.stats()["requests"] == 1
+    assert keys.put_back(ApiKey, "k") or keys.put_back(Account, "of-k")
+    assert standing().state is KeyState.AVAILABLE
+
+
+@pytest.mark.parametrize(("kind", "slug", "scope"), [(ApiKey, "k", Scope.KEY), (Account, "of-k", Scope.ACCOUNT)])
+def test_what_is_put_back_has_cooled_enough(
+    kind: type[ApiKey | Account], slug: str, scope: Scope, settings: Settings
+) -> None:
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_cheaper_model": "cheaper"})
+    make_key("k")
+    for model in (MODEL, "cheaper"):
+        pool = keys.load_pool(model)
+        slot = keys.limiter().reserve(pool, Wish(1), patience_seconds=5, lease_seconds=5)
+        keys.limiter().cool(pool, scope, slot, reason="revoked")
+    assert keys.put_back(kind, slug)
+    assert not keys.put_back(kind, slug)
+    assert [each.state for model in (MODEL, "cheaper") for each in keys.standings(model)] == [KeyState.IN_USE] * 2
+
+
+def test_put_back_needs_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_words: object) -> bool:
+        raise LimiterUnreachable("gone")
+
+    make_key("k", disabled_at=NOON, disabled_reason="revoked")
+    monkeypatch.setattr(Limiter, "lift", away)
+    assert keys.put_back(ApiKey, "k")
+
+
 class SlowLimiter(Limiter):
     """Whose replies to `begin` come late so many times."""
 
@@ -433,10 +484,35 @@ def test_admin_takes_a_secret_and_never_shows_it_again(admin_client: Client) -> 
     keys.take_out_key("k1", "revoked", now=NOON)
     admin_client.post(change, fields)
     assert ApiKey.objects.get().disabled_reason == "revoked"
-    admin_client.post(change, {**fields, "secret": "${NAME}"})
+    refused = {**fields, "refused_models": f'["{MODEL}"]'}
+    admin_client.post(change, refused)
+    admin_client.post(change, {**refused, "secret": "${NAME}"})
     key.refresh_from_db()
     assert (key.secret_variable, key.secret_encrypted) == ("NAME", "")
-    assert (key.disabled_reason, key.disabled_at) == ("", None)
+    assert (key.disabled_reason, key.disabled_at, key.refused_models) == ("", None, [])
+
+
+def key_form(key: ApiKey, **told: object) -> dict[str, object]:
+    fields = {"slug": key.slug, "account": key.account_id, "priority": 1, "weight": 1, "enabled": "on"}
+    limits = dict.fromkeys(("requests_per_second", "requests_per_minute", "tokens_per_minute", "most_in_flight"), 0)
+    return {**fields, **limits, "refused_models": "[]", **told}
+
+
+def secret_errors(admin_client: Client, key: ApiKey, **told: object) -> list[str]:
+    page = admin_client.post(reverse("admin:assessment_apikey_change", args=[key.pk]), key_form(key, **told))
+    return [] if page.status_code == 302 else page.context["adminform"].form.errors["secret"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_new_secret_has_cooled_for_nothing(admin_client: Client) -> None:
+    key = make_key("k")
+    pool = keys.load_pool(MODEL)
+    slot = keys.limiter().reserve(pool, Wish(1), patience_seconds=5, lease_seconds=5)
+    keys.limiter().cool(pool, Scope.KEY, slot, reason="revoked")
+    assert secret_errors(admin_client, key) == []
+    assert standing().state is KeyState.COOLING
+    assert secret_errors(admin_client, key, secret="sk-new") == []
+    assert standing().state is KeyState.IN_USE
 
 
 @pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE, FaultKind.FORBIDDEN])

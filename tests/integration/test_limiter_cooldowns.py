@@ -88,6 +88,27 @@ def test_probe_that_is_answered_without_a_verdict_has_succeeded(limiter: TimedLi
     assert limiter.standings(pool)[0].state is KeyState.AVAILABLE
 
 
+@pytest.mark.parametrize(("scope", "name"), [(Scope.KEY, "k-a"), (Scope.ACCOUNT, "a"), (Scope.MODEL, "")], ids=str)
+def test_cooldown_that_is_lifted_is_over_and_its_streak_forgotten(
+    limiter: TimedLimiter, scope: Scope, name: str
+) -> None:
+    pool = pool_of(a=UNLIMITED)
+    first = limiter.fail(pool, scope)
+    assert limiter.lift(pool.model, scope, name)
+    assert not limiter.lift(pool.model, scope, name)
+    assert limiter.take(pool).wait_seconds == 0.0
+    assert limiter.fail(pool, scope) == first
+
+
+def test_what_is_lifted_ramps_up(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=10))
+    limiter.warm_up(pool)
+    limiter.fail(pool)
+    limiter.lift(pool.model, Scope.ACCOUNT, "a")
+    limiter.sleep(2)
+    assert limiter.waits(pool, 3)[1] > 0.2
+
+
 def test_cooldown_is_never_shortened(limiter: TimedLimiter) -> None:
     pool = pool_of(a=UNLIMITED)
     first, second = limiter.send(pool), limiter.send(pool)

@@ -180,6 +180,11 @@ class LimiterMachine(RuleBasedStateMachine):
             expected = self.reference.cool(buckets[scope], slot.token, bases[buckets[scope]], *told)
         assert round(found * 1000) == expected
 
+    @rule(of=st.sampled_from([(Scope.MODEL, ""), (Scope.ACCOUNT, "a"), (Scope.KEY, "key-1"), (Scope.KEY, "key-9")]))
+    def lift(self, of: tuple[Scope, str]) -> None:
+        bucket = {Scope.MODEL: "m", Scope.ACCOUNT: f"a:{of[1]}", Scope.KEY: f"k:{of[1]}"}[of[0]]
+        assert self.limiter.lift(MODEL, *of) == self.reference.lift(bucket)
+
     @rule(keys=st.sets(st.integers(0, 3), min_size=0), strategy=st.sampled_from(Strategy), is_published=st.booleans())
     def change_pool(self, keys: set[int], strategy: Strategy, is_published: bool) -> None:
         version = f"v{int(self.pool.version[1:]) + 1}"
