@@ -28,6 +28,8 @@ from trafficmon.core.remembered import Remembered
 
 log = structlog.get_logger()
 
+_FORGOTTEN = "forgotten"
+"""In place of an encrypted secret: nothing can be read of it."""
 DEFAULT = "default"
 """Account and key where the database has none: DASHSCOPE_API_KEY."""
 BOOK_SECONDS = 5.0
@@ -299,6 +301,13 @@ def _lift_cooldowns(kind: type[ApiKey | Account], slug: str) -> bool:
     except LimiterUnreachable as error:
         log.warning("pool.not_lifted", id=slug, error=str(error))
         return False
+
+
+def forget_secrets(account: Account) -> int:
+    """Let no key that was entered for one address be sent to another: the account's keys need theirs anew; how many."""
+    count = account.keys.update(secret_variable="", secret_encrypted=_FORGOTTEN)
+    log.warning("pool.secrets_forgotten", account=account.slug, keys=count)
+    return count
 
 
 def secret_changed(slug: str) -> None:

@@ -515,6 +515,29 @@ def test_new_secret_has_cooled_for_nothing(admin_client: Client) -> None:
     assert standing().state is KeyState.IN_USE
 
 
+@pytest.mark.parametrize("name", ["ALGO_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "OTEL_X", "DJANGO_X", "database_url"])
+def test_setting_of_the_service_is_nobodys_key(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "of the service")
+    key = make_key("k")
+    told = "This variable is a setting of the service: give the key one of its own."
+    assert secret_errors(admin_client, key, secret=f"${{{name}}}") == [told]
+    ApiKey.objects.update(secret_encrypted="", secret_variable=name)
+    assert keys.secret_of(ApiKey.objects.get()) == ""
+
+
+def test_key_that_moves_to_an_account_with_another_address_needs_its_secret_anew(admin_client: Client) -> None:
+    key = make_key("k")
+    near, far = (Account.objects.create(slug=f"a{url}", base_url=url) for url in ("", "https://far/v1"))
+    assert secret_errors(admin_client, key, account=near.pk) == []
+    told = "The other account has another address: enter the secret anew."
+    assert secret_errors(admin_client, key, account=far.pk) == [told]
+    assert ApiKey.objects.get().account == near
+    assert secret_errors(admin_client, key, account=far.pk, secret="sk-of-far") == []
+    assert ApiKey.objects.get().account == far
+
+
 @pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE, FaultKind.FORBIDDEN])
 def test_only_key_of_the_environment_is_not_asked_again_and_again(
     simulator: RunningSimulator, settings: Settings, fault: FaultKind
