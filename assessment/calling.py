@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 import structlog
 
@@ -17,6 +18,7 @@ from assessment.clients import (
     KeyRevoked,
     ModelForbidden,
     ModelTimedOut,
+    ProviderFailed,
     ProviderUnreachable,
     Question,
     Scope,
@@ -24,9 +26,8 @@ from assessment.clients import (
     UnableToAssess,
     Unpaid,
 )
-from assessment.key_record import fails_too_often
 from assessment.keys import Access
-from assessment.limiter import Limiter, LimiterUnreachable, PoolOutdated, SlotLost
+from assessment.limiter import GUARD_SECONDS, Limiter, LimiterUnreachable, PoolOutdated, SlotLost
 from assessment.limits import BASE_COOLDOWN_SECONDS, Pool, Slot, Wish
 from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
@@ -40,6 +41,8 @@ LEASE_MARGIN_SECONDS = 10.0
 LEAST_CALL_SECONDS = 1.0
 UNTOLD_SECONDS = 0.005
 """From a slot's beginning to its request's leaving: the limiter's guard bears so much, and is told of more."""
+MOST_BEGINS = 3
+"""Of a slot whose beginning is learnt of too late for the guard each time; then its request leaves all the same."""
 
 
 class OutOfTime(UnableToAssess):
@@ -82,12 +85,18 @@ class Departure:
             time.sleep(max(0.0, self.at - time.monotonic()))
 
     def begin(self) -> float:
-        """Have the slot begin; sleep on while the limiter says that it is too early after all. The seconds left."""
+        """Have the slot begin; sleep on while the limiter says that it is too early after all. The seconds left.
+
+        Where that is learnt so late that others may have counted on its having left, it begins once more.
+        """
         try:
-            while wait := self._begin():
-                self._check_time(wait)
-                time.sleep(wait)
-            self._check_time(0.0)
+            for _again in range(MOST_BEGINS):
+                while wait := self._begin():
+                    self._check_time(wait)
+                    time.sleep(wait)
+                self._check_time(0.0)
+                if time.monotonic() - self._begun_at <= GUARD_SECONDS:
+                    break
         except UnableToAssess:
             self.cancelled = True
             raise
@@ -199,7 +208,8 @@ class Caller:
             _draw_consequence(error, pool, slot, self.limiter)
             if departure.begun:
                 self._note(question, slot, error.tokens_used, failed=True)
-                self.limiter.settle(slot, tokens=sum(error.tokens_used) or None, succeeded=False)
+                works = error.scope is Scope.QUESTION
+                self.limiter.settle(slot, tokens=_tokens_of(error), succeeded=False, works=works)
             else:
                 self.limiter.give_back(slot)
             raise
@@ -228,6 +238,14 @@ def _count(question: Question, slot: Slot, answer: Answer) -> None:
     metrics.llm_tokens.labels(question.model, "output").inc(answer.output_tokens)
 
 
+def _tokens_of(error: UnableToAssess) -> int | None:
+    """A refusal costs none. What a call took that was not answered within its protocol nobody knows."""
+    is_unknown = isinstance(error, ModelTimedOut | ProviderUnreachable) or (
+        isinstance(error, ProviderFailed) and error.status < HTTPStatus.BAD_REQUEST
+    )
+    return None if is_unknown else sum(error.tokens_used)
+
+
 def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Limiter) -> None:
     """Pause or take out whom the failure concerns, as the provider's documentation of its codes suggests.
 
@@ -235,14 +253,19 @@ def _draw_consequence(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Li
     """
     if isinstance(error, Unpaid | KeyRevoked):
         if not _take_out(error, slot):
-            # It is the environment's only key, or somebody was sooner: to ask again at once would be refused again.
-            _cool(limiter, pool, Scope.KEY, slot, error)
-    elif error.scope in {Scope.ACCOUNT, Scope.MODEL}:
-        _cool(limiter, pool, error.scope, slot, error)
-    elif error.scope == Scope.PROVIDER and fails_too_often(slot.key_id, most=pool.failures_before_cooldown):
+            _leave_alone(error, pool, slot, limiter)
+    elif error.scope is not Scope.QUESTION:
         # A key that fails rests as the policy says; a provider that does not answer may be back at any moment.
         seconds = BASE_COOLDOWN_SECONDS if isinstance(error, ProviderUnreachable | ModelTimedOut) else None
-        _cool(limiter, pool, Scope.KEY, slot, error, seconds=seconds)
+        _cool(limiter, pool, error.scope, slot, error, seconds=seconds)
+
+
+def _leave_alone(error: UnableToAssess, pool: Pool, slot: Slot, limiter: Limiter) -> None:
+    """Of a key that could not be taken out: to ask again at once would be refused again."""
+    if keys.is_kept(slot.key_id):
+        keys.forget_pool()  # somebody was sooner, and may not have said so yet
+    else:
+        _cool(limiter, pool, Scope.KEY, slot, error)
 
 
 def _take_out(error: Unpaid | KeyRevoked, slot: Slot) -> bool:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from assessment.keys import NOT_TAKEN_OUT, pool_changed, secret_of
+from assessment.keys import UNREFUSED, forget_secrets, pool_changed, secret_changed, secret_of
 from assessment.limits import LONGEST_COOLDOWN_SECONDS, SHORTEST_COOLDOWN_SECONDS, Strategy
 from assessment.models import Account, ApiKey, PoolPolicy
 from assessment.models.pool import ADDRESS_PATTERN, Provider
@@ -71,6 +71,14 @@ class _Key(_Limited):
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     enabled: bool = True
 
+    @field_validator("api_key")
+    @classmethod
+    def names_no_setting(cls, secret: SecretStr) -> SecretStr:
+        if names_a_setting(secret):
+            message = "this variable is a setting of the service: give the key one of its own"
+            raise ValueError(message)
+        return secret
+
 
 class KeyFile(_Part):
     """The whole file; `accounts` may be left out, then each key is an account of its own."""
@@ -119,7 +127,8 @@ def read_key_file(path: Path) -> KeyFile:
 def import_keys(path: Path) -> int:
     """Take the file's accounts, keys and policy into the database, over those of the same ids; how many keys.
 
-    What the file does not name stays as it is. Limits of a key without an account are its own account's.
+    What the file does not name stays as it is, but for the secrets of keys whose account has another address now.
+    Limits of a key without an account are its own account's.
     """
     file = read_key_file(path)
     with transaction.atomic():
@@ -145,6 +154,8 @@ def _digest(path: Path) -> str:
 
 
 def _store_account(account: _Account) -> Account:
+    for moved in Account.objects.filter(slug=account.id).exclude(base_url=account.base_url):
+        forget_secrets(moved)
     reached = {"provider": account.provider, "base_url": account.base_url, "json_mode": account.json_mode}
     told = {**reached, **account.limits()}
     return Account.objects.update_or_create(slug=account.id, defaults=told)[0]
@@ -155,21 +166,34 @@ def _store_key(key: _Key, account: Account | None) -> None:
     if account is None:
         account = Account.objects.update_or_create(slug=key.id, defaults=key.limits())[0]
     told = {"account": account, "priority": key.priority, "weight": key.weight, "enabled": key.enabled}
-    ApiKey.objects.update_or_create(slug=key.id, defaults={**told, **own, **_new_secret(key)})
+    secret = _new_secret(key)
+    ApiKey.objects.update_or_create(slug=key.id, defaults={**told, **own, **secret})
+    if secret:
+        secret_changed(key.id)
 
 
 def _new_secret(key: _Key) -> dict[str, Any]:
-    """Nothing where the key's secret is that of before; a new one is no longer taken out for what became of the old."""
+    """Nothing where the key's secret is that of before; to a new one no refusal of the old applies."""
     told, kept = secret_fields(key.api_key), ApiKey.objects.filter(slug=key.id).first()
     told_key = ApiKey(slug=key.id, **told)
     is_same = kept and kept.secret_variable == told_key.secret_variable and secret_of(kept) == secret_of(told_key)
-    return {} if is_same else {**told, **NOT_TAKEN_OUT}
+    return {} if is_same else {**told, **UNREFUSED}
 
 
 def secret_fields(secret: SecretStr) -> dict[str, str]:
     """Where a key's secret is kept: `${NAME}` stays in that environment variable, anything else is encrypted."""
+    if variable := _variable_in(secret):
+        return {"secret_variable": variable, "secret_encrypted": ""}
     plain = secret.get_secret_value().strip()
-    variable = _VARIABLE.match(plain)
-    if variable:
-        return {"secret_variable": variable[1], "secret_encrypted": ""}
     return {"secret_variable": "", "secret_encrypted": encrypt(plain, key=settings.FIELD_KEY)}
+
+
+def names_a_setting(secret: SecretStr) -> bool:
+    """Whether it names a variable that holds no key but a setting of the service, perhaps a password."""
+    return settings.ENVIRONMENT.is_own(_variable_in(secret))
+
+
+def _variable_in(secret: SecretStr) -> str:
+    """NAME of `${NAME}`; "" of anything else."""
+    found = _VARIABLE.match(secret.get_secret_value().strip())
+    return found[1] if found else ""

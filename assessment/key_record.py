@@ -1,14 +1,12 @@
-"""How often each key succeeded and failed, over all workers; how often it failed in a row.
+"""How often calls of each key succeeded and failed, over all workers.
 
-Answers are counted where their slots are settled (`settle.lua`).
+They are counted where their slots are settled (`settle.lua`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import redis
 
 from cameras.frames import connect_redis
 
@@ -25,18 +23,6 @@ class KeyRecord:
         """1 where nothing was asked."""
         calls = self.succeeded + self.failed
         return self.succeeded / calls if calls else 1.0
-
-
-def fails_too_often(key_id: str, *, most: int) -> bool:
-    """A call failed, whoever is to blame: whether it was the `most`-th in a row, which begins anew then."""
-    client = connect_redis()
-    try:
-        client.hincrby(_place(key_id), "failed", 1)
-        if client.hincrby(_place(key_id), "in_a_row", 1) < most:
-            return False
-        return bool(client.hdel(_place(key_id), "in_a_row"))
-    except redis.RedisError:
-        return False
 
 
 def records_of(key_ids: Sequence[str]) -> list[KeyRecord]:

@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
-from assessment.clients import ModelClient, NoKey, Vendor, load_client
+from assessment.clients import ModelClient, NoKey, Scope, Vendor, load_client
 from assessment.ledger import accounts_over_budget
 from assessment.limiter import Limiter, LimiterUnreachable
 from assessment.limits import KeyStanding, KeyState, Limits, Pool, PoolAccount, PoolKey, Strategy, Wish
@@ -28,6 +28,8 @@ from trafficmon.core.remembered import Remembered
 
 log = structlog.get_logger()
 
+_FORGOTTEN = "forgotten"
+"""In place of an encrypted secret: nothing can be read of it."""
 DEFAULT = "default"
 """Account and key where the database has none: DASHSCOPE_API_KEY."""
 BOOK_SECONDS = 5.0
@@ -275,19 +277,48 @@ def _take_out(model: type[ApiKey | Account], slug: str, reason: str, now: dateti
     return True
 
 
-NOT_TAKEN_OUT: Mapping[str, Any] = {"disabled_at": None, "disabled_reason": ""}
-"""How a key is kept that no refusal has taken out."""
+_NOT_TAKEN_OUT: Mapping[str, Any] = {"disabled_at": None, "disabled_reason": ""}
+UNREFUSED: Mapping[str, Any] = {**_NOT_TAKEN_OUT, "refused_models": []}
+"""How a key is kept that nobody has refused."""
 
 
-def put_back(model: type[ApiKey | Account], slug: str) -> bool:
-    """Use it again, a key for every model; False where nobody had taken it out or switched it off."""
-    back: dict[str, object] = {"enabled": True, **NOT_TAKEN_OUT}
-    if model is ApiKey:
-        back["refused_models"] = []
-    if not model.objects.filter(slug=slug).exclude(**back).update(**back):
+def put_back(kind: type[ApiKey | Account], slug: str) -> bool:
+    """Use it again at once, a key for every model; False where nothing kept it from being used."""
+    back = {"enabled": True, **(UNREFUSED if kind is ApiKey else _NOT_TAKEN_OUT)}
+    was_out = bool(kind.objects.filter(slug=slug).exclude(**back).update(**back))
+    if was_out:
+        pool_changed()
+    return _lift_cooldowns(kind, slug) or was_out
+
+
+def _lift_cooldowns(kind: type[ApiKey | Account], slug: str) -> bool:
+    """Whether it was cooling for one of the models that are asked; where Redis is away that ends by itself."""
+    scope, environment = Scope.KEY if kind is ApiKey else Scope.ACCOUNT, settings.ENVIRONMENT
+    models = {environment.llm_model, environment.llm_cheaper_model} - {""}
+    try:
+        lifted = [limiter().lift(model, scope, slug) for model in models]
+        return any(lifted)
+    except LimiterUnreachable as error:
+        log.warning("pool.not_lifted", id=slug, error=str(error))
         return False
+
+
+def forget_secrets(account: Account) -> int:
+    """Let no key that was entered for one address be sent to another: the account's keys need theirs anew; how many."""
+    count = account.keys.update(secret_variable="", secret_encrypted=_FORGOTTEN)
+    log.warning("pool.secrets_forgotten", account=account.slug, keys=count)
+    return count
+
+
+def secret_changed(slug: str) -> None:
+    """As `pool_changed`, and once nobody asks with the old secret any more, what its key cooled for is over."""
     pool_changed()
-    return True
+    transaction.on_commit(functools.partial(_lift_cooldowns, ApiKey, slug))
+
+
+def is_kept(key_id: str) -> bool:
+    """Whether it is a key of the database, and not the environment's."""
+    return ApiKey.objects.filter(slug=key_id).exists()
 
 
 def refuse_model(key_id: str, model: str) -> bool:

@@ -105,6 +105,9 @@ class ReferenceLimiter:
         self.probes: dict[str, tuple[str, int]] = {}
         self.turns: dict[str, int] = defaultdict(int)
         self.credits: dict[str, int] = defaultdict(int)
+        self.in_a_row: dict[str, int] = defaultdict(int)
+        self.ended: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        """Of each key, how many calls failed and succeeded."""
 
     def publish(self, version: str) -> None:
         self.version, self.born = version, self.born or self.now
@@ -227,7 +230,7 @@ class ReferenceLimiter:
             case Strategy.PRIORITY:
                 ranks = {key: key.priority for key in rows}
             case Strategy.LEAST_LOADED:
-                ranks = {key: self.in_flight(f"k:{key.id}") / self._most_in_flight(pool, key) for key in rows}
+                ranks = self._loads(pool, rows)
             case Strategy.WEIGHTED:
                 for key in rows:
                     self.credits[key.id] += key.weight
@@ -237,9 +240,14 @@ class ReferenceLimiter:
             self.credits[chosen.id] -= sum(key.weight for key in rows)
         return chosen
 
-    def _most_in_flight(self, pool: Pool, key: PoolKey) -> int:
-        account, own = limits_of(pool, key).values()
-        return own.in_flight or account.in_flight or 1
+    def _loads(self, pool: Pool, rows: list[PoolKey]) -> dict[PoolKey, float]:
+        """Calls in flight; where every one of these keys has a limit of them, or its account has, shares of that."""
+        loads: dict[PoolKey, float] = {key: self.in_flight(f"k:{key.id}") for key in rows}
+        most = {}
+        for key in rows:
+            account, own = limits_of(pool, key).values()
+            most[key] = own.in_flight or account.in_flight
+        return {key: loads[key] / most[key] for key in rows} if all(most.values()) else loads
 
     def _reserved(self, token: str, pool: Pool, key: PoolKey, at: int, tokens: int, lease: int) -> Granted:
         slot = Booked(key.id, limits_of(pool, key), pool.version, at, tokens, lease, at + lease, self.now)
@@ -324,7 +332,7 @@ class ReferenceLimiter:
             at = max(at, self.tokens_open(bucket, limits.tokens_per_minute, slot.tokens, self.now // 1000))
         return at
 
-    def settle(self, token: str, tokens: int | None, *, succeeded: bool) -> None:
+    def settle(self, token: str, tokens: int | None, *, succeeded: bool, works: bool) -> None:
         slot = self.slots.pop(token, None)
         if slot is None:
             return
@@ -332,11 +340,39 @@ class ReferenceLimiter:
             self.held[bucket].pop(token, None)
             if tokens is not None:
                 self.spent[bucket][token] = slot.at, tokens
+        self.ended[slot.key_id][succeeded] += 1
+        if works:
+            self.in_a_row[slot.key_id] = 0
         for bucket in self._end_probes(token):
             before = self.cooldowns[bucket]
-            if succeeded:
+            if works:
                 self.cooldowns[bucket] = Cooldown(0, before.began_ms, before.streak, self.now)
                 self.ramp_from[bucket] = self.now
+
+    def fail(
+        self, key_id: str, token: str, bases: dict[str, int], retry_after: int, jitter: float, *, most: int
+    ) -> int:
+        """A failure that is nobody's in particular: what the call probed rests or, at the `most`-th in a row, its key.
+
+        `bases` are those of the model, its account and its key, by bucket. The milliseconds until a probe, 0 where
+        nothing rests.
+        """
+        rests = [bucket for bucket in bases if self.probes.get(bucket, ("", 0))[0] == token]
+        if not rests:
+            self.in_a_row[key_id] += 1
+            if self.in_a_row[key_id] < most:
+                return 0
+            self.in_a_row[key_id] = 0
+            rests = [f"k:{key_id}"]
+        return max(self.cool(bucket, token, bases[bucket], retry_after, jitter) for bucket in rests)
+
+    def lift(self, bucket: str) -> bool:
+        """Whether it was cooling."""
+        before = self.cooldowns.pop(bucket, Cooldown())
+        self.probes.pop(bucket, None)
+        if before.ends_ms:
+            self.ramp_from[bucket] = self.now
+        return before.ends_ms > 0
 
     def cool(self, bucket: str, token: str, base: int, retry_after: int, jitter: float) -> int:
         """The milliseconds until a probe."""

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.timezone import now
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 
 from assessment import keys
 from assessment.clients import UnableToAssess
-from assessment.key_file import secret_fields
+from assessment.key_file import names_a_setting, secret_fields
 from assessment.limits import KeyStanding
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy
 from trafficmon.accounts.site import AuditedAdmin
@@ -65,10 +66,25 @@ def _say(admin_page: PoolAdmin, request: HttpRequest, text: str) -> None:
     admin_page.message_user(request, text, messages.SUCCESS)
 
 
+class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Another address is another party: no secret that was entered for the old one goes there."""
+
+    class Meta:
+        model = Account
+        fields = ("slug", "provider", "base_url", "json_mode", *LIMITS, "daily_budget", "enabled")
+        help_texts = {
+            "base_url": _(
+                "Of an OpenAI-compatible server up to and with /v1. Left empty for DashScope: ALGO_LLM_BASE_URL. "
+                "With another address the account's keys need their secrets anew."
+            )
+        }
+
+
 @admin.register(Account)
 class AccountAdmin(PoolAdmin):
     """Provider accounts: limits are theirs, whichever key is used."""
 
+    form = AccountForm
     list_display = ("slug", "provider", *LIMITS, "key_count", "enabled", "disabled_reason")
     list_filter = ("provider", "enabled")
     search_fields = ("slug",)
@@ -79,6 +95,13 @@ class AccountAdmin(PoolAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         counted: QuerySet[Account] = super().get_queryset(request).annotate(key_total=Count("keys"))
         return counted
+
+    def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        count = keys.forget_secrets(obj) if change and "base_url" in form.changed_data else 0
+        if count:
+            told = ngettext("%(n)d key needs its secret anew.", "%(n)d keys need their secrets anew.", count)
+            self.message_user(request, told % {"n": count}, messages.WARNING)
 
     @admin.display(description=_("keys"), ordering="key_total")
     def key_count(self, account: Any) -> int:
@@ -108,15 +131,28 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         model = ApiKey
         fields = ("slug", "account", *LIMITS, "priority", "weight", "enabled", "refused_models")
 
+    def clean_secret(self) -> str:
+        secret: str = self.cleaned_data["secret"]
+        if names_a_setting(SecretStr(secret)):
+            raise ValidationError(_("This variable is a setting of the service: give the key one of its own."))
+        return secret
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        secret = cleaned.get("secret", "")
-        if secret:
-            for field, value in {**secret_fields(SecretStr(secret)), **keys.NOT_TAKEN_OUT}.items():
+        if secret := cleaned.get("secret"):
+            for field, value in {**secret_fields(SecretStr(secret)), **keys.UNREFUSED}.items():
                 setattr(self.instance, field, value)
-        elif not (self.instance.secret_encrypted or self.instance.secret_variable):
+            cleaned["refused_models"] = keys.UNREFUSED["refused_models"]
+        elif "secret" in cleaned and not self.instance.pk:
             self.add_error("secret", _("A key needs its secret."))
+        elif self._goes_elsewhere():
+            self.add_error("secret", _("The other account has another address: enter the secret anew."))
         return cleaned
+
+    def _goes_elsewhere(self) -> bool:
+        """Whether a secret that stays as it is would be sent to another address than the one it was entered for."""
+        account = self.cleaned_data.get("account")
+        return bool(account and self.instance.pk and account.base_url != self.instance.account.base_url)
 
 
 @admin.register(ApiKey)
@@ -132,6 +168,11 @@ class ApiKeyAdmin(PoolAdmin):
     readonly_fields = ("masked", "disabled_reason", "disabled_at")
     actions = ("take_out", "put_back")
     _standings: dict[str, KeyStanding]
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "secret" in form.changed_data:
+            keys.secret_changed(obj.slug)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         """With where the keys stand, asked of Redis once a page."""

@@ -229,7 +229,7 @@ _BY_STATUS: dict[int, type[UnableToAssess]] = {
 }
 
 _ONLY_WHERE_MEANT = (KeyRevoked, Unpaid, UnknownModel)
-"""What takes out a key or an account, or stops a model for all."""
+"""What takes out a key or an account, or refuses a model."""
 
 _NO_CODES = ("", "unknown")
 """`Unknown` is the word of DashScope's SDK for a refusal in which it found no code."""
@@ -245,19 +245,25 @@ def failure_of(status: int, code: str, message: str, *, is_meant: bool | None = 
     """Which failure a refusal is, by its code, its words where the code has two meanings, then its HTTP status.
 
     `is_meant` is whether it came in the provider's protocol; unless told otherwise, where it has a code. A bare status
-    that says so may be that of a proxy in between, which must not take out one key after the other.
+    that says so may be that of a proxy in between, which must not take out one key after the other, nor stop the model
+    for all accounts.
     """
     said = code.strip().lower()
     failure = _BY_CODE.get(said) or _BY_STATUS.get(status)
+    is_code = has_code(code)
+    if failure is ModelOverloaded and not is_code:
+        return ProviderFailed
     if said not in _BY_CODE and failure in _ONLY_WHERE_MEANT:
-        return failure if _is_meant(said, is_meant) else ProviderFailed
+        return failure if (is_code if is_meant is None else is_meant) else ProviderFailed
     if failure in {TokenLimited, RateLimited}:
         return _throttle(failure, message.lower())
     return failure or (QuestionRejected if 300 <= status < 500 else ProviderFailed)
 
 
-def _is_meant(said: str, told: bool | None) -> bool:
-    return (said not in _NO_CODES and not said.isdigit()) if told is None else told
+def has_code(code: str) -> bool:
+    """Whether a refusal's code is one, which only the provider itself gives."""
+    said = code.strip().lower()
+    return said not in _NO_CODES and not said.isdigit()
 
 
 def _throttle(failure: type[UnableToAssess], message: str) -> type[UnableToAssess]:

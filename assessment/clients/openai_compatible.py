@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,10 +85,10 @@ class OpenAICompatibleClient:
         body = json.dumps(self._request(question)).encode("utf-8")
         try:
             return self._session.post(f"{self._base_url}/chat/completions", data=body, headers=headers, timeout=seconds)
-        except ModelOverloaded as error:
-            # Of a bare status. Elsewhere it is one server's, or that of the proxy before it.
-            if self._is_dashscope:
+        except ProviderFailed as error:
+            if self._is_dashscope or error.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise
+            # Elsewhere it is one server's, or that of the proxy before it.
             raise ServerBusy(str(error), status=error.status) from None
 
     def close(self) -> None:
@@ -111,7 +112,7 @@ class OpenAICompatibleClient:
         request_id = str(reply.get("request_id") or headers.get("x-request-id", ""))
         failure = failure_of(response.status_code, code, message, is_meant=_is_meant(reply))
         if not self._is_dashscope:
-            failure = _meant_elsewhere(failure, code)
+            failure = _meant_elsewhere(failure, response.status_code, code)
         told = Told(response.status_code, code, message, request_id, headers)
         return refusal(told, api_key=api_key, failure=failure)
 
@@ -127,10 +128,12 @@ def _is_meant(reply: Mapping[str, Any]) -> bool:
     return bool(reply.get("error") or reply.get("detail")) or reply.get("object") == "error"
 
 
-def _meant_elsewhere(failure: type[UnableToAssess], code: str) -> type[UnableToAssess]:
+def _meant_elsewhere(failure: type[UnableToAssess], status: int, code: str) -> type[UnableToAssess]:
     """OpenAI says with the very words which to DashScope mean a moment's throttle that there is no money left."""
     if failure is TokenLimited and code.lower() == "insufficient_quota":
         return Unpaid
+    if failure is ProviderFailed and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return ServerBusy
     return _ELSEWHERE.get(failure, failure)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from assessment.clients.failures import ProviderFailed, UnableToAssess, failure_of
+from assessment.clients.failures import ProviderFailed, UnableToAssess, failure_of, has_code
+from assessment.limits import LONGEST_COOLDOWN_SECONDS
 
 TEMPERATURE = 0.1
 """The same scene should be judged the same way twice."""
@@ -19,6 +20,8 @@ MAX_ANSWER_CHARACTERS = 100_000
 
 MAX_MESSAGE_CHARACTERS = 300
 """Of the provider's words kept in an exception: enough to act on, too little to flood a log."""
+
+MAX_RETRY_AFTER_SECONDS = 3600.0
 
 _JSON_MODELS = ("qwen-vl-max", "qwen-vl-plus", "qwen3")
 _THINKING_MODELS = ("qwen3",)
@@ -61,7 +64,7 @@ def refusal(told: Told, *, api_key: str, failure: type[UnableToAssess] | None = 
         status=told.status,
         code=told.code,
         request_id=told.request_id[:MAX_MESSAGE_CHARACTERS],
-        retry_after_seconds=_retry_after(told.headers.get("retry-after", "")),
+        retry_after_seconds=_retry_after(told),
     )
 
 
@@ -75,13 +78,15 @@ def hide(text: str, api_key: str) -> str:
     return text.replace(api_key, "***") if api_key else text
 
 
-def _retry_after(text: str) -> float | None:
-    """Seconds; a date, which the header may also hold, is not worth reading: cooldowns are as short as a minute."""
+def _retry_after(told: Told) -> float | None:
+    """Seconds, no more than a cooldown's where that may be the word of a proxy; a date, which the header may also hold,
+    is not worth reading: cooldowns are as short as a minute."""
     try:
-        seconds = float(text)
+        seconds = float(told.headers.get("retry-after", ""))
     except ValueError:
         return None
-    return seconds if 0 <= seconds <= 3600 else None
+    longest = MAX_RETRY_AFTER_SECONDS if has_code(told.code) else LONGEST_COOLDOWN_SECONDS
+    return min(seconds, longest) if 0 <= seconds <= MAX_RETRY_AFTER_SECONDS else None
 
 
 def code_and_message(reply: Mapping[str, Any]) -> tuple[str, str]:

@@ -17,7 +17,18 @@ import redis
 import structlog
 
 from assessment.clients.failures import Scope, UnableToAssess
-from assessment.limits import BASE_COOLDOWN_SECONDS, KeyStanding, KeyState, Limits, Pool, Slot, Strategy, Wish
+from assessment.limits import (
+    BASE_COOLDOWN_SECONDS,
+    LONGEST_COOLDOWN_SECONDS,
+    SHORTEST_COOLDOWN_SECONDS,
+    KeyStanding,
+    KeyState,
+    Limits,
+    Pool,
+    Slot,
+    Strategy,
+    Wish,
+)
 from trafficmon.core.ids import new_token
 
 log = structlog.get_logger()
@@ -82,11 +93,12 @@ class Limiter:
         self._roll = roll
         self._spelled: dict[str, tuple[Pool, str]] = {}
         law = _read("law")
-        self._reserve, self._begin, self._sent, self._settle, self._give_back, self._cool, self._standings = (
-            client.register_script(law + _read(name))
-            for name in ("reserve", "begin", "sent", "settle", "give_back", "cool", "standings")
+        self._reserve, self._begin, self._sent, self._settle, self._give_back = (
+            client.register_script(law + _read(name)) for name in ("reserve", "begin", "sent", "settle", "give_back")
         )
-        self._publish = client.register_script(law + _read("publish"))
+        self._cool, self._lift, self._standings, self._publish = (
+            client.register_script(law + _read(name)) for name in ("cool", "lift", "standings", "publish")
+        )
 
     def reserve(self, pool: Pool, wish: Wish, *, patience_seconds: float, lease_seconds: float) -> Slot:
         """Book a call within `patience_seconds`, in flight for at most `lease_seconds` from when it is sent.
@@ -126,13 +138,14 @@ class Limiter:
         """Say that the call has left only now, well after its slot began; where Redis is away nothing else is sent."""
         self._run_quietly(self._sent, slot)
 
-    def settle(self, slot: Slot, *, tokens: int | None, succeeded: bool) -> None:
+    def settle(self, slot: Slot, *, tokens: int | None, succeeded: bool, works: bool = False) -> None:
         """Say that the call has ended, and how many `tokens` it took where that is known.
 
+        `works` is said of a failure that is the question's own: what the call probed has recovered all the same.
         After `cool`, where that is due. Where Redis is away the slot's lease ends by itself, and an answer is not lost.
         """
         used = {} if tokens is None else {"used": tokens}
-        self._run_quietly(self._settle, slot, succeeded=succeeded, **used)
+        self._run_quietly(self._settle, slot, succeeded=succeeded, works=succeeded or works, **used)
 
     def give_back(self, slot: Slot) -> None:
         """Say that the call is not made; where Redis is away the slot's lease ends by itself."""
@@ -150,21 +163,31 @@ class Limiter:
     ) -> float:
         """Let the slot's account, its key, or the model rest after the slot's call failed; the seconds until a probe.
 
-        `seconds` is how long the first time in a row. To be called before `settle`. Raises LimiterUnreachable, or
-        ValueError for another scope.
+        A failure of the provider is nobody's in particular: what the call probed rests again or, after so many in a row
+        as the pool bears, the key; 0.0 where nothing does. `seconds` is how long the first time in a row. To be called
+        before `settle`. Raises LimiterUnreachable, or ValueError for the scope of a question.
         """
-        usual = pool.default_cooldown_seconds if scope is Scope.KEY else BASE_COOLDOWN_SECONDS
+        named = {"key": slot.key_id, "most": pool.failures_before_cooldown} if scope is Scope.PROVIDER else {}
         found = self._run(
             self._cool,
             model=pool.model,
             token=slot.token,
-            bucket=_bucket(scope, slot),
+            rests=[_rest(each, slot, pool, seconds) for each in (_RESTING if named else (scope,))],
             why=reason,
-            base=round((usual if seconds is None else seconds) * 1000),
+            shortest=round(SHORTEST_COOLDOWN_SECONDS * 1000),
+            longest=round(LONGEST_COOLDOWN_SECONDS * 1000),
             retry_after=round((retry_after_seconds or 0) * 1000),
             jitter=0.9 + 0.2 * self._roll(),
+            **named,
         )
         return float(found["seconds"])
+
+    def lift(self, model: str, scope: Scope, name: str = "") -> bool:
+        """Let the account or key of that name, or the model, be asked again at once; whether it was cooling.
+
+        Raises LimiterUnreachable.
+        """
+        return bool(self._run(self._lift, model=model, bucket=_bucket(scope, account_id=name, key_id=name)))
 
     def standings(self, pool: Pool) -> list[KeyStanding]:
         """How each key of the pool stands, in its order; raises LimiterUnreachable."""
@@ -250,16 +273,25 @@ def _tiers(pool: Pool, wish: Wish) -> Sequence[Sequence[int]]:
     return preferred, [row for row, key in rows if key.account_id in wish.not_accounts]
 
 
-def _bucket(scope: Scope, slot: Slot) -> str:
+def _bucket(scope: Scope, *, account_id: str, key_id: str) -> str:
     match scope:
         case Scope.MODEL:
             return "m"
         case Scope.ACCOUNT:
-            return f"a:{slot.account_id}"
+            return f"a:{account_id}"
         case Scope.KEY:
-            return f"k:{slot.key_id}"
+            return f"k:{key_id}"
     message = f"Nothing to cool for {scope}"
     raise ValueError(message)
+
+
+_RESTING = (Scope.MODEL, Scope.ACCOUNT, Scope.KEY)
+
+
+def _rest(scope: Scope, slot: Slot, pool: Pool, seconds: float | None) -> dict[str, object]:
+    usual = pool.default_cooldown_seconds if scope is Scope.KEY else BASE_COOLDOWN_SECONDS
+    bucket = _bucket(scope, account_id=slot.account_id, key_id=slot.key_id)
+    return {"bucket": bucket, "base": round((usual if seconds is None else seconds) * 1000)}
 
 
 def _state(cools: bool, in_flight: int) -> KeyState:

@@ -10,6 +10,7 @@
 --   {llm}:opens:MODEL:VERSION    HASH  by bucket when its windows open: a cache, exact until the bucket is booked again
 --   {llm}:turns:MODEL, {llm}:weights:MODEL   HASH  by key, for the strategies
 --   {llm}:slot:TOKEN             a slot, as it was reserved
+--   {llm}:record:KEY             HASH  how often calls of a key succeeded and failed, of any model, and failed in a row
 -- Moments are whole milliseconds of Redis's clock, which all hosts share. A call is counted from `now`, never past it.
 
 local SECOND, MINUTE, DAY = 1000, 60000, 86400000
@@ -33,6 +34,10 @@ local OPENS, COOLDOWNS = place('opens', ':' .. (version or '')), place('cooldown
 
 local function slot_place(token)
   return '{llm}:slot:' .. token
+end
+
+local function record_place(key)
+  return '{llm}:record:' .. key
 end
 
 local function read_slot(token)
@@ -133,6 +138,12 @@ end
 
 local function share_since(ramp_from)
   return math.min(1, RAMP_SHARE + (1 - RAMP_SHARE) * (now - (ramp_from or 0)) / RAMP)
+end
+
+local function ramp_up(bucket)
+  redis.call('HSET', place(bucket, ''), 'ramp_from', now)
+  redis.call('PEXPIRE', place(bucket, ''), DAY)
+  redis.call('DEL', OPENS)
 end
 
 local function is_cold(reserved)

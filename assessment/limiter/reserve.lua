@@ -165,20 +165,31 @@ local function numbers_of(hash, rows)
   return numbers
 end
 
-local function load_of(row)
-  local most = pool.in_flight[pool.key_bucket[row]] or 0
-  if most == 0 then
-    most = math.max(pool.in_flight[pool.account_bucket[row]], 1)
+local function most_in_flight(row)
+  local own = pool.in_flight[pool.key_bucket[row]] or 0
+  return own > 0 and own or pool.in_flight[pool.account_bucket[row]]
+end
+
+-- Shares of their limits can be compared only where all contenders have one.
+local function are_all_limited(rows)
+  for _, row in ipairs(rows) do
+    if most_in_flight(row) == 0 then
+      return false
+    end
   end
-  return in_flight('k:' .. pool.keys[row]) / most
+  return true
+end
+
+local function load_of(row, as_share)
+  return in_flight('k:' .. pool.keys[row]) / (as_share and most_in_flight(row) or 1)
 end
 
 -- The lowest rank goes first. `preference` is the priority or the weight, as the strategy wants it.
-local function rank_of(row, credit)
+local function rank_of(row, credit, as_share)
   if pool.strategy == 'priority' then
     return pool.preference[row]
   elseif pool.strategy == 'least_loaded' then
-    return load_of(row)
+    return load_of(row, as_share)
   elseif pool.strategy == 'weighted' then
     return -(credit + pool.preference[row])
   end
@@ -204,9 +215,9 @@ local function pick(rows)
   end
   local is_weighted = pool.strategy == 'weighted'
   local turns, credits = numbers_of(TURNS, rows), is_weighted and numbers_of(WEIGHTS, rows) or {}
-  local chosen, lowest = 0, math.huge
+  local chosen, lowest, as_share = 0, math.huge, pool.strategy == 'least_loaded' and are_all_limited(rows)
   for each, row in ipairs(rows) do
-    local rank = rank_of(row, credits[each])
+    local rank = rank_of(row, credits[each], as_share)
     if rank < lowest or rank == lowest and turns[each] < turns[chosen] then
       chosen, lowest = each, rank
     end

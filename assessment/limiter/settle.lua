@@ -1,4 +1,5 @@
--- The slot's call has ended. call: token, succeeded, and `used` tokens where they are known.
+-- The slot's call has ended. call: token, succeeded, works where its account answered as it should, whether or not there
+-- was an answer to the question, and `used` tokens where they are known.
 
 local slot = read_slot(call.token)
 if not slot then
@@ -15,16 +16,14 @@ end
 -- What was half open is open again, and ramps up.
 local function recover(bucket, cooldown)
   cooldown.ends, cooldown.recovered = 0, now
-  redis.call('HSET', place(bucket, ''), 'ramp_from', now)
-  redis.call('PEXPIRE', place(bucket, ''), DAY)
-  redis.call('DEL', OPENS)
+  ramp_up(bucket)
 end
 
 local function end_probe(bucket)
   local cooldown = read_cooldown(bucket)
   if cooldown and cooldown.probe == call.token then
     cooldown.probe = nil
-    if call.succeeded then
+    if call.works then
       recover(bucket, cooldown)
     end
     keep_cooldown(bucket, cooldown)
@@ -32,18 +31,18 @@ local function end_probe(bucket)
 end
 
 -- As key_record.py reads it.
-local function note_answered(key)
-  local record = '{llm}:record:' .. string.sub(key, 3)
-  redis.call('HINCRBY', record, 'succeeded', 1)
-  redis.call('HDEL', record, 'in_a_row')
+local function note_ended(bucket)
+  local record = record_place(string.sub(bucket, 3))
+  redis.call('HINCRBY', record, call.succeeded and 'succeeded' or 'failed', 1)
+  if call.works then
+    redis.call('HDEL', record, 'in_a_row')
+  end
 end
 
 for _, bucket in ipairs(slot.buckets) do
   free(bucket)
 end
-if call.succeeded then
-  note_answered(slot.buckets[2].name)
-end
+note_ended(slot.buckets[2].name)
 for _, bucket in ipairs(buckets_of(slot)) do
   end_probe(bucket)
 end

@@ -12,8 +12,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from assessment.keys import put_back
-from assessment.models import ApiKey
+from assessment.clients import Scope
+from assessment.keys import limiter, put_back
+from assessment.models import Account, ApiKey
 from cameras.frames import connect_redis
 from cameras.models import Camera
 from tests.factories import make_camera
@@ -47,10 +48,12 @@ class Stage:
     def calm(self) -> None:
         """Let everything be as if nothing had happened before: no fault, no cooldown, no key taken out, no ramp."""
         self.tell_simulator(reset=True)
-        for slug in ApiKey.objects.values_list("slug", flat=True):
-            put_back(ApiKey, slug)
+        kinds: tuple[type[ApiKey | Account], ...] = (ApiKey, Account)
+        for kind in kinds:
+            for slug in kind.objects.values_list("slug", flat=True):
+                put_back(kind, slug)
         client, model = connect_redis(), settings.ENVIRONMENT.llm_model
-        client.delete(f"{{llm}}:cooldowns:{model}")
+        limiter().lift(model, Scope.MODEL)
         for bucket in ("m", *(f"a:acct-{number:02}" for number in range(self.terms.accounts))):
             client.hset(f"{{llm}}:{bucket}:{model}", mapping={"ramp_from": 0, "reserved": round(time.time() * 1000)})
 

@@ -176,12 +176,18 @@ def test_provider_that_repeats_the_key_does_not_leak_it(caplog: pytest.LogCaptur
     assert "base64" not in caplog.text
 
 
-def test_retry_after_is_told() -> None:
-    with replying("429 Too Many", '{"code":"Throttling","message":""}', "Retry-After: 7") as base_url:
+@pytest.mark.parametrize(
+    ("code", "header", "seconds"),
+    [("Throttling", "7", 7), ("Throttling", "900", 900), ("", "7", 7), ("", "900", 120), ("Throttling", "86400", None)],
+)
+def test_retry_after_is_told_and_of_a_proxy_no_more_than_a_cooldown(
+    code: str, header: str, seconds: float | None
+) -> None:
+    with replying("429 Too Many", f'{{"code":"{code}","message":""}}', f"Retry-After: {header}") as base_url:
         client = load_client("dashscope", base_url=base_url)
         with pytest.raises(RateLimited) as failed:
             client.ask(question(), api_key=KEY, timeout_seconds=30)
-    assert (failed.value.retry_after_seconds, failed.value.status) == (7.0, 429)
+    assert (failed.value.retry_after_seconds, failed.value.status) == (seconds, 429)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +212,7 @@ def test_reply_outside_the_protocol_is_the_providers_failure(body: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "failure"),
-    [("429 Too Many", RateLimited), ("503 Unavailable", ModelOverloaded), ("500 Error", ProviderFailed)],
+    [("429 Too Many", RateLimited), ("503 Unavailable", ProviderFailed), ("500 Error", ProviderFailed)],
 )
 @pytest.mark.parametrize("body", ["", "<html>", "[]"])
 def test_refusal_without_a_body_is_told_by_its_status(status: str, failure: type[UnableToAssess], body: str) -> None:
@@ -390,6 +396,10 @@ def test_many_threads_share_kept_open_connections() -> None:
         (500, "InternalError.Algo", "", ProviderFailed),
         (500, "ModelServingError", "", ModelOverloaded),
         (503, "ModelUnavailable", "", ModelOverloaded),
+        (503, "SomethingNew", "", ModelOverloaded),
+        (503, "", "", ProviderFailed),
+        (503, "503", "", ProviderFailed),
+        (503, "Unknown", "Service Unavailable", ProviderFailed),
         (500, "", "", ProviderFailed),
         (599, "", "", ProviderFailed),
     ],

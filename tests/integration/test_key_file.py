@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from assessment import keys
 from assessment.key_file import UnusableKeyFile, import_if_changed, import_keys
 from assessment.models import Account, ApiKey, PoolPolicy
 from tests.factories import NOON
+from trafficmon.core.encryption import encrypt
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 EXAMPLE = Path(__file__).parents[2] / "config" / "api_keys.example.yaml"
@@ -67,6 +69,26 @@ def test_only_another_secret_puts_a_key_back_that_was_refused(tmp_path: Path) ->
     assert list(out.all()) == []
 
 
+def test_new_secret_is_refused_no_model(tmp_path: Path) -> None:
+    import_keys(write(tmp_path, TWO))
+    ApiKey.objects.update(refused_models=["qwen-vl-plus"])
+    import_keys(write(tmp_path, TWO.replace("sk-written-here", "sk-another")))
+    refused = ApiKey.objects.order_by("slug").values_list("refused_models", flat=True)
+    assert list(refused) == [["qwen-vl-plus"], []]
+
+
+def test_account_with_another_address_keeps_only_the_secrets_that_the_file_gives(tmp_path: Path) -> None:
+    import_keys(write(tmp_path, TWO))
+    account = Account.objects.get(slug="acct-a")
+    ApiKey.objects.create(slug="by-hand", account=account, secret_encrypted=encrypt("sk-x", key=settings.FIELD_KEY))
+    import_keys(write(tmp_path, TWO))
+    assert keys.secret_of(ApiKey.objects.get(slug="by-hand")) == "sk-x"
+    import_keys(write(tmp_path, TWO.replace("id: acct-a,", "id: acct-a, base_url: 'https://elsewhere/api/v1',")))
+    assert keys.secret_of(ApiKey.objects.get(slug="by-hand")) == ""
+    assert ApiKey.objects.get(slug="key-001").secret_variable == "KEY_ONE"
+    assert keys.secret_of(ApiKey.objects.get(slug="key-002")) == "sk-written-here"
+
+
 def test_example_is_a_usable_file() -> None:
     assert import_keys(EXAMPLE) == 1
 
@@ -78,6 +100,10 @@ def test_example_is_a_usable_file() -> None:
         ("keys: []", "keys: List should have at least 1 item"),
         ("keys: [{id: a}]", "keys.0.api_key: Field required"),
         ("keys: [{id: a, api_key: sk-1, wait: 3}]", "keys.0.wait: Extra inputs are not permitted"),
+        (
+            'keys: [{id: a, api_key: "${DATABASE_URL}"}]',
+            "keys.0.api_key: Value error, this variable is a setting of the",
+        ),
         ("keys: [{id: a b, api_key: sk-1}]", "keys.0.id: String should match pattern"),
         ("keys: [{id: a, api_key: sk-1, weight: 0}]", "keys.0.weight: Input should be greater than or equal to 1"),
         ("keys: [{id: a, api_key: sk-1, qps_limit: -1}]", "keys.0.qps_limit: Input should be greater than or equal"),

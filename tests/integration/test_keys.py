@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from io import StringIO
 from typing import Any
 
@@ -25,8 +27,10 @@ from assessment.clients import (
     ProviderFailed,
     ProviderUnreachable,
     Question,
+    Scope,
 )
-from assessment.limiter import Limiter, NoSlot
+from assessment.key_record import KeyRecord, records_of
+from assessment.limiter import Limiter, LimiterUnreachable, NoSlot
 from assessment.limits import KeyStanding, KeyState, Limits, Slot, Strategy, Wish
 from assessment.models import Account, ApiKey, CameraRoute, ModelLimit, PoolPolicy, Spending
 from assessment.simulator import FaultKind, Latency, RunningSimulator, running_simulator
@@ -183,6 +187,136 @@ def test_key_that_fails_again_and_again_cools_but_briefly_while_nobody_answers(
     [standing] = keys.standings(MODEL)
     assert standing.state == KeyState.COOLING
     assert standing.until_seconds == pytest.approx(seconds, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"), [(FaultKind.ERROR, KeyState.COOLING), (FaultKind.EMPTY, KeyState.AVAILABLE)]
+)
+def test_probe_that_fails_cools_at_once_but_where_only_the_question_failed(
+    simulator: RunningSimulator, redis_client: redis.Redis, fault: FaultKind, state: KeyState
+) -> None:
+    make_key("k")
+    simulator.control(kind="rate_limit", count=1)
+    with pytest.raises(NoSlot):
+        ask(caller(seconds=3))
+    end_cooldowns(redis_client)
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises((ProviderFailed, EmptyResponse)):
+        ask(caller(seconds=3))
+    assert (standing().state, standing().until_seconds > 0) == (state, state is KeyState.COOLING)
+
+
+def end_cooldowns(redis_client: redis.Redis) -> None:
+    """Let them be half open, as they are when their time has passed."""
+    place = f"{{llm}}:cooldowns:{MODEL}"
+    for bucket, cooldown in redis_client.hgetall(place).items():
+        redis_client.hset(place, bucket, json.dumps({**json.loads(cooldown), "ends": 1}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "tokens"),
+    [
+        (FaultKind.BAD_REQUEST, 0),
+        (FaultKind.BLOCKED, 0),
+        (FaultKind.ERROR, 0),
+        (FaultKind.HANG, 100),
+        (FaultKind.DROP, 100),
+        (FaultKind.OK_WITHOUT_OUTPUT, 0),
+    ],
+)
+def test_refusal_costs_no_tokens_and_what_nobody_knows_the_estimate(
+    simulator: RunningSimulator, fault: FaultKind, tokens: int
+) -> None:
+    make_key("k", tokens_per_minute=1000)
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises(Exception, match=r"."):
+        ask(caller(seconds=3))
+    assert standing().tokens_minute == tokens
+
+
+@pytest.mark.parametrize("fault", [FaultKind.RATE_LIMIT, FaultKind.BAD_REQUEST, FaultKind.ERROR, FaultKind.HANG])
+def test_every_call_that_failed_counts_as_such(simulator: RunningSimulator, fault: FaultKind) -> None:
+    make_key("k")
+    ask(caller())
+    simulator.control(kind=fault.value, count=1)
+    with pytest.raises(Exception, match=r"."):
+        ask(caller(seconds=3))
+    assert records_of(["k"]) == [KeyRecord(succeeded=1, failed=1)]
+
+
+@pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE])
+def test_key_that_somebody_else_took_out_meanwhile_does_not_cool(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, fault: FaultKind
+) -> None:
+    make_key("k")
+    simulator.control(kind=fault.value)
+    take_out_key, take_out_account = keys.take_out_key, keys.take_out_account
+
+    def take_out_first(key_id: str, reason: str, *, now: datetime) -> bool:
+        ApiKey.objects.update(disabled_at=NOON, disabled_reason=reason)
+        return take_out_key(key_id, reason, now=now)
+
+    def take_out_account_first(account_id: str, reason: str, *, now: datetime) -> bool:
+        Account.objects.update(disabled_at=NOON, disabled_reason=reason)
+        return take_out_account(account_id, reason, now=now)
+
+    monkeypatch.setattr(keys, "take_out_key", take_out_first)
+    monkeypatch.setattr(keys, "take_out_account", take_out_account_first)
+    with pytest.raises(NoSlot, match="no_key"):
+        ask(caller(seconds=3))
+    assert simulator.stats()["requests"] == 1
+    assert keys.put_back(ApiKey, "k") or keys.put_back(Account, "of-k")
+    assert standing().state is KeyState.AVAILABLE
+
+
+@pytest.mark.parametrize(("kind", "slug", "scope"), [(ApiKey, "k", Scope.KEY), (Account, "of-k", Scope.ACCOUNT)])
+def test_what_is_put_back_has_cooled_enough(
+    kind: type[ApiKey | Account], slug: str, scope: Scope, settings: Settings
+) -> None:
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"llm_cheaper_model": "cheaper"})
+    make_key("k")
+    for model in (MODEL, "cheaper"):
+        pool = keys.load_pool(model)
+        slot = keys.limiter().reserve(pool, Wish(1), patience_seconds=5, lease_seconds=5)
+        keys.limiter().cool(pool, scope, slot, reason="revoked")
+    assert keys.put_back(kind, slug)
+    assert not keys.put_back(kind, slug)
+    assert [each.state for model in (MODEL, "cheaper") for each in keys.standings(model)] == [KeyState.IN_USE] * 2
+
+
+def test_put_back_needs_no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_words: object) -> bool:
+        raise LimiterUnreachable("gone")
+
+    make_key("k", disabled_at=NOON, disabled_reason="revoked")
+    monkeypatch.setattr(Limiter, "lift", away)
+    assert keys.put_back(ApiKey, "k")
+
+
+class SlowLimiter(Limiter):
+    """Whose replies to `begin` come late so many times."""
+
+    def __init__(self, client: redis.Redis, late: int) -> None:
+        super().__init__(client)
+        self.late, self.begun = late, 0
+
+    def begin(self, slot: Slot) -> float:
+        wait = super().begin(slot)
+        self.begun += 1
+        time.sleep(0.05 if self.begun <= self.late else 0)
+        return wait
+
+
+@pytest.mark.parametrize(("late", "begun"), [(0, 1), (1, 2), (9, 3)])
+def test_slot_whose_beginning_is_learnt_of_too_late_begins_once_more(
+    simulator: RunningSimulator, redis_client: redis.Redis, late: int, begun: int
+) -> None:
+    make_key("k", requests_per_minute=600)
+    keys.load_pool(MODEL)
+    limiter = SlowLimiter(redis_client, late)
+    made = Caller(None, limiter, time.monotonic() + 10, 5.0, Wish())
+    ask(made)
+    assert (limiter.begun, simulator.stats()["requests"], standing().used_minute) == (begun, 1, 1)
 
 
 def test_change_holds_from_the_next_call_on(simulator: RunningSimulator) -> None:
@@ -350,10 +484,58 @@ def test_admin_takes_a_secret_and_never_shows_it_again(admin_client: Client) -> 
     keys.take_out_key("k1", "revoked", now=NOON)
     admin_client.post(change, fields)
     assert ApiKey.objects.get().disabled_reason == "revoked"
-    admin_client.post(change, {**fields, "secret": "${NAME}"})
+    refused = {**fields, "refused_models": f'["{MODEL}"]'}
+    admin_client.post(change, refused)
+    admin_client.post(change, {**refused, "secret": "${NAME}"})
     key.refresh_from_db()
     assert (key.secret_variable, key.secret_encrypted) == ("NAME", "")
-    assert (key.disabled_reason, key.disabled_at) == ("", None)
+    assert (key.disabled_reason, key.disabled_at, key.refused_models) == ("", None, [])
+
+
+def key_form(key: ApiKey, **told: object) -> dict[str, object]:
+    fields = {"slug": key.slug, "account": key.account_id, "priority": 1, "weight": 1, "enabled": "on"}
+    limits = dict.fromkeys(("requests_per_second", "requests_per_minute", "tokens_per_minute", "most_in_flight"), 0)
+    return {**fields, **limits, "refused_models": "[]", **told}
+
+
+def secret_errors(admin_client: Client, key: ApiKey, **told: object) -> list[str]:
+    page = admin_client.post(reverse("admin:assessment_apikey_change", args=[key.pk]), key_form(key, **told))
+    return [] if page.status_code == 302 else page.context["adminform"].form.errors["secret"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_new_secret_has_cooled_for_nothing(admin_client: Client) -> None:
+    key = make_key("k")
+    pool = keys.load_pool(MODEL)
+    slot = keys.limiter().reserve(pool, Wish(1), patience_seconds=5, lease_seconds=5)
+    keys.limiter().cool(pool, Scope.KEY, slot, reason="revoked")
+    assert secret_errors(admin_client, key) == []
+    assert standing().state is KeyState.COOLING
+    assert secret_errors(admin_client, key, secret="sk-new") == []
+    assert standing().state is KeyState.IN_USE
+
+
+@pytest.mark.parametrize("name", ["ALGO_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "OTEL_X", "DJANGO_X", "database_url"])
+def test_setting_of_the_service_is_nobodys_key(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "of the service")
+    key = make_key("k")
+    told = "This variable is a setting of the service: give the key one of its own."
+    assert secret_errors(admin_client, key, secret=f"${{{name}}}") == [told]
+    ApiKey.objects.update(secret_encrypted="", secret_variable=name)
+    assert keys.secret_of(ApiKey.objects.get()) == ""
+
+
+def test_key_that_moves_to_an_account_with_another_address_needs_its_secret_anew(admin_client: Client) -> None:
+    key = make_key("k")
+    near, far = (Account.objects.create(slug=f"a{url}", base_url=url) for url in ("", "https://far/v1"))
+    assert secret_errors(admin_client, key, account=near.pk) == []
+    told = "The other account has another address: enter the secret anew."
+    assert secret_errors(admin_client, key, account=far.pk) == [told]
+    assert ApiKey.objects.get().account == near
+    assert secret_errors(admin_client, key, account=far.pk, secret="sk-of-far") == []
+    assert ApiKey.objects.get().account == far
 
 
 @pytest.mark.parametrize("fault", [FaultKind.REVOKED, FaultKind.ARREARAGE, FaultKind.FORBIDDEN])

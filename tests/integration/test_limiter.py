@@ -268,7 +268,7 @@ def test_standings_of_an_empty_pool_are_none(limiter: TimedLimiter) -> None:
     assert limiter.refusal(pool_of()).reason == "no_key"
 
 
-def test_limiter_keeps_nothing_for_ever_and_all_under_one_hash_tag(
+def test_limiter_keeps_nothing_but_records_for_ever_and_all_under_one_hash_tag(
     limiter: TimedLimiter, redis_client: redis.Redis
 ) -> None:
     pool = pool_of(PoolKey("k-1", "a", Limits(1, 2, 3, 4)), PoolKey("k-2", "a", UNLIMITED), a=Limits(10, 20, 30, 40))
@@ -277,7 +277,7 @@ def test_limiter_keeps_nothing_for_ever_and_all_under_one_hash_tag(
     names = {name.decode() for name in redis_client.scan_iter()}
     assert {name for name in names if not name.startswith("{llm}:")} == set()
     lasting = {name for name in names if redis_client.pttl(name) < 0}
-    assert lasting == {"{llm}:version", "{llm}:born"}
+    assert lasting == {"{llm}:version", "{llm}:born", "{llm}:record:k-2"}
 
 
 def test_limiter_goes_by_the_clock_of_redis(redis_client: redis.Redis) -> None:

@@ -44,11 +44,69 @@ def test_model_that_cools_cools_everywhere_and_is_probed_by_one_call(limiter: Ti
     assert limiter.take(pool, only_account="a").wait_seconds == 0.0
 
 
-@pytest.mark.parametrize("scope", [Scope.QUESTION, Scope.PROVIDER])
-def test_nothing_else_can_cool(limiter: TimedLimiter, scope: Scope) -> None:
+def test_question_cannot_cool(limiter: TimedLimiter) -> None:
     pool = pool_of(a=UNLIMITED)
-    with pytest.raises(ValueError, match=scope):
-        limiter.cool(pool, scope, limiter.send(pool), reason="blocked")
+    with pytest.raises(ValueError, match=Scope.QUESTION):
+        limiter.cool(pool, Scope.QUESTION, limiter.send(pool), reason="blocked")
+
+
+def test_key_cools_at_the_third_failure_of_the_provider_in_a_row(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    rests = [limiter.fail(pool, Scope.PROVIDER) for _failure in range(2)]
+    limiter.call(pool)
+    rests += [limiter.fail(pool, Scope.PROVIDER) for _failure in range(3)]
+    assert rests == [0.0, 0.0, 0.0, 0.0, 60.0]
+
+
+def test_failures_in_a_row_end_with_any_word_of_the_provider(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    for _failure in range(2):
+        limiter.fail(pool, Scope.PROVIDER)
+    limiter.settle(limiter.send(pool), tokens=0, succeeded=False, works=True)
+    assert limiter.fail(pool, Scope.PROVIDER) == 0.0
+
+
+@pytest.mark.parametrize(("scope", "first", "then"), [(Scope.KEY, 60.0, 120.0), (Scope.ACCOUNT, 10.0, 20.0)])
+def test_probe_that_the_provider_fails_cools_at_once(
+    limiter: TimedLimiter, scope: Scope, first: float, then: float
+) -> None:
+    pool = pool_of(a=UNLIMITED)
+    assert limiter.fail(pool, scope) == first
+    limiter.sleep(first)
+    assert limiter.fail(pool, Scope.PROVIDER) == then
+    assert limiter.refusal(pool).soonest_seconds == then
+    limiter.sleep(then)
+    limiter.call(pool)
+    # The probe's failure was the account's, or the key's as a whole: it is not the first of three in a row.
+    assert [limiter.fail(pool, Scope.PROVIDER) for _failure in range(3)][:2] == [0.0, 0.0]
+
+
+def test_probe_that_is_answered_without_a_verdict_has_succeeded(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=UNLIMITED)
+    limiter.sleep(limiter.fail(pool))
+    limiter.settle(limiter.send(pool), tokens=0, succeeded=False, works=True)
+    assert limiter.standings(pool)[0].state is KeyState.AVAILABLE
+
+
+@pytest.mark.parametrize(("scope", "name"), [(Scope.KEY, "k-a"), (Scope.ACCOUNT, "a"), (Scope.MODEL, "")], ids=str)
+def test_cooldown_that_is_lifted_is_over_and_its_streak_forgotten(
+    limiter: TimedLimiter, scope: Scope, name: str
+) -> None:
+    pool = pool_of(a=UNLIMITED)
+    first = limiter.fail(pool, scope)
+    assert limiter.lift(pool.model, scope, name)
+    assert not limiter.lift(pool.model, scope, name)
+    assert limiter.take(pool).wait_seconds == 0.0
+    assert limiter.fail(pool, scope) == first
+
+
+def test_what_is_lifted_ramps_up(limiter: TimedLimiter) -> None:
+    pool = pool_of(a=Limits(per_second=10))
+    limiter.warm_up(pool)
+    limiter.fail(pool)
+    limiter.lift(pool.model, Scope.ACCOUNT, "a")
+    limiter.sleep(2)
+    assert limiter.waits(pool, 3)[1] > 0.2
 
 
 def test_cooldown_is_never_shortened(limiter: TimedLimiter) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from assessment.clients import Scope
+from assessment.key_record import records_of
 from assessment.limiter import Limiter, NoSlot, PoolOutdated
 from assessment.limits import KeyState, Limits, Pool, PoolAccount, PoolKey, Slot, Strategy, Wish
 from tests.reference_limiter import OUTDATED, Granted, ReferenceLimiter, Refused
@@ -135,11 +136,16 @@ class LimiterMachine(RuleBasedStateMachine):
             self.sent[slot.token] = slot, self.reference.now
 
     @precondition(lambda self: self.slots)
-    @rule(chosen=st.integers(0, 99), tokens=st.sampled_from([None, 0, 100, 3000]), succeeded=st.booleans())
-    def settle(self, chosen: int, tokens: int | None, succeeded: bool) -> None:
+    @rule(
+        chosen=st.integers(0, 99),
+        tokens=st.sampled_from([None, 0, 100, 3000]),
+        succeeded=st.booleans(),
+        works=st.booleans(),
+    )
+    def settle(self, chosen: int, tokens: int | None, succeeded: bool, works: bool) -> None:
         slot = self.slots[-1 - chosen % min(len(self.slots), 6)]
-        self.limiter.settle(slot, tokens=tokens, succeeded=succeeded)
-        self.reference.settle(slot.token, tokens, succeeded=succeeded)
+        self.limiter.settle(slot, tokens=tokens, succeeded=succeeded, works=works)
+        self.reference.settle(slot.token, tokens, succeeded=succeeded, works=succeeded or works)
         if tokens is not None and slot.token not in self.ended:
             self.used[slot.token] = tokens
         self.ended.add(slot.token)
@@ -155,7 +161,7 @@ class LimiterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.slots)
     @rule(
         chosen=st.integers(0, 99),
-        scope=st.sampled_from([Scope.ACCOUNT, Scope.ACCOUNT, Scope.KEY, Scope.MODEL]),
+        scope=st.sampled_from([Scope.ACCOUNT, Scope.ACCOUNT, Scope.KEY, Scope.MODEL, Scope.PROVIDER, Scope.PROVIDER]),
         seconds=st.sampled_from([None, None, 1.0, 25.0]),
         retry_after=st.sampled_from([None, None, 3.0, 150.0]),
         roll=st.floats(0, 1),
@@ -165,12 +171,19 @@ class LimiterMachine(RuleBasedStateMachine):
         found = self.limiter.cool(
             self.pool, scope, slot, reason="rate_limited", seconds=seconds, retry_after_seconds=retry_after
         )
-        bucket = {Scope.ACCOUNT: f"a:{slot.account_id}", Scope.KEY: f"k:{slot.key_id}", Scope.MODEL: "m"}[scope]
-        base = seconds or (60.0 if scope is Scope.KEY else 10.0)
-        expected = self.reference.cool(
-            bucket, slot.token, round(base * 1000), round((retry_after or 0) * 1000), 0.9 + 0.2 * roll
-        )
+        buckets = {Scope.ACCOUNT: f"a:{slot.account_id}", Scope.KEY: f"k:{slot.key_id}", Scope.MODEL: "m"}
+        bases = {buckets[each]: round((seconds or (60.0 if each is Scope.KEY else 10.0)) * 1000) for each in buckets}
+        told = round((retry_after or 0) * 1000), 0.9 + 0.2 * roll
+        if scope is Scope.PROVIDER:
+            expected = self.reference.fail(slot.key_id, slot.token, bases, *told, most=3)
+        else:
+            expected = self.reference.cool(buckets[scope], slot.token, bases[buckets[scope]], *told)
         assert round(found * 1000) == expected
+
+    @rule(of=st.sampled_from([(Scope.MODEL, ""), (Scope.ACCOUNT, "a"), (Scope.KEY, "key-1"), (Scope.KEY, "key-9")]))
+    def lift(self, of: tuple[Scope, str]) -> None:
+        bucket = {Scope.MODEL: "m", Scope.ACCOUNT: f"a:{of[1]}", Scope.KEY: f"k:{of[1]}"}[of[0]]
+        assert self.limiter.lift(MODEL, *of) == self.reference.lift(bucket)
 
     @rule(keys=st.sets(st.integers(0, 3), min_size=0), strategy=st.sampled_from(Strategy), is_published=st.booleans())
     def change_pool(self, keys: set[int], strategy: Strategy, is_published: bool) -> None:
@@ -204,6 +217,11 @@ class LimiterMachine(RuleBasedStateMachine):
             assert standing.in_flight == flying
             assert standing.state == (KeyState.COOLING if any(ends) else usual)
             assert round(standing.until_seconds * 1000) == max(0, max(ends, default=0) - self.reference.now)
+
+    @invariant()
+    def records_are_kept(self) -> None:
+        told = [[each.failed, each.succeeded] for each in records_of([name for name, _account in NAMES])]
+        assert told == [self.reference.ended[name] for name, _account in NAMES]
 
     @invariant()
     def limits_are_kept(self) -> None:

@@ -41,6 +41,13 @@ def test_least_loaded_takes_the_key_with_the_fewest_calls_in_flight_for_its_limi
     assert in_flight == {"k-a": 1, "k-b": 3}
 
 
+def test_least_loaded_compares_counts_where_not_all_have_a_limit(limiter: TimedLimiter) -> None:
+    pool = pool_of(strategy=Strategy.LEAST_LOADED, a=Limits(in_flight=50), b=UNLIMITED)
+    limiter.warm_up(pool)
+    in_flight = Counter(limiter.send(pool).key_id for _call in range(8))
+    assert in_flight == {"k-a": 4, "k-b": 4}
+
+
 def test_least_loaded_goes_by_what_is_in_flight_now(limiter: TimedLimiter) -> None:
     pool = pool_of(strategy=Strategy.LEAST_LOADED, a=UNLIMITED, b=UNLIMITED)
     first = limiter.send(pool)

@@ -137,6 +137,21 @@ def test_admin_asks_for_the_address_in_words(admin_client: Client) -> None:
     assert (account.provider, account.base_url, account.json_mode) == ("openai", "http://vllm:8000/v1", False)
 
 
+def test_account_with_another_address_needs_its_secrets_anew(admin_client: Client) -> None:
+    account = Account.objects.create(slug="own", provider="openai", base_url="http://vllm:8000/v1")
+    kept = encrypt("sk-of-vllm", key=settings.FIELD_KEY)
+    ApiKey.objects.create(slug="k1", account=account, secret_encrypted=kept)
+    ApiKey.objects.create(slug="k2", account=account, secret_variable="KEY_OF_VLLM")
+    change = reverse("admin:assessment_account_change", args=[account.pk])
+    admin_client.post(change, form(base_url="http://vllm:8000/v1", requests_per_second=3))
+    assert keys.access_of("k1").secret == "sk-of-vllm"
+    page = admin_client.post(change, form(base_url="http://elsewhere/v1"), follow=True)
+    assert "2 keys need their secrets anew." in page.content.decode()
+    assert [keys.secret_of(each) for each in ApiKey.objects.all()] == ["", ""]
+    assert not keys.put_back(ApiKey, "k1")
+    assert {reason for _state, reason in states().values()} == {keys.NO_SECRET}
+
+
 def import_text(tmp_path: Path, account: str) -> int:
     path = tmp_path / "api_keys.yaml"
     path.write_text(f"accounts: [{{id: own, {account}}}]\nkeys: [{{id: k, account: own, api_key: none}}]\n")

@@ -17,7 +17,6 @@ from assessment.clients import (
     KeyRevoked,
     ModelClient,
     ModelForbidden,
-    ModelOverloaded,
     ModelTimedOut,
     ProviderFailed,
     ProviderUnreachable,
@@ -269,7 +268,7 @@ def test_reply_outside_the_protocol_is_the_providers_failure(body: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "failure"),
-    [("429 Too Many", RateLimited), ("503 Unavailable", ModelOverloaded), ("502 Bad", ProviderFailed)],
+    [("429 Too Many", RateLimited), ("503 Unavailable", ProviderFailed), ("502 Bad", ProviderFailed)],
 )
 @pytest.mark.parametrize("body", ["", "<html>", "[]"])
 def test_refusal_without_a_body_is_told_by_its_status(status: str, failure: type[UnableToAssess], body: str) -> None:

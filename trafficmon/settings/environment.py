@@ -24,6 +24,8 @@ from trafficmon.settings.exporting import ExportSettings, export_mistakes
 Listed = NoDecode  # comma separated rather than JSON
 _IN_FILE = "_FILE"
 """Ends the variable that names a file in which the value is, as container secrets come."""
+_OWN = ("ALGO_", "DATABASE_", "DJANGO_", "OTEL_", "PGPASS", "POSTGRES_", "REDIS_")
+"""Begins what is the service's own, and no key of a provider."""
 _ORIGIN = re.compile(r"https?://[\w.\-\[\]:]+/?")
 
 
@@ -132,11 +134,19 @@ class Environment(ExportSettings):
         given = {name: value for name, value in {**written, **os.environ}.items() if name.startswith("OTEL_")}
         return {name: value for name, value in given.items() if value}
 
+    @staticmethod
+    def is_own(variable: str) -> bool:
+        """Whether what it holds is the service's own, and not to be sent to anybody as a key."""
+        return variable.upper().startswith(_OWN)
+
     def secret_named(self, variable: str) -> str:
         """What a variable of the operator's own naming holds, here or else in `.env`; "" where it is in neither.
 
-        It may be in the file that the variable of this name with _FILE at its end names.
+        It may be in the file that the variable of this name with _FILE at its end names. Of settings of the service
+        nothing is told: who may name a variable is not thereby one who may know them.
         """
+        if self.is_own(variable):
+            return ""
         file = given(f"{variable}{_IN_FILE}")
         try:
             return given(variable) or (_read_secret(Path(file)) if file else "")
