@@ -24,6 +24,7 @@ NOT_RUNNING_STATUS = 3
 PASSWORD = "the password of flower"
 
 pytestmark = [
+UNMIGRATED = "CommandError: The database is of another version: run python manage.py migrate.\n"
     pytest.mark.integration,
     pytest.mark.skipif(os.name != "posix", reason="supervisor runs on Linux and macOS"),
     pytest.mark.skipif(postgres_folder() is None and not is_continuous_integration(), reason=NOT_INSTALLED),
@@ -34,7 +35,7 @@ pytestmark = [
 def host() -> Iterator[Host]:
     with running_host(ALGO_FLOWER_PORT=str(free_port()), ALGO_FLOWER_PASSWORD=PASSWORD) as found:
         refused = found.manage("fleet", "start")
-        assert refused.stderr == "CommandError: The database is of another version: run python manage.py migrate.\n"
+        assert refused.stderr == UNMIGRATED
         found.succeed("migrate", "--verbosity", "0")
         yield found
 
@@ -78,6 +79,10 @@ def test_fleet_starts_says_how_it_is_brings_back_what_dies_and_stops(host: Host)
         assert again.stderr == "CommandError: The fleet is running already: see python manage.py fleet status.\n"
         os.kill(pids["assessment-1"], signal.SIGKILL)
         wait_until(lambda: host.pids().get("assessment-1") not in {None, pids["assessment-1"]}, 60, failing=host.logs)
+        with host.of_another_version():
+            refused = host.manage("fleet", "restart", "--processes", "detection=1")
+        assert (refused.returncode, refused.stderr) == (1, UNMIGRATED)
+        assert host.pids() == pids
         everything = [*host.pids().values(), host.supervisor()]
         assert host.succeed("fleet", "stop").splitlines()[-1] == "The fleet has stopped."
     assert all(map(is_gone, everything))

@@ -22,7 +22,7 @@ from workers.fleet import Sizes, effective, processes_of
 from workers.readiness import await_readiness, unready
 from workers.runtime import CannotStartError, run_together
 from workers.supervision import NotRunningError, Seen, Supervisor
-from workers.surroundings import check_surroundings
+from workers.surroundings import check_exchangeable, check_surroundings
 
 NOT_RUNNING_STATUS = 3
 READY_SECONDS = 120.0
@@ -95,6 +95,7 @@ class Command(BaseCommand):
 
     def _restart(self, *, kind: Kind | None, processes: dict[Kind, int], threads: dict[Kind, int], **_: Any) -> None:
         supervisor, was_asked = Supervisor(), supervision.remembered()
+        check_exchangeable(effective(asked))
         supervisor.pid()
         asked = Sizes({**was_asked.processes, **processes}, {**was_asked.threads, **threads})
         sizes = supervision.remember(asked)
