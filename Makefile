@@ -69,6 +69,7 @@ openapi: .venv/base.stamp ## write docs/openapi.json anew
 	@$(CHECK_ENVIRONMENT) $(RUN) manage.py openapi
 
 rehearsal: .venv/test.stamp ## the distributed layout on this machine; then from a fresh clone to a running fleet, timed
+	@$(RUN) tests/install_tools.py
 	@REHEARSAL=1 $(RUN) -m pytest -s tests/integration/test_distributed.py
 	@$(RUN) -m tests.deployment.rehearse
 

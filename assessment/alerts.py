@@ -18,7 +18,7 @@ from detection.detections import DetectedFrame
 from trafficmon.accounts.models import User
 from trafficmon.core import metrics
 from trafficmon.core.geometry import box_from
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,9 @@ def note_event(alert_id: int, kind: EventKind, *, at: datetime, by: User | None 
     AlertEvent.objects.create(alert_id=alert_id, kind=kind, at=at, by=by, by_name=name, **told)
 
 
-def forget_alerts(*, before: datetime) -> int:
+def forget_alerts(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the alerts closed before a moment, with what happened to them; how many alerts went."""
-    return prune(Alert.objects.filter(closed_at__lt=before))
+    return prune(Alert.objects.filter(closed_at__lt=before), seconds=seconds)
 
 
 def close_unseen(*, now: datetime) -> list[AlertChange]:

@@ -11,7 +11,7 @@ from django.db.models import F
 from assessment.models import LineCount
 from cameras.models import CountingLine
 from detection.detections import Crossing
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 
 def add_crossings(crossings: Sequence[Crossing], *, at: datetime) -> None:
@@ -33,6 +33,6 @@ def add_crossings(crossings: Sequence[Crossing], *, at: datetime) -> None:
         LineCount.objects.filter(**row).update(count=F("count") + count)
 
 
-def forget_counts(*, before: datetime) -> int:
+def forget_counts(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the counts of the hours before a moment; how many rows went."""
-    return prune(LineCount.objects.filter(hour__lt=before))
+    return prune(LineCount.objects.filter(hour__lt=before), seconds=seconds)

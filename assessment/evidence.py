@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from detection.detections import DetectedFrame
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import Box
+from trafficmon.pruning import SECONDS, in_time
 
 FOLDER = "evidence"
 """Below the media storage, then year, month and day."""
@@ -101,19 +102,23 @@ def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
             row.picture.save(f"{FOLDER}/{day}/{assessment_id}-{name}.jpg", ContentFile(jpeg), save=True)
 
 
-def forget_pictures(*, before: datetime) -> int:
-    """Delete the files of the days before a moment, whether or not a row still names them; how many went."""
-    last = before.astimezone(UTC).strftime("%Y/%m/%d")
+def forget_pictures(*, before: datetime, seconds: float = SECONDS) -> int:
+    """Delete the files of the days before a moment, whether or not a row still names them, until the time is over; how
+    many went."""
     gone = 0
+    for path in in_time(_paths_before(before.astimezone(UTC).strftime("%Y/%m/%d")), seconds=seconds):
+        default_storage.delete(path)
+        gone += 1
+    return gone
+
+
+def _paths_before(last: str) -> Iterator[str]:
+    """The files of the days before `last`; each day's folder goes once the next file is asked for."""
     for day in _days():
         if day < last:
             folder = f"{FOLDER}/{day}"
-            names = default_storage.listdir(folder)[1]
-            for name in names:
-                default_storage.delete(f"{folder}/{name}")
+            yield from (f"{folder}/{name}" for name in default_storage.listdir(folder)[1])
             default_storage.delete(folder)
-            gone += len(names)
-    return gone
 
 
 def _days() -> list[str]:

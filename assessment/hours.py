@@ -18,12 +18,11 @@ from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
 from assessment.tally import ClosedFrame, Count, EndedQuestion, Tally, add_up, hour_of, tally_frame
 from assessment.unasked import unasked_of
 from cameras.models import Camera
+from trafficmon.pruning import SECONDS, in_time, prune
 
 HOUR = timedelta(hours=1)
 UNSETTLED = timedelta(hours=2)
 """An hour that began so lately is not added up over the cameras: frames of it are still being closed."""
-MOST_HOURS = 100
-"""Added up over the cameras at once."""
 _COLUMNS = [each.value for each in Count]
 Place = tuple[int, datetime]
 """A camera's number and the beginning of an hour."""
@@ -105,17 +104,20 @@ def _merged(steps: Mapping[str, int], more: Counter[int]) -> dict[str, int]:
     return {str(step): together[step] for step in sorted(together) if together[step]}
 
 
-def add_up_hours(*, now: datetime) -> int:
-    """Add up over the cameras the hours that are over and were not yet, or have changed since; how many."""
+def add_up_hours(*, now: datetime, seconds: float = SECONDS) -> int:
+    """Add up over the cameras the hours that are over and were not yet, or have changed since, the latest first, until
+    the time is over; how many."""
     until = hour_of(now) - UNSETTLED + HOUR
     first = CameraHour.objects.aggregate(Min("hour"))["hour__min"]
     if first is None or first >= until:
         return 0
     known = set(FleetHour.objects.filter(hour__gte=first).values_list("hour", flat=True))
     wanted = [hour for hour in hours_between(first, until) if hour not in known]
-    for hour in wanted[-MOST_HOURS:]:
+    added = 0
+    for hour in in_time(reversed(wanted), seconds=seconds):
         _add_up(hour)
-    return len(wanted[-MOST_HOURS:])
+        added += 1
+    return added
 
 
 @transaction.atomic
@@ -176,6 +178,7 @@ def _closed_within(hour: datetime) -> Iterable[tuple[int, ClosedFrame]]:
             yield frame.camera_id, as_closed(frame)
 
 
-def forget_hours(*, before: datetime) -> int:
+def forget_hours(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the figures of the hours before a moment; how many rows went."""
-    return sum(rows.filter(hour__lt=before)._raw_delete("default") for rows in (CameraHour.objects, FleetHour.objects))
+    kinds = (CameraHour, FleetHour)
+    return sum(prune(kind.objects.filter(hour__lt=before), seconds=seconds / len(kinds)) for kind in kinds)

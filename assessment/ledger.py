@@ -23,7 +23,7 @@ from cameras.models import Camera
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.remembered import Remembered
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 log = structlog.get_logger()
 
@@ -230,6 +230,6 @@ def forget_remembered() -> None:
     _today.forget()
 
 
-def forget_spending(*, before: datetime) -> int:
+def forget_spending(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the spending of the days before that of a moment; how many rows went."""
-    return prune(Spending.objects.filter(day__lt=day_of(before)))
+    return prune(Spending.objects.filter(day__lt=day_of(before)), seconds=seconds)

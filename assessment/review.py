@@ -13,7 +13,7 @@ from assessment.risk import RiskLevel
 from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 
 class UnfitAssignee(ValueError):
@@ -87,9 +87,9 @@ def judge_alert(alert: Alert, opinion: Opinion, *, by: User, now: datetime) -> b
     return True
 
 
-def forget_judgements(*, before: datetime) -> int:
+def forget_judgements(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete those of alerts opened before a moment; how many went."""
-    return prune(AlertJudgement.objects.filter(opened_at__lt=before))
+    return prune(AlertJudgement.objects.filter(opened_at__lt=before), seconds=seconds)
 
 
 def _judged(alert: Alert) -> dict[str, object]:

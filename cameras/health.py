@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cameras.models import Camera, StateChange, StreamState, Wanted
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 SILENT_INTERVALS = 3
 """So many intervals without a picture, and the last one is no longer taken for the present."""
@@ -62,9 +62,9 @@ def _change(camera: QuerySet[Camera], change: StateChange, **fields: Any) -> boo
     return bool(changed)
 
 
-def forget_states(*, before: datetime) -> int:
+def forget_states(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the changes of state before a moment; how many went."""
-    return prune(StateChange.objects.filter(at__lt=before))
+    return prune(StateChange.objects.filter(at__lt=before), seconds=seconds)
 
 
 def record_frame(camera_id: int, *, at: datetime, cost: ReadingCost | None = None) -> None:

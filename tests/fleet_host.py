@@ -97,6 +97,17 @@ class Host:
             self.manage("fleet", "stop")
 
     @contextlib.contextmanager
+    def of_another_version(self) -> Iterator[None]:
+        """The database lacks a migration for as long as this lasts."""
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            last = "DELETE FROM django_migrations WHERE id = (SELECT max(id) FROM django_migrations) RETURNING *"
+            row = connection.execute(last).fetchone()
+            try:
+                yield
+            finally:
+                connection.execute("INSERT INTO django_migrations VALUES (%s, %s, %s, %s)", row)
+
+    @contextlib.contextmanager
     def slow_model(self) -> Iterator[None]:
         """Answers take six seconds for as long as this lasts."""
         self.simulator.control(latency={"median_seconds": 6.0})

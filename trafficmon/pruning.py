@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
+Item = TypeVar("Item")
 AT_ONCE = 1000
 SECONDS = 10.0
-"""Of each kind of rows in a minute; what is left goes in the next."""
+"""What is left after so long goes the next time."""
+
+
+def in_time(items: Iterable[Item], *, seconds: float) -> Iterator[Item]:
+    """The items for which there is time, the first in any case."""
+    until = time.monotonic() + seconds
+    for item in items:
+        yield item
+        if time.monotonic() > until:
+            return
+
+
+def repeat(take: Callable[[], int], *, seconds: float) -> int:
+    """Call `take`, once at least, until it finds nothing or the time is over; the sum of what it found."""
+    return sum(in_time(iter(take, 0), seconds=seconds))
 
 
 def prune(rows: QuerySet[Any], *, at_once: int = AT_ONCE, seconds: float = SECONDS) -> int:
@@ -17,9 +33,10 @@ def prune(rows: QuerySet[Any], *, at_once: int = AT_ONCE, seconds: float = SECON
 
     Whoever deletes in between is no trouble: what is gone is not counted.
     """
-    gone, until, label = 0, time.monotonic() + seconds, rows.model._meta.label
-    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:at_once]):
-        gone += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(label, 0)
-        if time.monotonic() > until:
-            break
-    return gone
+    label, keys = rows.model._meta.label, rows.order_by("pk").values_list("pk", flat=True)
+
+    def delete_some() -> int:
+        gone: Mapping[str, int] = rows.model._default_manager.filter(pk__in=list(keys[:at_once])).delete()[1]
+        return gone.get(label, 0)
+
+    return repeat(delete_some, seconds=seconds)

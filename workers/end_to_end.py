@@ -11,6 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,7 +22,7 @@ from assessment.gate import Gated, Question
 from assessment.models import Assessment, FrameResult
 from assessment.results import record_frame
 from assessment.risk import AssessmentStatus
-from cameras.frames import FrameRef
+from cameras.frames import FrameRef, connect_redis
 from cameras.models import CHECK_CAMERAS, Camera
 from cameras.sources import encode_jpeg
 from cameras.street import Street
@@ -42,6 +43,7 @@ _MODEL = "end-to-end check"
 _WIDTH, _HEIGHT = 1280, 720
 _MOST_CAMERAS = 50
 _SECONDS_BEYOND_DEADLINE = 10.0
+_STARTING_SECONDS = 60.0
 
 
 class Leg(StrEnum):
@@ -92,9 +94,9 @@ class Tally:
 class Producer:
     """Sends pictures and detections of cameras that capture does not read, as many cameras as go in a second."""
 
-    def __init__(self, *, rate: float) -> None:
+    def __init__(self, run: str, *, rate: float) -> None:
         count = min(max(math.ceil(rate), 1), _MOST_CAMERAS)
-        self.cameras = [_camera(number) for number in range(1, count + 1)]
+        self.cameras = [_camera(run, number) for number in range(1, count + 1)]
         street = Street("junction", seed=1, width=_WIDTH, height=_HEIGHT)
         self._jpeg = encode_jpeg(street.render())
         self._ways = {Leg.PICTURES: self._send_picture, Leg.DETECTIONS: self._send_detection}
@@ -125,17 +127,36 @@ class Producer:
         send_wake_up(WakeUp(queue, Assessment.objects.get(frame_result=row).pk))
         return frame.frame_key
 
-    def clean_up(self) -> None:
-        """Delete the cameras with all that is known of them; pictures kept of them go with the others of their day."""
-        for camera in self.cameras:
-            camera.delete()
 
-
-def _camera(number: int) -> Camera:
+def _camera(run: str, number: int) -> Camera:
     """It is not wanted running, so that capture leaves it alone, and asks the model nothing of its own pictures."""
-    defaults = {"source": "street://junction?seed=1", "assessment_enabled": False}
-    camera, _made = Camera.objects.get_or_create(name=f"{CHECK_CAMERAS} {number}", defaults=defaults)
-    return camera
+    name = f"{CHECK_CAMERAS} {run} {number}"
+    return Camera.objects.create(name=name, source="street://junction?seed=1", assessment_enabled=False)
+
+
+@contextmanager
+def live_run(*, seconds: float) -> Iterator[str]:
+    """The name of a run whose cameras no other deletes for as long as this lasts, or it could last if it died."""
+    run, client = new_token()[:8], connect_redis()
+    longest = seconds + settings.ENVIRONMENT.assessment_deadline_seconds + _SECONDS_BEYOND_DEADLINE + _STARTING_SECONDS
+    client.set(_mark(run), 1, ex=math.ceil(longest))
+    try:
+        yield run
+    finally:
+        client.delete(_mark(run))
+
+
+def _mark(run: str) -> str:
+    return f"check:{run}:live"
+
+
+def clean_up(run: str) -> None:
+    """Delete the cameras of this run, and of those that are over or died, with all that is known of them; pictures kept
+    of them go with the others of their day."""
+    for camera in Camera.objects.filter(name__startswith=f"{CHECK_CAMERAS} "):
+        whose = camera.name.removeprefix(f"{CHECK_CAMERAS} ").partition(" ")[0]
+        if whose == run or not connect_redis().exists(_mark(whose)):
+            camera.delete()
 
 
 def _two_cars(camera: Camera) -> DetectedFrame:
@@ -206,18 +227,23 @@ def _closed(frame_keys: Iterable[str]) -> Iterator[tuple[str, datetime, str]]:
 
 def run_check(*, seconds: float, rate: float) -> dict[Leg, Tally]:
     """Send for so long at `rate` a second, wait for what is still under way, and clean up; what became of each leg."""
-    producer, watcher = Producer(rate=rate), Watcher()
-    try:
-        for sent in sending(producer, seconds=seconds, rate=rate):
-            watcher.expect(sent)
-            watcher.look()
-        until = time.monotonic() + settings.ENVIRONMENT.assessment_deadline_seconds + _SECONDS_BEYOND_DEADLINE
-        while not watcher.is_done and time.monotonic() < until:
-            time.sleep(0.1)
-            watcher.look()
-        watcher.give_up()
-    finally:
-        producer.clean_up()
+    with live_run(seconds=seconds) as run:
+        try:
+            return _watched(Producer(run, rate=rate), seconds=seconds, rate=rate)
+        finally:
+            clean_up(run)
+
+
+def _watched(producer: Producer, *, seconds: float, rate: float) -> dict[Leg, Tally]:
+    watcher = Watcher()
+    for sent in sending(producer, seconds=seconds, rate=rate):
+        watcher.expect(sent)
+        watcher.look()
+    until = time.monotonic() + settings.ENVIRONMENT.assessment_deadline_seconds + _SECONDS_BEYOND_DEADLINE
+    while not watcher.is_done and time.monotonic() < until:
+        time.sleep(0.1)
+        watcher.look()
+    watcher.give_up()
     return watcher.tallies
 
 

@@ -9,16 +9,19 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from celery import Task
+from django.conf import settings
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from assessment.risk import RiskLevel, RiskType
 from trafficmon.core import metrics
 from trafficmon.core.metric_files import read_host
 from trafficmon.core.metrics import may_scrape
+from workers import tasks
 from workers.queues import Queue
 
 Environ = dict[str, Any]
-STAGES = ("capture", "decode", "evidence", "detect_frame", "assess_group", "close_frame", "sweep")
+STAGES = ("capture", "decode", "evidence", *(each.name for each in vars(tasks).values() if isinstance(each, Task)))
 """Of `pipeline_errors_total`: parts of the way, and tasks out of which an exception got."""
 
 
@@ -43,6 +46,8 @@ def begin_at_zero() -> None:
         metrics.risk_types_detected.labels(risk_type)
     for stage in STAGES:
         metrics.pipeline_errors.labels(stage)
+    for sink in settings.ENVIRONMENT.export_sinks:
+        metrics.export_events.labels(sink, "dropped")
 
 
 def make_exporter(host: str, port: int, *, token: str) -> WSGIServer:

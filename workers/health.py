@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -38,38 +39,44 @@ class WorkerSeen:
 
 def note_seen(client: redis.Redis, queues: Iterable[str], *, node: str) -> None:
     """The worker `node` of these queues is there. Where Redis is away it is not: it can take no message either."""
-    queues = sorted(queues)
     try:
         now, _microseconds = client.time()
         with client.pipeline(transaction=False) as sent:
-            for queue in queues:
-                sent.set(_place(queue), 1, ex=SEEN_SECONDS)
-            sent.zadd(_NODES, {json.dumps([node, *queues]): now})
+            sent.zadd(_NODES, {_member(node, queues): now})
             sent.zremrangebyscore(_NODES, "-inf", now - SEEN_SECONDS)
             sent.execute()
     except redis.RedisError as error:
         log.warning("worker.not_noted", error=str(error))
 
 
+def note_gone(client: redis.Redis, queues: Iterable[str], *, node: str) -> None:
+    """The worker `node` of these queues takes no more messages. Where Redis is away, time says so."""
+    with suppress(redis.RedisError):
+        client.zrem(_NODES, _member(node, queues))
+
+
+def _member(node: str, queues: Iterable[str]) -> str:
+    return json.dumps([node, *sorted(queues)])
+
+
 def processes_seen(client: redis.Redis) -> dict[str, bool]:
     """Whether somebody captures, serves each kind of queue, and sends what is due; raises RedisError."""
-    places = {name: [_place(queue) for queue in queues] for name, queues in _SERVED.items()}
-    served = {name: client.exists(*keys) == len(keys) for name, keys in places.items()}
+    is_served = queues_served(client)
+    served = {name: all(is_served[queue] for queue in queues) for name, queues in _SERVED.items()}
     return {"capture": capture_processes(client) > 0, **served, "beat": bool(client.exists(WATCH_KEY))}
 
 
 def queues_served(client: redis.Redis) -> dict[Queue, bool]:
     """Whether somebody takes messages from each queue; raises RedisError."""
-    return {queue: bool(client.exists(_place(queue))) for queue in Queue}
+    served = {queue for each in workers_seen(client) for queue in each.queues}
+    return {queue: queue in served for queue in Queue}
 
 
-def workers_seen(client: redis.Redis) -> list[WorkerSeen]:
-    """The workers of all hosts that were there within SEEN_SECONDS, by name; raises RedisError."""
+def workers_seen(client: redis.Redis, *, after: float = 0.0) -> list[WorkerSeen]:
+    """The workers of all hosts that were there within SEEN_SECONDS and `after` a moment of Redis's clock, by name;
+    raises RedisError."""
     now, _microseconds = client.time()
-    kept = cast("list[tuple[bytes, float]]", client.zrangebyscore(_NODES, now - SEEN_SECONDS, "+inf", withscores=True))
+    least = max(after, now - SEEN_SECONDS)
+    kept = cast("list[tuple[bytes, float]]", client.zrangebyscore(_NODES, f"({least}", "+inf", withscores=True))
     found = ((json.loads(member), now - at) for member, at in kept)
     return sorted((WorkerSeen(node, tuple(queues), age) for (node, *queues), age in found), key=lambda each: each.node)
-
-
-def _place(queue: str) -> str:
-    return f"worker:{queue}:seen"

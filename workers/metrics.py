@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from celery.signals import (
     task_postrun,
     task_prerun,
     task_revoked,
+    worker_ready,
     worker_shutting_down,
 )
 from django.conf import settings
@@ -25,11 +27,14 @@ from cameras.frames import connect_redis
 from detection.detector import DetectorError, warm_up
 from trafficmon.core import metrics, tracing
 from workers.database import lend_connection, pool_connections
-from workers.health import note_seen
+from workers.health import note_gone, note_seen
 from workers.queues import Queue
 from workers.stopping import STOPPING
 
 log = structlog.get_logger()
+
+_READY = threading.Event()
+"""Once it is set, this worker takes messages: heartbeats begin while it still connects."""
 
 
 @task_prerun.connect
@@ -75,11 +80,19 @@ def prepare_assessment(instance: Any, **_: Any) -> None:
         warm_up_clients()
 
 
+@worker_ready.connect
+def say_ready(sender: Any, **_: Any) -> None:
+    """A worker takes messages from its queues from now on."""
+    _READY.set()
+    note_seen(connect_redis(), sender.app.amqp.queues.consume_from, node=sender.hostname)
+
+
 @heartbeat_sent.connect
 def say_seen(sender: Any, **_: Any) -> None:
-    """A worker lives, and takes messages from its queues."""
-    events = sender.eventer
-    note_seen(connect_redis(), events.app.amqp.queues.consume_from, node=events.hostname)
+    """A worker lives; the last time, while it stops, it does not any more."""
+    if _READY.is_set():
+        events, note = sender.eventer, note_gone if STOPPING.is_set() else note_seen
+        note(connect_redis(), events.app.amqp.queues.consume_from, node=events.hostname)
 
 
 @worker_shutting_down.connect

@@ -5,53 +5,53 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
 from cameras.frames import connect_redis
 from cameras.ownership import members
-from trafficmon.celery import app
 from trafficmon.core.kinds import Kind
-from workers.broker import broker_errors
 from workers.fleet import QUEUES
+from workers.health import workers_seen
 from workers.supervision import Seen, web_socket
 
 LOOK_SECONDS = 0.5
 
 
-def consumed_by_node() -> dict[str, set[str]]:
-    """Of each worker that answers, the names of the queues that it consumes now."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before processes were started: none of it is theirs."""
+
+    captures: frozenset[str] = frozenset()
+    at: float = 0.0
+    """By Redis's clock."""
+
+
+def look_before() -> Before:
+    """What is there now; nothing where Redis is away."""
     try:
-        replies = app.control.inspect(timeout=LOOK_SECONDS).active_queues() or {}
-    except broker_errors():  # it is away: nobody can be asked
-        return {}
-    return {node: {queue["name"] for queue in queues} for node, queues in replies.items()}
+        client = connect_redis()
+        return Before(members(client), client.time()[0])
+    except redis.RedisError:
+        return Before()
 
 
-def consumed_queues() -> set[str]:
-    """The names of the queues that some worker consumes now."""
-    return set().union(*consumed_by_node().values())
-
-
-def unready(seen: Collection[Seen], *, before: frozenset[str]) -> list[Seen]:
-    """Those that do not work yet; `before` are the capture processes that were there before these were started."""
-    nodes = consumed_by_node() if any(each.kind in QUEUES for each in seen) else {}
+def unready(seen: Collection[Seen], *, before: Before) -> list[Seen]:
+    """Those that do not work yet; all of them while Redis is away, but the web side."""
     captures = sum(each.kind is Kind.CAPTURE for each in seen)
-    is_captured = captures == 0 or _entered(before) >= captures
+    try:
+        client = connect_redis()
+        nodes = {each.node: each.queues for each in workers_seen(client, after=before.at)}
+        is_captured = len(members(client) - before.captures) >= captures
+    except redis.RedisError:
+        nodes, is_captured = {}, False
     return [each for each in seen if not (each.is_up and _is_at_work(each, nodes, is_captured=is_captured))]
 
 
-def _entered(before: frozenset[str]) -> int:
-    """How many capture processes are there that were not before; none while Redis is away."""
-    try:
-        return len(members(connect_redis()) - before)
-    except redis.RedisError:
-        return 0
-
-
-def _is_at_work(seen: Seen, nodes: dict[str, set[str]], *, is_captured: bool) -> bool:
+def _is_at_work(seen: Seen, nodes: Mapping[str, Collection[str]], *, is_captured: bool) -> bool:
     match seen.kind:
         case Kind.WEB:
             return is_answering(web_socket(seen.number))
@@ -60,7 +60,7 @@ def _is_at_work(seen: Seen, nodes: dict[str, set[str]], *, is_captured: bool) ->
         case Kind.BEAT | Kind.FLOWER | Kind.METRICS:
             return True
         case _:
-            return nodes.get(f"{seen.name}@{socket.gethostname()}", set()) >= set(QUEUES[seen.kind])
+            return set(QUEUES[seen.kind]) <= set(nodes.get(f"{seen.name}@{socket.gethostname()}", ()))
 
 
 def is_answering(path: Path) -> bool:
@@ -78,7 +78,7 @@ def is_answering(path: Path) -> bool:
 
 
 def await_readiness(
-    look: Callable[[], Collection[Seen]], *, before: frozenset[str], seconds: float, say: Callable[[str], object]
+    look: Callable[[], Collection[Seen]], *, before: Before, seconds: float, say: Callable[[str], object]
 ) -> list[Seen]:
     """Wait until all that `look` sees do their work, and `say` what is waited for; those that do not in time."""
     until, said = time.monotonic() + seconds, ""

@@ -276,13 +276,15 @@ class Supervisor:
         [[added, changed, removed]] = self._call("reloadConfig")
         return frozenset(map(Kind, (*added, *changed, *removed)))
 
-    def replace(self, kind: Kind, count: int) -> None:
-        """End all processes of a kind, and start the `count` that the configuration now has."""
+    def remove(self, kind: Kind) -> None:
+        """End all processes of a kind."""
         if any(seen.kind is kind for seen in self.seen()):
             self._call("stopProcessGroup", kind.value, _WAIT)
             self._call("removeProcessGroup", kind.value)
-        if count:
-            self._call("addProcessGroup", kind.value)
+
+    def add(self, kind: Kind) -> None:
+        """Start as many of a kind as the configuration has by now."""
+        self._call("addProcessGroup", kind.value)
 
 
 def _seen(told: dict[str, Any]) -> Seen:

@@ -30,7 +30,12 @@ def check_surroundings(sizes: Sizes) -> None:
         check_port(environment.metrics_host, environment.metrics_port, setting="ALGO_METRICS_PORT")
     for folder in (settings.RUN_DIR, settings.MEDIA_ROOT):
         check_disk(folder)
-    check_services(environment, detects=bool(sizes.count(Kind.DETECTION)))
+    check_exchangeable(sizes)
+
+
+def check_exchangeable(sizes: Sizes) -> None:
+    """Raise CannotStartError unless these processes could work if those that do now ended."""
+    check_services(settings.ENVIRONMENT, detects=bool(sizes.count(Kind.DETECTION)))
     check_migrated()
 
 

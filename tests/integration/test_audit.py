@@ -189,3 +189,7 @@ def test_entries_are_kept_as_long_as_configured(settings: Any) -> None:
         AuditEntry.objects.create(at=utc_now() - timedelta(days=age), action="camera.start")
     retention.forget_old_frames()
     assert AuditEntry.objects.get().at > utc_now() - timedelta(days=days)
+    for _ in range(2):
+        AuditEntry.objects.create(at=utc_now(), action="camera.start")
+    tomorrow, entries = utc_now() + timedelta(days=1), AuditEntry.objects.all()
+    assert [entries.forget(before=tomorrow, at_once=2, seconds=-1) for _minute in range(3)] == [2, 1, 0]

@@ -139,7 +139,7 @@ def test_car_that_drives_through_a_line_is_counted_once_however_often_its_frames
     assert [each for each in lines if each.startswith(measured)] == [f"{measured} 1.0"]
 
 
-def test_old_counts_go_with_their_time() -> None:
+def test_old_counts_go_with_their_time(redis_client: redis.Redis) -> None:
     line = make_line()
     add_crossings([crossing(line)], at=utc_now() - timedelta(days=366))
     add_crossings([crossing(line)], at=utc_now())

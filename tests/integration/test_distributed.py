@@ -20,7 +20,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
+from playwright.sync_api import Page, expect, sync_playwright
 
+from assessment.risk import RiskLevel
 from tests.deployment.servers import (
     NOT_INSTALLED,
     ROOT,
@@ -30,6 +33,8 @@ from tests.deployment.servers import (
     running_nginx,
     running_prometheus,
 )
+from tests.e2e.conftest import CHROMIUM, LONGEST_MS
+from tests.e2e.test_lost_cameras import keep_screenshot
 from tests.fleet_host import PATIENCE, Host, running_host
 from tests.integration.test_metrics import CONTRACT
 from tests.processes import wait_until
@@ -66,6 +71,8 @@ class Layout:
     proxy: str
     tls: ssl.SSLContext
     prometheus: Prometheus
+    seconds: float
+    """In which the fleet has started."""
 
 
 @pytest.fixture
@@ -80,14 +87,21 @@ def layout() -> Iterator[Layout]:
         web = f"127.0.0.1:{host.environment['ALGO_SERVER_PORT']}"
         metrics = f"127.0.0.1:{host.environment['ALGO_METRICS_PORT']}"
         with (
-            host.fleet(),
+            started(host) as seconds,
             running_nginx(host.folder / "nginx", web=web, tls=secrets) as proxy,
             running_prometheus(
                 host.folder / "prometheus", host=metrics, web=web, token=secrets / "metrics_token"
             ) as prometheus,
         ):
             tls = ssl.create_default_context(cafile=str(secrets / "tls.crt"))
-            yield Layout(host, proxy, tls, prometheus)
+            yield Layout(host, proxy, tls, prometheus, seconds)
+
+
+@contextmanager
+def started(host: Host) -> Iterator[float]:
+    began = time.monotonic()
+    with host.fleet():
+        yield time.monotonic() - began
 
 
 async def watch(layout: Layout) -> set[str]:
@@ -117,6 +131,33 @@ async def watch(layout: Layout) -> set[str]:
     return seen
 
 
+@contextmanager
+def wall_of(layout: Layout) -> Iterator[Page]:
+    """The wall in a real browser, which comes by the proxy and signs in."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(
+            base_url=layout.proxy, ignore_https_errors=True, viewport={"width": 1280, "height": 900}
+        )
+        page.set_default_timeout(LONGEST_MS)
+        page.goto("/")
+        page.locator("input[name=username]").fill("operator")
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        yield page
+        browser.close()
+
+
+def see_the_streets(page: Page) -> None:
+    """Both streets are live on it, with boxes, and judged."""
+    expect.set_options(timeout=LONGEST_MS)
+    expect(page.locator("#link[data-state=connected]")).to_have_count(1)
+    expect(page.locator(".tile[data-live=live] canvas[data-boxes]")).to_have_count(2)
+    expect(page.locator(f".tile .risk:is({', '.join(f'[data-level={level}]' for level in RiskLevel)})")).to_have_count(
+        2
+    )
+
+
 @dataclass(slots=True)
 class Knocking:
     """Asks the proxy again and again how the service is; what was not answered well."""
@@ -127,6 +168,8 @@ class Knocking:
     longest_gap: float = 0.0
     """Seconds in which this thread, and so everything, did not come to its turn."""
     over: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
 
     def knock(self) -> None:
         looked = time.monotonic()
@@ -151,6 +194,23 @@ def knocking(layout: Layout) -> Iterator[Knocking]:
     finally:
         found.over.set()
         thread.join()
+        found.seconds = time.monotonic() - found.began
+
+
+def what_a_question_takes(layout: Layout) -> str:
+    """Of the two streets, about which alone the simulated model was asked until now: for docs/operations.md#sizing."""
+    wait_until(lambda: layout.prometheus.value("sum(llm_requests_total)") >= 20, 120)
+    asked, into, out = (
+        layout.prometheus.value(f"sum({each})")
+        for each in (
+            "llm_requests_total",
+            'llm_token_usage_total{direction="input"}',
+            'llm_token_usage_total{direction="output"}',
+        )
+    )
+    kept = [file.stat().st_size for file in (layout.host.folder / "media" / "evidence").rglob("*.jpg")]
+    pictures = f"{len(kept)} pictures kept, {sum(kept) / len(kept) / 1000:.0f} kB each" if kept else "no picture kept"
+    return f"{asked:.0f} calls: {into / asked:.0f} tokens in and {out / asked:.0f} out each; {pictures}"
 
 
 def check_until(over: threading.Event, layout: Layout, outcomes: list[subprocess.CompletedProcess[str]]) -> None:
@@ -176,8 +236,9 @@ def exchange_under_load(layout: Layout) -> tuple[list[subprocess.CompletedProces
     return outcomes, knocked
 
 
-def exchange_where_the_machine_runs(layout: Layout) -> None:
-    """Neither a picture nor a question nor a request is lost, and each picture is counted once, whoever detected it.
+def exchange_where_the_machine_runs(layout: Layout) -> str:
+    """Neither a picture nor a question nor a request is lost, and each picture is counted once, whoever detected it;
+    what came of it.
 
     A machine that stands still for seconds makes frames old, which are dropped then, as they should be: such a round
     says nothing, and another is made.
@@ -193,6 +254,10 @@ def exchange_where_the_machine_runs(layout: Layout) -> None:
     assert knocked.asked > 20
     pictures = sum(pictures_of_passed(layout, outcome) for outcome in outcomes)
     assert detected_of_check(layout) - counted == pictures
+    return (
+        f"{', '.join(EXCHANGED)} exchanged in {knocked.seconds:.0f} s: none of {knocked.asked} requests failed, "
+        f"none of {pictures} pictures and as many questions was lost"
+    )
 
 
 def pictures_of_passed(layout: Layout, outcome: subprocess.CompletedProcess[str]) -> int:
@@ -217,12 +282,18 @@ def detected_of_check(layout: Layout) -> float:
 
 
 def test_distributed_layout_works_is_measured_and_loses_nothing_while_it_is_exchanged(layout: Layout) -> None:
+    print(f"\nThe fleet of {len(layout.host.pids())} processes works after {layout.seconds:.0f} s")
     assert asyncio.run(asyncio.wait_for(watch(layout), 300)) == {"picture", "verdict", "media"}
     prometheus = layout.prometheus
     everything_up = dict.fromkeys(("trafficmon-hosts", "trafficmon-fleet", "prometheus"), "up")
     wait_until(lambda: prometheus.targets() == everything_up, 60, failing=lambda: str(prometheus.targets()))
 
-    exchange_where_the_machine_runs(layout)
+    with wall_of(layout) as page:
+        see_the_streets(page)
+        print(what_a_question_takes(layout))
+        print(exchange_where_the_machine_runs(layout))
+        see_the_streets(page)
+        keep_screenshot(page, "wall-after-exchange")
 
     check = 'sum(detection_total{camera_id="check"})'
     wait_until(lambda: prometheus.value(check) == detected_of_check(layout), 60)
@@ -235,7 +306,9 @@ def test_distributed_layout_works_is_measured_and_loses_nothing_while_it_is_exch
     groups = prometheus.ask("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["health"] for rule in rules} == {"ok"}
-    assert len(rules) == 22
+    shipped = yaml.safe_load(Path(ROOT, "config", "prometheus", "rules.yml").read_text(encoding="utf-8"))["groups"]
+    assert len(rules) == sum(len(group["rules"]) for group in shipped)
+    print(f"{len(rules)} rules evaluate, every metric of the contract is scraped")
     lost = [rule["name"] for rule in rules if rule.get("state") == "firing"]
     assert set(lost) <= {"DetectionTooSlow", "VerdictsTooSlow", "AssessmentReduced"}  # of a machine that is too busy
 

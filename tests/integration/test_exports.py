@@ -12,6 +12,7 @@ import redis
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from prometheus_client import REGISTRY
 
 from assessment.alerts import AlertChange
 from assessment.models import Alert, Assessment, DeadLetter, FrameResult
@@ -353,7 +354,10 @@ def test_delivered_events_are_forgotten_and_what_waited_too_long_is_dropped() ->
     Event.objects.filter(pk=delivered.pk).update(state=EventState.DELIVERED, ended_at=old)
     Event.objects.filter(pk=parked.pk).update(state=EventState.PARKED, ended_at=old)
     Event.objects.filter(pk=waiting.pk).update(created_at=old)
+    dropped = {"sink": "kafka", "outcome": "dropped"}
+    before = REGISTRY.get_sample_value("export_events_total", dropped) or 0.0
     assert deliver.forget_events(now=utc_now()) == 2
+    assert REGISTRY.get_sample_value("export_events_total", dropped) == before + 1
     assert set(Event.objects.values_list("pk", flat=True)) == {parked.pk, young.pk}
 
 

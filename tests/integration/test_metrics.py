@@ -23,6 +23,7 @@ from assessment.risk import RiskLevel
 from cameras.frames import FrameRef
 from cameras.models import StreamState, Wanted
 from tests.factories import make_camera, record, seal
+from trafficmon.celery import app
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from workers import closing, figures
@@ -107,11 +108,20 @@ def test_exporter_serves_the_host_to_whoever_has_the_token(exporter: str) -> Non
     assert [ask(f"{exporter}{path}", token)[0] for path, token in (("/metrics", "no"), ("/", "s3cret"))] == [401, 404]
 
 
-def test_what_has_not_happened_is_shown_as_0() -> None:
+def test_what_has_not_happened_is_shown_as_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings.ENVIRONMENT, "export_mqtt_url", "mqtt://localhost")
     begin_at_zero()
-    closed = {"queue_send_errors_total": ("queue", Queue), "risk_alerts_total": ("risk_level", RiskLevel)}
+    tasks = [name for name in app.tasks if not name.startswith("celery.")]
+    assert "forget_old_frames" in tasks
+    closed = {
+        "queue_send_errors_total": ("queue", list[str](Queue)),
+        "risk_alerts_total": ("risk_level", list[str](RiskLevel)),
+        "pipeline_errors_total": ("stage", tasks),
+    }
     for name, (label, known) in closed.items():
         assert all(REGISTRY.get_sample_value(name, {label: each}) is not None for each in known)
+    dropped = {"sink": "mqtt", "outcome": "dropped"}
+    assert REGISTRY.get_sample_value("export_events_total", dropped) is not None
 
 
 def test_waiting_messages_and_their_age_are_looked_up(redis_client: redis.Redis) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import redis
 from django.test import Client
 from kombu.exceptions import OperationalError
+from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from assessment import keys
@@ -36,7 +38,7 @@ from workers.pipeline import WakeUp
 from workers.queues import Queue, send
 from workers.tasks import detect_frame, send_wake_up
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
 
 @pytest.fixture(autouse=True)
@@ -58,10 +60,54 @@ def test_old_frames_go_calm_ones_first_and_alerts_outlive_their_evidence() -> No
         make_risky(days_ago=days, level=level) for days, level in ((2, "none"), (2, "high"), (40, "high"))
     )
     [change] = apply_verdicts(ancient)
+    before = failures()
     retention.forget_old_frames()
+    assert failures() == before
     assert list(FrameResult.objects.values_list("pk", flat=True)) == [risky.pk]
     assert Alert.objects.get(pk=change.alert_id).assessment is None
     assert not Assessment.objects.filter(frame_result__in=[calm.pk, ancient.pk]).exists()
+
+
+def failures() -> float:
+    """How many steps have failed until now."""
+    return REGISTRY.get_sample_value("pipeline_errors_total", {"stage": "forget_old_frames"}) or 0.0
+
+
+def test_step_that_fails_is_counted_and_holds_back_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_times: object) -> int:
+        raise ValueError("of one step alone")
+
+    monkeypatch.setattr("assessment.hours.add_up_hours", fail)
+    monkeypatch.setattr("workers.retention.guard_disk", fail)
+    old, before = make_risky(days_ago=2, level="none"), failures()
+    retention.forget_old_frames()
+    assert not FrameResult.objects.filter(pk=old.pk).exists()
+    assert failures() == before + 2
+
+
+def test_one_run_at_a_time_in_the_whole_fleet(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+
+    def run(*_arguments: object, **_times: object) -> dict[str, int]:
+        runs.append(redis_client.ttl(retention.LOCK))
+        retention.forget_old_frames()
+        return {}
+
+    monkeypatch.setattr(retention, "_run", run)
+    for _minute in range(2):
+        retention.forget_old_frames()
+    assert len(runs) == 2
+    assert all(0 < left <= 120 for left in runs)
+    assert not redis_client.exists(retention.LOCK)
+
+
+def test_each_step_has_half_of_the_time_that_is_left() -> None:
+    def take(*, seconds: float) -> int:
+        return round(seconds)
+
+    until = time.monotonic() + 40.0
+    assert retention._run({"first": take, "second": take}, until=until) == {"first": 20, "second": 20}
+    assert retention._run({"late": take}, until=until - 50.0) == {"late": 0}
 
 
 def make_risky(*, days_ago: float, level: str) -> FrameResult:
@@ -87,7 +133,8 @@ def test_files_of_old_days_go_even_when_no_row_names_them() -> None:
     assert [read_picture(file.read_bytes()).shape for file in files] == [(20, 40, 3), (90, 160, 3)]
     Evidence.objects.all().delete()
     assert forget_pictures(before=utc_now()) == 0
-    assert forget_pictures(before=utc_now() + timedelta(days=1)) == 2
+    tomorrow = utc_now() + timedelta(days=1)
+    assert [forget_pictures(before=tomorrow, seconds=-1) for _minute in range(3)] == [1, 1, 0]
     assert [file.exists() for file in files] == [False, False]
 
 

@@ -9,6 +9,7 @@ from django.db.models import Model
 from trafficmon.accounts.access import Caller
 from trafficmon.accounts.models import AuditEntry
 from trafficmon.core.clock import utc_now
+from trafficmon.pruning import SECONDS
 
 COMMAND_LINE = "command line"
 
@@ -36,6 +37,6 @@ def _named(about: Model | None) -> dict[str, str]:
     return {"object_id": str(about.pk), "object_name": str(about)[:200]} if about is not None else {}
 
 
-def forget_entries(*, before: datetime) -> int:
+def forget_entries(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the entries older than a moment; how many went."""
-    return AuditEntry.objects.all().forget(before=before)
+    return AuditEntry.objects.all().forget(before=before, seconds=seconds)

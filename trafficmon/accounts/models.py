@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from trafficmon.accounts.roles import Role, Scope, reaches
+from trafficmon.pruning import AT_ONCE, SECONDS, repeat
 
 
 class User(AbstractUser):
@@ -96,12 +97,15 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def delete(self) -> NoReturn:
         raise TypeError("Entries of the audit log are not deleted, but forgotten when they are old.")
 
-    def forget(self, *, before: datetime) -> int:
-        """Delete those older than a moment; how many went."""
-        gone, old = 0, super().filter(at__lt=before).order_by("pk").values_list("pk", flat=True)
-        while keys := list(old[:1000]):
-            gone += super().filter(pk__in=keys)._raw_delete(self.db)
-        return gone
+    def forget(self, *, before: datetime, at_once: int = AT_ONCE, seconds: float = SECONDS) -> int:
+        """Delete those older than a moment, as `prune` does; how many went."""
+        old = self.filter(at__lt=before).order_by("pk").values_list("pk", flat=True)
+
+        def forget_some() -> int:
+            keys = list(old[:at_once])
+            return self.filter(pk__in=keys)._raw_delete(self.db) if keys else 0
+
+        return repeat(forget_some, seconds=seconds)
 
 
 class AuditEntry(models.Model):

@@ -21,7 +21,7 @@ from cameras.models import Camera
 from trafficmon.back_office.client import BackOfficeRefused, ask
 from trafficmon.back_office.models import ImportedCamera, StatisticsReport
 from trafficmon.core.clock import spell, utc_now
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 log = structlog.get_logger()
 
@@ -98,6 +98,6 @@ def _camera(each: CameraStatistics, number: str | None) -> dict[str, Any]:
     return {"backOfficeNumber": number, **{to_camel(name): value for name, value in asdict(each).items()}}
 
 
-def forget_reports(*, before: datetime) -> int:
+def forget_reports(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the reports of hours before a moment; how many went."""
-    return prune(StatisticsReport.objects.filter(hour__lt=before))
+    return prune(StatisticsReport.objects.filter(hour__lt=before), seconds=seconds)

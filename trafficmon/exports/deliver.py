@@ -21,7 +21,7 @@ from trafficmon.core.ids import new_token
 from trafficmon.exports.models import Event, EventState, Sink, SinkName
 from trafficmon.exports.sinks import Refusal, Sent, SinkUnavailable, sender
 from trafficmon.notifications.policy import pause_before
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 log = structlog.get_logger()
 
@@ -177,16 +177,21 @@ def _backlog_of(sink: str) -> Backlog:
     return Backlog(sink, parked=parked, **found)
 
 
-def forget_events(*, now: datetime) -> int:
+def forget_events(*, now: datetime, seconds: float = SECONDS) -> int:
     """Delete what was delivered or parked long ago, and drop what has waited for too long; how many rows went."""
     environment = settings.ENVIRONMENT
     delivered_before = now - timedelta(hours=environment.export_retention_hours)
     parked_before = now - timedelta(days=environment.risk_retention_days)
-    gone = prune(Event.objects.filter(state=EventState.DELIVERED, ended_at__lt=delivered_before))
-    gone += prune(Event.objects.filter(state=EventState.PARKED, ended_at__lt=parked_before))
     too_old = now - timedelta(hours=environment.export_backlog_hours)
-    dropped = prune(Event.objects.filter(state=EventState.WAITING, created_at__lt=too_old))
-    if dropped:
-        metrics.export_events.labels("all", "dropped").inc(dropped)
-        log.error("export.dropped", events=dropped, older_than_hours=environment.export_backlog_hours)
-    return gone + dropped
+    gone = prune(Event.objects.filter(state=EventState.DELIVERED, ended_at__lt=delivered_before), seconds=seconds / 3)
+    gone += prune(Event.objects.filter(state=EventState.PARKED, ended_at__lt=parked_before), seconds=seconds / 3)
+    return gone + sum(_drop(sink, before=too_old, seconds=seconds / 3 / len(SinkName)) for sink in SinkName)
+
+
+def _drop(sink: SinkName, *, before: datetime, seconds: float) -> int:
+    """Give up what waits for a sink since before a moment, also for one that is not configured any more."""
+    waiting = Event.objects.filter(sink=sink, state=EventState.WAITING, created_at__lt=before)
+    if dropped := prune(waiting, seconds=seconds):
+        metrics.export_events.labels(sink, "dropped").inc(dropped)
+        log.error("export.dropped", sink=sink, events=dropped, waiting_since_before=before.isoformat())
+    return dropped

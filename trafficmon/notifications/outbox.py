@@ -24,7 +24,7 @@ from trafficmon.notifications.channels import UnableToSend, send
 from trafficmon.notifications.content import compose
 from trafficmon.notifications.models import Delivery, DeliveryState, Destination, Message, Notice, Occasion, Rule
 from trafficmon.notifications.policy import Told, Waiting, after_quiet, pause_before, plan
-from trafficmon.pruning import prune
+from trafficmon.pruning import SECONDS, prune
 
 log = structlog.get_logger()
 
@@ -247,7 +247,8 @@ def send_again(deliveries: QuerySet[Delivery], *, now: datetime) -> int:
     )
 
 
-def forget_messages(*, before: datetime) -> int:
+def forget_messages(*, before: datetime, seconds: float = SECONDS) -> int:
     """Delete the messages made before a moment, and the notices that came to nothing; how many rows went."""
-    needless = prune(Notice.objects.filter(Q(dropped_at__lt=before) | Q(message=None, created_at__lt=before)))
-    return needless + prune(Message.objects.filter(created_at__lt=before))
+    needless = Notice.objects.filter(Q(dropped_at__lt=before) | Q(message=None, created_at__lt=before))
+    old = (needless, Message.objects.filter(created_at__lt=before))
+    return sum(prune(rows, seconds=seconds / len(old)) for rows in old)

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from workers.queues import Queue
-from workers.readiness import consumed_queues
+from cameras.frames import connect_redis
+from workers.health import queues_served
+from workers.readiness import LOOK_SECONDS
 
 
 class Command(BaseCommand):
@@ -22,7 +23,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, seconds: float, **_options: Any) -> None:
         """Raises CommandError, naming the queues that nobody consumes, when the time is over."""
         until = time.monotonic() + seconds
-        while missing := set(Queue) - consumed_queues():
+        while missing := [queue for queue, is_served in queues_served(connect_redis()).items() if not is_served]:
+            time.sleep(LOOK_SECONDS)
             if time.monotonic() > until:
-                message = f"No worker consumes {', '.join(sorted(missing))} after {seconds:g} s."
+                message = f"No worker consumes {', '.join(missing)} after {seconds:g} s."
                 raise CommandError(message)

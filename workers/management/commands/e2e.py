@@ -16,10 +16,22 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from cameras.frames import connect_redis
 from trafficmon.core.clock import utc_now
-from workers.end_to_end import QUEUES_OF, Leg, Producer, Tally, done_since, is_passed, open_legs, run_check, sending
+from workers.end_to_end import (
+    QUEUES_OF,
+    Leg,
+    Producer,
+    Tally,
+    done_since,
+    is_passed,
+    live_run,
+    open_legs,
+    run_check,
+    sending,
+)
+from workers.health import queues_served, workers_seen
 from workers.queues import Queue, waiting_on
-from workers.readiness import consumed_by_node, consumed_queues
 
 LOOK_SECONDS = 2.0
 
@@ -49,9 +61,9 @@ class Command(BaseCommand):
                 raise CommandError(message)
 
     def _check(self, seconds: float, rate: float, least_success: float) -> None:
-        passed = {queue for leg in open_legs() for queue in QUEUES_OF[leg]}
-        if missing := passed - consumed_queues():
-            message = f"Failed: no worker consumes {', '.join(sorted(missing))}."
+        served = queues_served(connect_redis())
+        if missing := [queue for leg in open_legs() for queue in QUEUES_OF[leg] if not served[queue]]:
+            message = f"Failed: no worker consumes {', '.join(missing)}."
             raise CommandError(message)
         self.stdout.write(f"Sending for {seconds:g} s, {rate:g} a second ...")
         tallies = run_check(seconds=seconds, rate=rate)
@@ -69,7 +81,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{leg:<12}{tally.sent:>8}{tally.received:>10}{times}{tally.success:>10.1%}  {errors}")
 
     def _produce(self, seconds: float, rate: float) -> None:
-        sent = list(sending(Producer(rate=rate), seconds=seconds, rate=rate))
+        with live_run(seconds=seconds) as run:
+            sent = list(sending(Producer(run, rate=rate), seconds=seconds, rate=rate))
         for leg in open_legs():
             self.stdout.write(f"{sum(bool(each[leg]) for each in sent)} {leg} were sent.")
         self.stdout.write("Their cameras and rows stay until the next whole check.")
@@ -81,7 +94,7 @@ class Command(BaseCommand):
         while time.monotonic() < until:
             since = utc_now()
             time.sleep(min(LOOK_SECONDS, max(until - time.monotonic(), 0.1)))
-            consumers = sum(queue in queues for queues in consumed_by_node().values())
+            consumers = sum(queue in each.queues for each in workers_seen(connect_redis()))
             done = done_since(queue, since)
             self.stdout.write(
                 f"{queue}: {waiting_on(queue)} wait, {consumers} workers, {done} done in {LOOK_SECONDS:g} s"

@@ -13,16 +13,14 @@ import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from cameras.frames import connect_redis
-from cameras.ownership import members
 from trafficmon.core.kinds import Kind, UnusableCountError, check_processes, check_threads, read_counts
 from trafficmon.core.logging import mask_secrets
 from workers import supervision
 from workers.fleet import Sizes, effective, processes_of
-from workers.readiness import await_readiness, unready
+from workers.readiness import Before, await_readiness, look_before, unready
 from workers.runtime import CannotStartError, run_together
 from workers.supervision import NotRunningError, Seen, Supervisor
-from workers.surroundings import check_surroundings
+from workers.surroundings import check_exchangeable, check_surroundings
 
 NOT_RUNNING_STATUS = 3
 READY_SECONDS = 120.0
@@ -70,7 +68,7 @@ class Command(BaseCommand):
         if os.name != "posix":
             sys.exit(run_together(processes_of(sizes), supervision.prepared_environment(), ready=_ready_line()))
         supervision.remember(asked)
-        before = members(connect_redis())
+        before = look_before()
         supervision.launch(foreground=foreground)
         self._await(lambda _seen: True, before=before)
         self.stdout.write(f"{_ready_line()} Logs: {supervision.logs_folder()}")
@@ -89,7 +87,7 @@ class Command(BaseCommand):
         if any(each.kind is Kind.FLOWER for each in seen):
             self.stdout.write(f"Flower: http://127.0.0.1:{settings.ENVIRONMENT.flower_port} (user flower)")
         # What dies again and again is being started, too, whenever one looks, but does not come to work.
-        failing = unready([each for each in seen if not each.is_steady], before=frozenset())
+        failing = unready([each for each in seen if not each.is_steady], before=Before())
         if failing:
             raise CommandError("\n".join(each.failure for each in failing))
 
@@ -97,6 +95,7 @@ class Command(BaseCommand):
         supervisor, was_asked = Supervisor(), supervision.remembered()
         supervisor.pid()
         asked = Sizes({**was_asked.processes, **processes}, {**was_asked.threads, **threads})
+        check_exchangeable(effective(asked))
         sizes = supervision.remember(asked)
         changed = supervisor.read_again()
         for each in [kind] if kind else list(Kind):
@@ -109,20 +108,22 @@ class Command(BaseCommand):
     def _replace(self, supervisor: Supervisor, kind: Kind, count: int) -> None:
         """Exchange all processes of a kind at once for `count` others; what is in hand is finished or handed back."""
         self.stdout.write(f"{kind}: now {count}, exchanged at once as their command or their number is another ...")
-        before = members(connect_redis())
-        supervisor.replace(kind, count)
+        supervisor.remove(kind)
+        before = look_before()
+        if count:
+            supervisor.add(kind)
         self._await(lambda seen: seen.kind is kind, before=before)
 
     def _roll(self, supervisor: Supervisor, kind: Kind) -> None:
         """Exchange the processes of a kind one by one; raises CommandError where a new one does not come to work."""
         for old in [each for each in supervisor.seen() if each.kind is kind]:
             self.stdout.write(f"{old.name} ...")
-            before = members(connect_redis())
             supervisor.stop(old)
+            before = look_before()
             supervisor.start(old)
             self._await(lambda seen, name=old.name: seen.name == name, before=before)  # type: ignore[misc]  # mypy cannot infer a default
 
-    def _await(self, is_meant: Callable[[Seen], bool], *, before: frozenset[str]) -> None:
+    def _await(self, is_meant: Callable[[Seen], bool], *, before: Before) -> None:
         """Wait until the processes that are meant work; raises CommandError, naming those that do not in time."""
         supervisor = Supervisor()
 
