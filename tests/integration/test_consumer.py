@@ -569,6 +569,29 @@ async def test_slow_client_gets_the_newest_frame_and_every_verdict(
     assert said[-1]["data"]["frameKey"] == rows[-1].frame_key
 
 
+async def test_what_is_told_again_never_overtakes_what_happened_since(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = await raised(viewer)
+    camera = await in_thread(Camera.objects.get, pk=alert.camera_id)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    async with opened(viewer.session_key) as browser:
+        await subscribed(camera)
+        await asyncio.sleep(0.3)  # what is told again to a new page waits
+        await in_thread(close_alert, alert)
+        await in_thread(publish.publish_alert, alert.pk, "closed")
+        await in_thread(publish.publish_stream_stopped, camera.pk, "Stopped.")
+        await asyncio.sleep(0.3)
+        stuck.released.set()
+        await browser.ask("ping", echo=1)
+        said = [await browser.read()]
+        while said[-1]["type"] != "pong":
+            said.append(await browser.read())
+    kinds = [each["type"] for each in said if each["type"] in {"alert", "camera_status", "stream_stopped"}]
+    assert kinds == ["alert", "stream_stopped"]
+
+
 async def subscribed(camera: Camera) -> None:
     """Wait until somebody listens to the camera."""
     channel = publish.redis_channel(camera_topic(camera.pk))

@@ -42,7 +42,15 @@ from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
 from trafficmon.live.messages import ConnectionAck, ErrorMessage, Heartbeat, Pong
 from trafficmon.live.reader import Form, shared_reader, width_for
-from trafficmon.live.topics import EVERYBODY, FrameReady, LoadReady, MessageReady, camera_topic
+from trafficmon.live.topics import (
+    EVERYBODY,
+    FrameReady,
+    LoadReady,
+    MessageReady,
+    alert_key,
+    camera_topic,
+    status_key,
+)
 
 log = structlog.get_logger()
 
@@ -202,7 +210,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(SIGNED_OUT, _("Your session has ended. Sign in again."))
             return
         try:
-            self._feed.tell(await carry_out(command, access, self._reader))
+            answer = await carry_out(command, access, self._reader)
+            # A test of a connection says nothing of the state.
+            self._feed.tell(answer, outdates=status_key(answer.camera_id) if answer.state else None)
         except RefusedError as refusal:
             self._refuse(refusal.code, str(refusal), command)
 
@@ -246,9 +256,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if unknown:
             standing = await database_sync_to_async(look_up_standing)(unknown)
             for status in standing.statuses:
-                self._feed.tell_text(status.as_text(), f"status:{status.camera_id}")
+                self._feed.tell_text(status.as_text(), status_key(status.camera_id))
             for alert in standing.alerts:
-                self._feed.tell_text(alert.as_text(), f"alert:{alert.alert_id}")
+                self._feed.tell_text(alert.as_text(), alert_key(alert.alert_id))
         self._feed.show_anew(unknown)
 
     async def frame_ready(self, event: FrameReady) -> None:
@@ -260,7 +270,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if event.get("about") == "alert":
             self._alerts_heard += 1
             self._feed.take_back("alert_list")
-        self._feed.tell_text(event["text"], event.get("replaces"))
+        self._feed.tell_text(event["text"], event.get("replaces"), outdates=event.get("outdates"))
 
     async def load_ready(self, event: LoadReady) -> None:
         if not self._ending:

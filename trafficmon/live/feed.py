@@ -70,14 +70,14 @@ class ClientFeed:
     def _form_of(self, camera_id: int) -> Form:
         return Form(self.form.pictures) if camera_id in self.large else self.form
 
-    def tell(self, message: Outgoing) -> None:
-        """Add a message that must arrive; raises TooSlowError."""
-        self._mailbox.append(message.as_text())
+    def tell(self, message: Outgoing, *, outdates: str | None = None) -> None:
+        """Add a message that must arrive, and leave out what waits under `outdates`; raises TooSlowError."""
+        self._mailbox.append(message.as_text(), outdates=outdates)
 
-    def tell_text(self, text: str, replaces: str | None = None) -> None:
+    def tell_text(self, text: str, replaces: str | None = None, *, outdates: str | None = None) -> None:
         """Add a finished message; with `replaces` it takes the place of an earlier one. Raises TooSlowError."""
         if replaces is None:
-            self._mailbox.append(text)
+            self._mailbox.append(text, outdates=outdates)
         else:
             self._mailbox.replace(replaces, text)
 

@@ -25,7 +25,7 @@ from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose, snapshot
 from trafficmon.live.messages import AlertChange, Outgoing, StreamStopped
-from trafficmon.live.topics import EVERYBODY, Event, LoadReady, MessageReady, camera_topic
+from trafficmon.live.topics import EVERYBODY, Event, LoadReady, MessageReady, alert_key, camera_topic, status_key
 
 log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ def publish_alert(alert_id: int, change: str) -> None:
     message = compose.alert_message(alert, change=AlertChange(change), now=utc_now())
     client = connect_redis()
     snapshot.keep_alert(client, message)
-    send(client, alert.camera_id, {**_ready(alert.camera_id, message), "about": "alert"})
+    send(client, alert.camera_id, {**_ready(alert.camera_id, message), "about": "alert", "outdates": alert_key(alert_id)})
 
 
 @_best_effort
@@ -79,13 +79,14 @@ def publish_camera_status(camera_id: int, *, up: bool, message: str, latency_ms:
     """A camera's state as it was just seen."""
     seen = compose.camera_status(Camera.objects.get(pk=camera_id))
     status = seen.model_copy(update={"status": int(up), "message": message, "latency_ms": latency_ms})
-    send(connect_redis(), camera_id, {**_ready(camera_id, status), "replaces": f"status:{camera_id}"})
+    send(connect_redis(), camera_id, {**_ready(camera_id, status), "replaces": status_key(camera_id)})
 
 
 @_best_effort
 def publish_stream_stopped(camera_id: int, reason: str) -> None:
     """A camera's stream ended because it was told to, or for good."""
-    send(connect_redis(), camera_id, _ready(camera_id, StreamStopped(camera_id=camera_id, reason=reason)))
+    stopped = StreamStopped(camera_id=camera_id, reason=reason)
+    send(connect_redis(), camera_id, {**_ready(camera_id, stopped), "replaces": status_key(camera_id)})
 
 
 @_best_effort
