@@ -45,11 +45,11 @@ from trafficmon.accounts.roles import Role
 from trafficmon.asgi import application
 from trafficmon.core import tracing
 from trafficmon.core.telemetry import Telemetry
-from trafficmon.live import access, commands, consumers, publish
+from trafficmon.live import access, commands, consumers, publish, reader
 from trafficmon.live.consumers import SIGNED_OUT, TOO_SLOW
 from trafficmon.live.feed import ClientFeed
 from trafficmon.live.messages import AlertList
-from trafficmon.live.reader import FrameReader
+from trafficmon.live.reader import Form, FrameReader
 from trafficmon.live.topics import camera_topic
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -275,6 +275,20 @@ async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, vi
     async with opened(viewer.session_key, path=f"/ws?pictures={pictures}") as browser:
         shown = await browser.wait_for("detection_result")
     assert shown["frame"] == frame.format(key=row.frame_key)
+
+
+async def test_frame_is_made_once_for_all_and_not_kept_for_ever(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await in_thread(record, await in_thread(make_camera))
+    await in_thread(publish.publish_frame, row)
+    monkeypatch.setattr(reader, "SHARED_SECONDS", 0.2)
+    async with reader.shared_reader() as frames:
+        first, second = [await frames.rendered(row.camera_id, Form(), row.frame_key) for _ in range(2)]
+        await asyncio.sleep(0.4)
+        third = await frames.rendered(row.camera_id, Form(), row.frame_key)
+    assert first is second
+    assert third is not first
 
 
 async def test_binary_message_holds_the_message_and_the_picture(viewer: Desk) -> None:

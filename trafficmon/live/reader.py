@@ -27,6 +27,9 @@ from trafficmon.live.tickets import ticket_key
 Pictures = Literal["inline", "url", "binary", "none"]
 WIDTHS = (320, 480, 640, 960)
 """Pictures are reduced to these few widths, so that many browsers of many sizes share them."""
+SHARED_SECONDS = 10.0
+"""So long a frame is kept for all clients: those that fall further behind get a newer one, and the last one of a camera
+that has stopped is not kept for ever."""
 Answer = TypeVar("Answer")
 
 
@@ -100,7 +103,12 @@ class FrameReader:
         if task is None or key != frame_key:
             task = self._run(self._render(camera_id, form))
             self._made[camera_id, form] = (frame_key, task)
+            asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, camera_id, form, frame_key)
         return await asyncio.shield(task)
+
+    def _forget(self, camera_id: int, form: Form, frame_key: str) -> None:
+        if self._made.get((camera_id, form), ("", None))[0] == frame_key:
+            del self._made[camera_id, form]
 
     async def render(self, camera_id: int, form: Form) -> Rendered | None:
         """As `rendered`, read anew: with a verdict that came after the frame was first sent."""
