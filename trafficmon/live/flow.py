@@ -21,6 +21,8 @@ Application = Callable[..., Awaitable[None]]
 
 UNSENT_BYTES = 65_536
 """What the kernel may hold for a client that does not read, beyond what is under way."""
+LARGEST_MESSAGE_BYTES = 16 * 1024**2
+"""Of one message either way: daphne's own mebibyte is less than a picture of 4K as text, with its groups."""
 
 
 class Flow(Protocol):
@@ -60,10 +62,12 @@ def with_flow(application: Application) -> Application:
     """Put a Flow for the socket into `scope["flow"]`."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        transport = _transport_of(send)
-        if transport is None:
+        protocol = _daphne_protocol(send)
+        if protocol is None:
             await application({**scope, "flow": OpenFlow()}, receive, send)
             return
+        protocol.maxMessagePayloadSize = LARGEST_MESSAGE_BYTES
+        transport = protocol.transport
         try:
             await application({**scope, "flow": _flow_over(transport)}, _listening(receive, transport), send)
         finally:
@@ -92,11 +96,10 @@ def flow_of(scope: Mapping[str, Any]) -> Flow:
     return flow
 
 
-def _transport_of(send: Send) -> Any:
-    """The connection's transport where `send` is daphne's (a partial over the protocol), else None."""
+def _daphne_protocol(send: Send) -> Any:
+    """The connection where `send` is daphne's (a partial over it), else None."""
     protocol = send.args[0] if isinstance(send, functools.partial) and send.args else None
-    transport = getattr(protocol, "transport", None)
-    return transport if hasattr(transport, "registerProducer") else None
+    return protocol if hasattr(getattr(protocol, "transport", None), "registerProducer") else None
 
 
 def _flow_over(transport: Any) -> Flow:

@@ -71,7 +71,9 @@ def publish_alert(alert_id: int, change: str) -> None:
     message = compose.alert_message(alert, change=AlertChange(change), now=utc_now())
     client = connect_redis()
     snapshot.keep_alert(client, message)
-    send(client, alert.camera_id, {**_ready(alert.camera_id, message), "about": "alert", "outdates": alert_key(alert_id)})
+    send(
+        client, alert.camera_id, {**_ready(alert.camera_id, message), "about": "alert", "outdates": alert_key(alert_id)}
+    )
 
 
 @_best_effort
