@@ -24,7 +24,7 @@ from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose, snapshot
-from trafficmon.live.messages import AlertChange, Outgoing, StreamStopped
+from trafficmon.live.messages import AlertChange, CameraStatus, Outgoing, StreamStopped
 from trafficmon.live.topics import EVERYBODY, Event, LoadReady, MessageReady, alert_key, camera_topic, status_key
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ def publish_verdict(row: FrameResult) -> None:
     verdict = compose.assessment_result(row, sorted(row.assessments.all(), key=lambda each: each.group_index))
     client = connect_redis()
     snapshot.keep_verdict(client, verdict)
-    send(client, row.camera_id, _ready(row.camera_id, verdict))
+    send(client, row.camera_id, {**_ready(row.camera_id, verdict), "about": "verdict"})
 
 
 @_best_effort
@@ -81,14 +81,13 @@ def publish_camera_status(camera_id: int, *, up: bool, message: str, latency_ms:
     """A camera's state as it was just seen."""
     seen = compose.camera_status(Camera.objects.get(pk=camera_id))
     status = seen.model_copy(update={"status": int(up), "message": message, "latency_ms": latency_ms})
-    send(connect_redis(), camera_id, {**_ready(camera_id, status), "replaces": status_key(camera_id)})
+    _send_state(camera_id, status)
 
 
 @_best_effort
 def publish_stream_stopped(camera_id: int, reason: str) -> None:
     """A camera's stream ended because it was told to, or for good."""
-    stopped = StreamStopped(camera_id=camera_id, reason=reason)
-    send(connect_redis(), camera_id, {**_ready(camera_id, stopped), "replaces": status_key(camera_id)})
+    _send_state(camera_id, StreamStopped(camera_id=camera_id, reason=reason))
 
 
 @_best_effort
@@ -106,6 +105,11 @@ def supported_classes() -> tuple[ObjectClass, ...]:
 
 def _ready(camera_id: int, message: Outgoing) -> MessageReady:
     return {"type": "message.ready", "camera_id": camera_id, "text": message.as_text()}
+
+
+def _send_state(camera_id: int, message: CameraStatus | StreamStopped) -> None:
+    event: MessageReady = {**_ready(camera_id, message), "about": "status", "replaces": status_key(camera_id)}
+    send(connect_redis(), camera_id, event)
 
 
 def send(client: redis.Redis, camera_id: int, event: Event) -> None:

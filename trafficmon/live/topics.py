@@ -24,7 +24,7 @@ class MessageReady(TypedDict):
     text: str
     replaces: NotRequired[str]
     outdates: NotRequired[str]
-    about: NotRequired[Literal["alert"]]
+    about: NotRequired[Literal["alert", "status", "verdict"]]
 
 
 class LoadReady(TypedDict):

@@ -4,7 +4,7 @@ import { correct } from "./clock.js";
 import { Editor } from "./editor/editor.js";
 import { token } from "./editor/saving.js";
 import { Feed } from "./feed.js";
-import { Tile } from "./tile.js";
+import { stopped, Tile } from "./tile.js";
 
 const { gettext, interpolate } = window;
 
@@ -29,7 +29,7 @@ const receivers = {
   detection_result: (data, jpeg) => { if (data.cameraId === cameraId && jpeg?.size) showFrame(data, jpeg); },
   assessment_result: (data) => { if (data.cameraId === cameraId) tile.judge(data); },
   camera_status: (data) => { if (data.cameraId === cameraId && data.state) tile.report(data); },
-  stream_stopped: (data) => { if (data.cameraId === cameraId) tile.report({ state: "stopped", message: data.reason }); },
+  stream_stopped: (data) => { if (data.cameraId === cameraId) tile.report(stopped(data.reason)); },
   load: ({ stretch }) => tile.stretch(stretch),
 };
 
