@@ -413,7 +413,7 @@ def test_camera_that_goes_down_says_so(page: Page, operator: User, camera: Camer
     Camera.objects.filter(pk=camera.pk).update(
         state=StreamState.OFFLINE, state_since=utc_now(), last_error="No route to the camera."
     )
-    publish.publish_camera_status(camera.pk, up=False, message="No route to the camera.")
+    publish.publish_camera_status(camera.pk)
     expect(page.locator(".tile .badge")).to_contain_text("offline since")
     expect(page.locator(".tile .picture-note")).to_have_text("No route to the camera.")
 

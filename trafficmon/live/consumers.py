@@ -281,7 +281,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 self._feed.take_back("alert_list")
             case "status":
                 self._heard += 1
-        self._feed.tell_text(event["text"], event.get("replaces"), outdates=event.get("outdates"))
+        text = event.get("texts", {}).get(translation.get_language() or "", event["text"])
+        self._feed.tell_text(text, event.get("replaces"), outdates=event.get("outdates"))
 
     async def load_ready(self, event: LoadReady) -> None:
         if not self._ending:

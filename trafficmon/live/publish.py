@@ -14,12 +14,14 @@ import redis
 import structlog
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.utils import translation
 
 from assessment.ladder import LadderState
 from assessment.models import Alert, FrameResult
 from assessment.risk import AssessmentStatus
 from cameras.frames import connect_redis
 from cameras.models import Camera
+from cameras.wording import in_words
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
@@ -77,17 +79,16 @@ def publish_alert(alert_id: int, change: str) -> None:
 
 
 @_best_effort
-def publish_camera_status(camera_id: int, *, up: bool, message: str, latency_ms: float | None = None) -> None:
-    """A camera's state as it was just seen."""
-    seen = compose.camera_status(Camera.objects.get(pk=camera_id))
-    status = seen.model_copy(update={"status": int(up), "message": message, "latency_ms": latency_ms})
-    _send_state(camera_id, status)
+def publish_camera_status(camera_id: int) -> None:
+    """A camera's state as it was just seen and written down."""
+    camera = Camera.objects.get(pk=camera_id)
+    _send_state(camera_id, lambda: compose.camera_status(camera))
 
 
 @_best_effort
 def publish_stream_stopped(camera_id: int, reason: str) -> None:
     """A camera's stream ended because it was told to, or for good."""
-    _send_state(camera_id, StreamStopped(camera_id=camera_id, reason=reason))
+    _send_state(camera_id, lambda: StreamStopped(camera_id=camera_id, reason=in_words(reason)))
 
 
 @_best_effort
@@ -107,9 +108,14 @@ def _ready(camera_id: int, message: Outgoing) -> MessageReady:
     return {"type": "message.ready", "camera_id": camera_id, "text": message.as_text()}
 
 
-def _send_state(camera_id: int, message: CameraStatus | StreamStopped) -> None:
-    event: MessageReady = {**_ready(camera_id, message), "about": "status", "replaces": status_key(camera_id)}
-    send(connect_redis(), camera_id, event)
+def _send_state(camera_id: int, say: Callable[[], CameraStatus | StreamStopped]) -> None:
+    """What is said of a camera's state, in each language, since whoever is told may read any."""
+    texts = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            texts[language] = say().as_text()
+    event: MessageReady = {**_ready(camera_id, say()), "texts": texts}
+    send(connect_redis(), camera_id, {**event, "about": "status", "replaces": status_key(camera_id)})
 
 
 def send(client: redis.Redis, camera_id: int, event: Event) -> None:

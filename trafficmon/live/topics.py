@@ -22,6 +22,8 @@ class MessageReady(TypedDict):
     type: Literal["message.ready"]
     camera_id: int
     text: str
+    texts: NotRequired[dict[str, str]]
+    """By language, where there are words in it; `text` is in that of the installation."""
     replaces: NotRequired[str]
     outdates: NotRequired[str]
     about: NotRequired[Literal["alert", "status", "verdict"]]
