@@ -27,6 +27,7 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connections
 from django.http import HttpRequest
 from django.utils.translation import get_language
+from prometheus_client import REGISTRY
 
 from assessment.ladder import LadderState
 from assessment.models import Alert, AlertState, FrameResult
@@ -277,6 +278,30 @@ async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, vi
     assert shown["frame"] == frame.format(key=row.frame_key)
 
 
+def frames_timed() -> tuple[float, float]:
+    """How many frames were measured until they were sent, and how many of them within a second."""
+    name = "detection_send_latency_seconds"
+    count, quick = REGISTRY.get_sample_value(f"{name}_count"), REGISTRY.get_sample_value(f"{name}_bucket", {"le": "1.0"})
+    return count or 0.0, quick or 0.0
+
+
+async def test_time_until_a_frame_is_sent_is_measured_once_and_only_where_it_is_new(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    await in_thread(publish.publish_frame, await in_thread(record, camera, captured_at=utc_now() - timedelta(minutes=1)))
+    before = frames_timed()
+    async with opened(viewer.session_key) as one, opened(viewer.session_key, path="/ws?pictures=none") as other:
+        for browser in (one, other):
+            await browser.wait_for("detection_result")
+        assert frames_timed() == before
+        for age in (20, 0):
+            row = await in_thread(record, camera, captured_at=utc_now() - timedelta(seconds=age))
+            await in_thread(publish.publish_frame, row)
+            for browser in (one, other):
+                await browser.wait_for("detection_result")
+        after = frames_timed()
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+
+
 async def test_frame_is_made_once_for_all_and_not_kept_for_ever(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,6 +467,27 @@ async def test_subscriber_gets_frames_of_the_cameras_it_shows_and_all_else_of_al
         assert (await browser.wait_for("stream_stopped"))["cameraId"] == other.pk
         await browser.ask("subscribe", pictures="none")
         assert (await browser.wait_for("detection_result"))["cameraId"] == other.pk
+
+
+@pytest.mark.parametrize(
+    ("language", "status", "reason"),
+    [
+        ("en", "No new picture comes.", "The stream ended."),
+        ("zh-hans", "没有新画面。", "码流已结束。"),
+    ],
+)
+async def test_states_are_said_in_the_language_of_the_page(
+    language: str, status: str, reason: str, viewer: Desk, settings: Any
+) -> None:
+    settings.DEMO = True
+    camera = await in_thread(viewer.camera, state="stale", last_error="No new picture comes.")
+    async with opened(viewer.session_key, language=language) as browser:
+        assert (await browser.wait_for("camera_status"))["message"] == status
+        await browser.wait_for("alert_list")
+        await in_thread(publish.publish_camera_status, camera.pk)
+        assert (await browser.wait_for("camera_status"))["message"] == status
+        await in_thread(publish.publish_stream_stopped, camera.pk, "The stream ended.")
+        assert (await browser.wait_for("stream_stopped"))["reason"] == reason
 
 
 async def test_subscriber_is_told_of_cameras_it_may_not_see(viewer: Desk) -> None:

@@ -128,3 +128,5 @@ class ClientFeed:
             self._sent[letter.camera_id] = rendered.frame_key
             with tracing.span("feed.send", parent=rendered.traceparent, camera_id=letter.camera_id):
                 await self._post(rendered.message)
+            if not letter.anew:
+                self._reader.note_sent(letter.camera_id, rendered.captured_at)
