@@ -515,6 +515,37 @@ def test_arrow_keys_go_from_camera_to_camera_enter_opens_and_escape_comes_back(
     expect(page).to_have_url(re.compile(r"[0-9]/$"))
 
 
+FULL_SCREENS = """() => {
+  window.filled = 0;
+  Element.prototype.requestFullscreen = async () => { window.filled += 1; };
+}"""
+
+
+def test_letters_are_keys_only_where_the_wall_or_the_picture_has_the_focus(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    page.evaluate(FULL_SCREENS)
+    page.get_by_role("link", name="Alerts", exact=True).focus()
+    page.keyboard.press("f")
+    page.locator(".tile-name a").focus()
+    page.keyboard.press("f")
+    assert page.evaluate("() => window.filled") == 1
+    page.goto(f"/cameras/{camera.pk}/")
+    expect(page.locator("#link")).to_have_text("Connected")
+    page.evaluate(FULL_SCREENS)
+    page.keyboard.press("f")
+    page.locator("#full-screen").focus()
+    page.keyboard.press("f")
+    page.keyboard.press("Escape")
+    page.locator("#live .picture").click()
+    page.keyboard.press("f")
+    assert page.evaluate("() => window.filled") == 1
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile(r"[0-9]/$"))
+
+
 def test_layout_shows_its_cameras_and_the_alerts_of_all(
     page: Page, operator: User, camera: Camera, sign_in: SignIn
 ) -> None:
