@@ -142,7 +142,9 @@ class CameraAdmin(AuditedAdmin):
 
     @admin.display(description=_("state"), ordering="state")
     def state_and_error(self, camera: Camera) -> str:
-        return format_html('{}<div class="stream-error">{}</div>', self.state_badge(camera), in_words(camera.last_error))
+        return format_html(
+            '{}<div class="stream-error">{}</div>', self.state_badge(camera), in_words(camera.last_error)
+        )
 
     @admin.display(description=_("last error"))
     def last_problem(self, camera: Camera) -> str:

@@ -32,7 +32,9 @@ class Redirected(Exception):
     """The camera leads elsewhere, where it was not checked whether a camera may be; the message is for an operator."""
 
     def __init__(self) -> None:
-        super().__init__(gettext_noop("The camera redirects elsewhere, which is not allowed: give the address it leads to."))
+        super().__init__(
+            gettext_noop("The camera redirects elsewhere, which is not allowed: give the address it leads to.")
+        )
 
 
 class Talk:

@@ -281,13 +281,18 @@ async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, vi
 def frames_timed() -> tuple[float, float]:
     """How many frames were measured until they were sent, and how many of them within a second."""
     name = "detection_send_latency_seconds"
-    count, quick = REGISTRY.get_sample_value(f"{name}_count"), REGISTRY.get_sample_value(f"{name}_bucket", {"le": "1.0"})
+    count, quick = (
+        REGISTRY.get_sample_value(f"{name}_count"),
+        REGISTRY.get_sample_value(f"{name}_bucket", {"le": "1.0"}),
+    )
     return count or 0.0, quick or 0.0
 
 
 async def test_time_until_a_frame_is_sent_is_measured_once_and_only_where_it_is_new(viewer: Desk) -> None:
     camera = await in_thread(viewer.camera)
-    await in_thread(publish.publish_frame, await in_thread(record, camera, captured_at=utc_now() - timedelta(minutes=1)))
+    await in_thread(
+        publish.publish_frame, await in_thread(record, camera, captured_at=utc_now() - timedelta(minutes=1))
+    )
     before = frames_timed()
     async with opened(viewer.session_key) as one, opened(viewer.session_key, path="/ws?pictures=none") as other:
         for browser in (one, other):
