@@ -12,6 +12,7 @@ from assessment.alerts import AlertChange, note_event
 from assessment.models import Alert, AlertKind, AlertState, EventKind
 from assessment.risk import RiskLevel, RiskType
 from cameras.models import Camera, StreamState, Wanted
+from cameras.wording import in_words
 from trafficmon.core.logging import mask_secrets
 
 LEVEL = RiskLevel.LOW
@@ -31,7 +32,7 @@ def open_lost(*, now: datetime, grace: timedelta) -> list[AlertChange]:
 
 def _open(camera: Camera, now: datetime) -> AlertChange | None:
     """None where another sweep was faster: the database holds one live alert per camera at most."""
-    reason = mask_secrets(camera.last_error) or _("It gives no pictures.")
+    reason = mask_secrets(in_words(camera.last_error)) or _("It gives no pictures.")
     try:
         with transaction.atomic():
             alert = Alert.objects.create(

@@ -16,6 +16,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from pydantic import IPvAnyNetwork
 
+from cameras.wording import NEVER_ALLOWED, NO_SUCH_FILE, PRIVATE_NETWORK, UNKNOWN_HOST
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.IGNORECASE)
@@ -159,8 +161,7 @@ def resolve_host(host: str) -> tuple[Address, ...]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        message = _("The host %(host)s is not known here; check its spelling and the name server.")
-        raise ValidationError(message, params={"host": host}) from None
+        raise ValidationError(_(UNKNOWN_HOST), params={"host": host}) from None
     texts = dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found)
     return tuple(ipaddress.ip_address(text) for text in texts)
 
@@ -179,12 +180,9 @@ def check_address(address: Address, *, host: str, networks: Networks | None = No
     for face in _faces(address):
         params = {"host": host, "address": str(face), "variable": allowed.variable}
         if face.is_multicast or _is_in(face, _NEVER):
-            raise ValidationError(_("%(host)s (%(address)s) can never be used."), params=params)
+            raise ValidationError(_(NEVER_ALLOWED), params=params)
         if not (face.is_global or _is_in(face, allowed.named)):
-            message = _(
-                "%(host)s (%(address)s) is in a private network. Name that network in %(variable)s to allow it."
-            )
-            raise ValidationError(message, params=params)
+            raise ValidationError(_(PRIVATE_NETWORK), params=params)
 
 
 def _is_in(address: Address, networks: Iterable[IPvAnyNetwork]) -> bool:
@@ -212,7 +210,7 @@ def _allow_file(source: str) -> AllowedSource:
         message = _("A video file has to be inside the media folder (ALGO_MEDIA_ROOT), best in its folder videos.")
         raise ValidationError(message)
     if not path.is_file():
-        raise ValidationError(_("There is no video file %(name)s in the media folder."), params={"name": source})
+        raise ValidationError(_(NO_SUCH_FILE), params={"name": source})
     return AllowedSource(SourceKind.FILE, str(path))
 
 

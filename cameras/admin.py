@@ -32,6 +32,7 @@ from cameras.removal import remove
 from cameras.skipped import skipped_in_words
 from cameras.sources import Probe, UnableToOpen, probe
 from cameras.transfer import COLUMNS, Imported, Mistake, UnusableFile, as_csv, as_json, import_cameras
+from cameras.wording import in_words
 from trafficmon.accounts import audit
 from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.site import MOST_NAMED, AuditedAdmin, HistoryAdmin
@@ -114,12 +115,12 @@ class CameraAdmin(HistoryAdmin):
     show_full_result_count = False
     search_fields = ("name", "group__name")
     actions = ("start", "stop", "detection_on", "detection_off", "set_group")
-    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_error", "reading_cost", "skipped")
+    readonly_fields = ("state_badge", "state_for", "last_frame_at", "last_problem", "reading_cost", "skipped")
     fieldsets = (
         (None, {"fields": ("name", "group", "source", "detection_source", "wanted")}),
         (
             _("Seen"),
-            {"fields": (("state_badge", "state_for"), "last_frame_at", "last_error", "reading_cost", "skipped")},
+            {"fields": (("state_badge", "state_for"), "last_frame_at", "last_problem", "reading_cost", "skipped")},
         ),
         (
             _("Analysis"),
@@ -145,7 +146,13 @@ class CameraAdmin(HistoryAdmin):
 
     @admin.display(description=_("state"), ordering="state")
     def state_and_error(self, camera: Camera) -> str:
-        return format_html('{}<div class="stream-error">{}</div>', self.state_badge(camera), camera.last_error)
+        return format_html(
+            '{}<div class="stream-error">{}</div>', self.state_badge(camera), in_words(camera.last_error)
+        )
+
+    @admin.display(description=_("last error"))
+    def last_problem(self, camera: Camera) -> str:
+        return in_words(camera.last_error)
 
     @admin.display(description=_("since"), ordering="state_since", empty_value="–")
     def state_for(self, camera: Camera) -> str | None:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import redis
 import structlog
 from django.db import DatabaseError, close_old_connections, connections
-from django.utils.translation import gettext as _
 
 from cameras.frames import FrameRef, FrameStore, Offer
 from cameras.health import FRAME_WRITE_SECONDS, record_frame, record_state, silence_seconds
@@ -22,6 +21,7 @@ from cameras.ownership import Ownership, renewing
 from cameras.sampling import DECODING
 from cameras.sources import Burst, Stream, Terms, encode_jpeg
 from cameras.stream_thread import Report, Sources, StreamThread
+from cameras.wording import NO_NEW_PICTURE, NOT_RUNNING, TOO_MANY_CAMERAS
 from trafficmon.core import metrics, tracing
 from trafficmon.core.clock import utc_now
 from trafficmon.core.ids import new_token
@@ -148,7 +148,7 @@ class Capture:
 
     def _turn_away(self, camera_ids: Iterable[int]) -> None:
         for camera_id in camera_ids:
-            self._write(camera_id, Report(StreamState.OFFLINE, _("Too many cameras: see ALGO_MAX_CONCURRENT_STREAMS.")))
+            self._write(camera_id, Report(StreamState.OFFLINE, TOO_MANY_CAMERAS))
 
     def _forget_stopped(self) -> None:
         seen = Camera.objects.filter(wanted=Wanted.STOPPED).exclude(
@@ -194,7 +194,7 @@ class Capture:
         for camera_id, thread in self._threads.items():
             borne = silence_seconds(thread.terms.interval_seconds * thread.stretch)
             if thread.report.state is StreamState.ONLINE and thread.quiet_seconds() > borne:
-                thread.report = Report(StreamState.STALE, _("No new picture comes."))
+                thread.report = Report(StreamState.STALE, NO_NEW_PICTURE)
             self._write(camera_id, thread.report)
         metrics.active_cameras.set(sum(thread.is_open for thread in self._threads.values()))
         self._write_frames()
@@ -226,7 +226,7 @@ class Capture:
         if self._ownership.leave():
             # Those of a process that ended at the same time are among them: nobody took them over.
             for camera_id in Camera.objects.wanted_running().values_list("pk", flat=True):
-                self._write(camera_id, Report(StreamState.OFFLINE, _("Capture is not running.")))
+                self._write(camera_id, Report(StreamState.OFFLINE, NOT_RUNNING))
 
     def _deliver(self, thread: StreamThread, burst: Burst, stream: Stream) -> None:
         """Called in a camera's thread: keep the burst's pictures and let its last one wait for detection."""

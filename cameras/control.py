@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cameras.addresses import check_source, unmask
@@ -17,7 +18,7 @@ class UnknownCamera(Exception):
     """There is no camera of this number."""
 
     def __init__(self, camera_id: int) -> None:
-        super().__init__(f"There is no camera {camera_id}.")
+        super().__init__(gettext("There is no camera %(number)s.") % {"number": camera_id})
 
 
 def start_camera(camera_id: int, *, source: str | None = None) -> Camera:

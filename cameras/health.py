@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext as _
 
 from cameras.models import Camera, StateChange, StreamState, Wanted
+from cameras.wording import NO_NEW_PICTURE
 from trafficmon.pruning import SECONDS, prune
 
 SILENT_INTERVALS = 3
@@ -102,5 +102,5 @@ def _end(camera: Camera, now: datetime) -> bool:
     if camera.wanted == Wanted.STOPPED:
         change = StateChange(camera=camera, state=StreamState.STOPPED, at=now)
     else:
-        change = StateChange(camera=camera, state=StreamState.STALE, error=_("No new picture comes."), at=now)
+        change = StateChange(camera=camera, state=StreamState.STALE, error=NO_NEW_PICTURE, at=now)
     return _change(unchanged, change, state_since=now)

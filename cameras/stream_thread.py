@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from django.utils.translation import gettext as _
+from django.utils import translation
+from django.utils.translation import gettext_noop
 
 from cameras.health import ReadingCost
 from cameras.models import StreamState
 from cameras.sources import Burst, Figures, Stream, Terms, UnableToOpen, UnableToRead, open_stream
 from cameras.sources.streams import Attempts
+from cameras.wording import CAPTURE_FAILED, KEPT_LANGUAGE, NO_EVIDENCE
 from trafficmon.core import metrics
 
 log = structlog.get_logger()
@@ -107,6 +109,7 @@ class StreamThread:
 
     def _run(self) -> None:
         structlog.contextvars.bind_contextvars(camera_id=self.camera_id)
+        translation.activate(KEPT_LANGUAGE)
         attempts = Attempts()
         self.stop.wait(self._delay_seconds)
         while not self.stop.is_set():
@@ -142,10 +145,10 @@ class StreamThread:
         except Exception:  # the outermost loop of this thread: the other cameras go on
             log.exception("camera.broke", camera_id=self.camera_id)
             metrics.pipeline_errors.labels("capture").inc()
-            return _("Capture failed unexpectedly; its log tells more.")
+            return CAPTURE_FAILED
         finally:
             self.is_open, self._stream = False, None
-        return _("The stream ended.")
+        return gettext_noop("The stream ended.")
 
     def _begin(self, stream: Stream) -> None:
         self.is_open, self._stream, self._skipped = True, stream, 0
@@ -165,7 +168,7 @@ class StreamThread:
         # Never less than nothing: where one of two streams is just ending, its part is missing for a moment.
         metrics.frames_decoded.labels(camera).inc(max(now.decoded - before.decoded, 0))
         metrics.decode_seconds.labels(camera).inc(max(now.decode_seconds - before.decode_seconds, 0.0))
-        error = _("No evidence: %(reason)s") % {"reason": now.evidence_error} if now.evidence_error else ""
+        error = NO_EVIDENCE % {"reason": now.evidence_error} if now.evidence_error else ""
         if error != self.report.error:
             self.report = Report(StreamState.ONLINE, error)
         if now.corrupt > before.corrupt:

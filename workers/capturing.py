@@ -25,4 +25,4 @@ def report_state(camera_id: int, state: StreamState, message: str) -> None:
     if state == StreamState.STOPPED:
         publish.publish_stream_stopped(camera_id, message)
     else:
-        publish.publish_camera_status(camera_id, up=state == StreamState.ONLINE, message=message)
+        publish.publish_camera_status(camera_id)

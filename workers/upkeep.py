@@ -46,7 +46,7 @@ def sweep_unfinished() -> list[WakeUp]:
     frames = _forgotten_frames()
     overdue = results.expire_overdue(now=now, least=_least_time())
     for camera_id in mark_stale(now, stretch=_follow_load(now)):
-        publish.publish_camera_status(camera_id, up=False, message="no new picture")
+        publish.publish_camera_status(camera_id)
     for change in [*_close_unseen(now), *_watch_cameras(now)]:
         publish.publish_alert(change.alert_id, change.change)
     unclosed = FrameResult.objects.answered().filter(detected_at__lte=now - WAKE_AFTER)

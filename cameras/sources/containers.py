@@ -92,7 +92,7 @@ def _closed(relay: Relay | None) -> str:
     if relay is None:
         return ""
     relay.close()
-    return relay.refusal
+    return _(relay.refusal) if relay.refusal else ""
 
 
 def _open(source: AllowedSource, terms: Terms, relay: Relay | None) -> InputContainer:

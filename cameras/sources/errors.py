@@ -9,6 +9,8 @@ import av
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from cameras.wording import NOT_REACHED
+
 
 class UnableToOpen(Exception):
     """The source cannot be opened; the message tells an operator why and never holds a password."""
@@ -52,4 +54,4 @@ def explain(error: BaseException) -> str:
     if number == errno.EIO:
         return _("The camera answered with an error, or leads to another address.")
     reason = getattr(error, "strerror", None) or type(error).__name__
-    return _("The camera cannot be reached: %(reason)s (%(number)s).") % {"reason": reason, "number": number}
+    return _(NOT_REACHED) % {"reason": reason, "number": number}

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import av
 import structlog
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from cameras.addresses import AllowedSource
@@ -18,6 +19,7 @@ from cameras.sampling import Arrival, Burst, Picture
 from cameras.sources.containers import ContainerStream
 from cameras.sources.errors import UnableToOpen, UnableToRead
 from cameras.sources.streams import Attempts, Figures, Stream, Terms
+from cameras.wording import CAPTURE_FAILED, KEPT_LANGUAGE
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 
@@ -89,6 +91,7 @@ class EvidenceStream:
         self._stop.set()
 
     def _run(self) -> None:
+        translation.activate(KEPT_LANGUAGE)
         attempts = Attempts()
         while not self._stop.is_set():
             attempts.begin()
@@ -109,7 +112,7 @@ class EvidenceStream:
         except Exception:  # the outermost loop of this thread: detection goes on
             log.exception("evidence.broke")
             metrics.pipeline_errors.labels("capture").inc()
-            return _("Capture failed unexpectedly; its log tells more.")
+            return CAPTURE_FAILED
         finally:
             ended, self._stream = self._stream, None
             if ended:

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack, suppress
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from cameras.addresses import Endpoint
 
@@ -32,7 +32,9 @@ class Redirected(Exception):
     """The camera leads elsewhere, where it was not checked whether a camera may be; the message is for an operator."""
 
     def __init__(self) -> None:
-        super().__init__(_("The camera redirects elsewhere, which is not allowed: give the address it leads to."))
+        super().__init__(
+            gettext_noop("The camera redirects elsewhere, which is not allowed: give the address it leads to.")
+        )
 
 
 class Talk:

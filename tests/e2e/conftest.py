@@ -51,6 +51,7 @@ class Server:
     address: str
     port: int
     log: Path
+    pid: int
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +68,7 @@ def server(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pyte
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
-        yield Server(f"http://127.0.0.1:{port}", port, log)
+        yield Server(f"http://127.0.0.1:{port}", port, log, process.pid)
     finally:
         process.terminate()
         process.wait(120)

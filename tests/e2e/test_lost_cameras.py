@@ -39,7 +39,7 @@ def lose(camera: Camera, *, seconds: float = 95, error: str = "The camera did no
     since = utc_now() - timedelta(seconds=seconds)
     seen = {"wanted": Wanted.RUNNING, "state": StreamState.OFFLINE, "state_since": since, "last_error": error}
     Camera.objects.filter(pk=camera.pk).update(**seen)
-    publish.publish_camera_status(camera.pk, up=False, message=error)
+    publish.publish_camera_status(camera.pk)
 
 
 def look() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
@@ -111,13 +112,46 @@ def test_message_larger_than_any_request_is_refused(
 ) -> None:
     with opened(server, f"sessionid={sign_in(operator)}") as plain:
         payload = b" " * 20_000
-        mask = b"\0\0\0\0"
-        plain.sock.sendall(bytes([0x81, 0x80 | 126]) + struct.pack(">H", len(payload)) + mask + payload)
+        plain.sock.sendall(frame(payload))
         said = next(message for message in plain.messages() if message["type"] == "error")
     assert said["data"] == {
         "code": "unreadable",
         "message": "The message is too long; send at most 16384 characters.",
     }
+
+
+def test_what_a_client_says_waits_with_the_client_until_it_is_heeded(
+    server: Server, operator: User, camera: Camera, sign_in: Callable[[User], str]
+) -> None:
+    """A client that says more than is heeded cannot go on: nothing of it piles up in the server."""
+    cookie = f"sessionid={sign_in(operator)}"
+    # Each is work, since pictures are wanted in another form than before.
+    frames = b"".join(map(frame, [subscription(camera, "url"), subscription(camera, "none")]))
+    with opened(server, cookie, query="?pictures=none") as plain:
+        assert next(plain.messages())["type"] == "connection_ack"
+        plain.sock.settimeout(0.5)
+        before = memory_of(server)
+        with pytest.raises(TimeoutError):
+            plain.sock.sendall(frames * 10_000)
+        assert memory_of(server) < before + 40_000_000
+    with opened(server, cookie) as other:
+        assert next(other.messages())["type"] == "connection_ack"
+
+
+def subscription(camera: Camera, pictures: str) -> bytes:
+    """As long as such a message may be."""
+    wanted = {"cameraIds": [camera.pk] * 1000, "framesOf": [camera.pk] * 1000, "pictures": pictures}
+    return json.dumps({"type": "subscribe", "data": wanted}).encode()
+
+
+def frame(text: bytes) -> bytes:
+    """A masked text frame."""
+    return bytes([0x81, 0x80 | 126]) + struct.pack(">H", len(text)) + b"\0\0\0\0" + text
+
+
+def memory_of(server: Server) -> int:
+    """What the server's process takes, in bytes."""
+    return int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_client_that_stops_reading_gets_the_newest_frame_and_no_backlog(
@@ -142,3 +176,16 @@ def test_client_that_stops_reading_gets_the_newest_frame_and_no_backlog(
                 received.append(json.loads(payload[4 : 4 + length])["data"]["frameKey"])
     assert received[-1] == newest
     assert len(received) <= 15
+
+
+def test_picture_larger_than_a_mebibyte_is_sent(
+    server: Server, operator: User, camera: Camera, sign_in: Callable[[User], str]
+) -> None:
+    row = record(camera, captured_at=utc_now())
+    FrameStore(connect_redis()).put(row.frame_key, b"\xff\xd8" + os.urandom(1_500_000))
+    publish.publish_frame(row)
+    with opened(server, f"sessionid={sign_in(operator)}", query="?pictures=binary") as plain:
+        opcode, payload = plain.read()
+        while opcode == TEXT:
+            opcode, payload = plain.read()
+    assert (opcode, len(payload) > 1_500_000) == (BINARY, True)

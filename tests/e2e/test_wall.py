@@ -297,6 +297,46 @@ def test_lost_news_of_an_alert_reach_an_open_wall(page: Page, operator: User, ca
     expect(page.get_by_text("No danger is being reported.")).to_be_visible()
 
 
+def test_page_that_comes_back_tells_what_was_missed(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn, complaints: list[str]
+) -> None:
+    known = raise_alert(camera, RiskLevel.MEDIUM)
+    sign_in(operator)
+    connected(page)
+    cards = page.locator(".card")
+    expect(cards).to_have_count(1)
+    expect(page.locator("#announcer")).to_be_empty()
+    page.context.set_offline(True)
+    page.evaluate("() => fetch('/').catch(() => null)")
+    expect(page.locator("#lost")).to_be_visible()
+    missed = raise_alert(camera)
+    ended = {"state": AlertState.CLOSED, "closed_at": utc_now()}
+    Alert.objects.filter(pk__in=[known.pk, missed.pk]).update(**ended)
+    opened = raise_alert(camera)
+    page.context.set_offline(False)
+    expect(page.locator("#announcer")).to_have_text("High risk at Junction: A car passes at red.")
+    expect(cards).to_have_count(1)
+    expect(cards).to_have_attribute("data-alert", str(opened.pk))
+    told = page.locator("#missed")
+    expect(told.get_by_role("link")).to_have_text("1 alert came and ended while there was no connection.")
+    told.get_by_role("button", name="Seen").click()
+    expect(told).to_be_hidden()
+    complaints.clear()
+
+
+def test_camera_of_which_frames_come_is_not_called_stopped(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    Camera.objects.filter(pk=camera.pk).update(state=StreamState.STOPPED, state_since=utc_now() - timedelta(minutes=1))
+    sign_in(operator)
+    connected(page)
+    expect(page.locator(".tile .badge")).to_have_text("stopped")
+    show_frame(camera)
+    expect(page.locator(".tile .badge")).to_have_text("live")
+    publish.publish_stream_stopped(camera.pk, "")
+    expect(page.locator(".tile .badge")).to_have_text("stopped")
+
+
 def test_kind_of_an_alert_is_said_in_the_pages_words(
     page: Page, operator: User, camera: Camera, sign_in: SignIn
 ) -> None:
@@ -373,7 +413,7 @@ def test_camera_that_goes_down_says_so(page: Page, operator: User, camera: Camer
     Camera.objects.filter(pk=camera.pk).update(
         state=StreamState.OFFLINE, state_since=utc_now(), last_error="No route to the camera."
     )
-    publish.publish_camera_status(camera.pk, up=False, message="No route to the camera.")
+    publish.publish_camera_status(camera.pk)
     expect(page.locator(".tile .badge")).to_contain_text("offline since")
     expect(page.locator(".tile .picture-note")).to_have_text("No route to the camera.")
 
@@ -471,6 +511,37 @@ def test_arrow_keys_go_from_camera_to_camera_enter_opens_and_escape_comes_back(
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(rf"/cameras/{camera.pk}/$"))
     expect(page.locator("#link")).to_have_text("Connected")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile(r"[0-9]/$"))
+
+
+FULL_SCREENS = """() => {
+  window.filled = 0;
+  Element.prototype.requestFullscreen = async () => { window.filled += 1; };
+}"""
+
+
+def test_letters_are_keys_only_where_the_wall_or_the_picture_has_the_focus(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn
+) -> None:
+    sign_in(operator)
+    connected(page)
+    page.evaluate(FULL_SCREENS)
+    page.get_by_role("link", name="Alerts", exact=True).focus()
+    page.keyboard.press("f")
+    page.locator(".tile-name a").focus()
+    page.keyboard.press("f")
+    assert page.evaluate("() => window.filled") == 1
+    page.goto(f"/cameras/{camera.pk}/")
+    expect(page.locator("#link")).to_have_text("Connected")
+    page.evaluate(FULL_SCREENS)
+    page.keyboard.press("f")
+    page.locator("#full-screen").focus()
+    page.keyboard.press("f")
+    page.keyboard.press("Escape")
+    page.locator("#live .picture").click()
+    page.keyboard.press("f")
+    assert page.evaluate("() => window.filled") == 1
     page.keyboard.press("Escape")
     expect(page).to_have_url(re.compile(r"[0-9]/$"))
 

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import redis
+from django.utils import translation
+from django.utils.translation import trans_real
 from prometheus_client import REGISTRY
 from pytest_django.fixtures import Settings
 
@@ -21,6 +23,7 @@ from cameras.frames import FrameStore
 from cameras.models import Camera, Sampling, StreamState
 from cameras.ownership import Ownership
 from cameras.sources import Burst, Figures, Format, open_stream
+from cameras.wording import in_words
 from tests.capturing import capturing, running, threads_of, wait_until
 from tests.clips import write_clip
 from trafficmon.core.clock import utc_now
@@ -98,6 +101,19 @@ def test_capture_follows_what_is_wanted(videos: Path, store: FrameStore) -> None
         wait_until(lambda: len(seen.frames) > count)
         camera.delete()
         wait_until(lambda: not threads_of(camera))
+
+
+def test_what_went_wrong_is_kept_in_english_whatever_the_installation_speaks(
+    videos: Path, store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trans_real, "_default", trans_real.translation("zh-hans"))
+    camera = running("gone", "gone.mp4")
+    with capturing(store) as seen:
+        wait_until(lambda: StreamState.OFFLINE in seen.states_of(camera))
+        camera.refresh_from_db()
+    assert camera.last_error == "There is no video file gone.mp4 in the media folder."
+    with translation.override("zh-hans"):
+        assert in_words(camera.last_error) == "媒体目录中没有视频文件 gone.mp4。"
 
 
 def test_capture_keeps_one_cameras_failure_from_the_others(videos: Path, store: FrameStore) -> None:

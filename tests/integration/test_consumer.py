@@ -27,6 +27,7 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connections
 from django.http import HttpRequest
 from django.utils.translation import get_language
+from prometheus_client import REGISTRY
 
 from assessment.ladder import LadderState
 from assessment.models import Alert, AlertState, FrameResult
@@ -44,12 +45,12 @@ from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.asgi import application
 from trafficmon.core import tracing
+from trafficmon.core.clock import spell, utc_now
 from trafficmon.core.telemetry import Telemetry
-from trafficmon.live import access, commands, consumers, publish
+from trafficmon.live import access, commands, consumers, publish, reader
 from trafficmon.live.consumers import SIGNED_OUT, TOO_SLOW
 from trafficmon.live.feed import ClientFeed
-from trafficmon.live.messages import AlertList
-from trafficmon.live.reader import FrameReader
+from trafficmon.live.reader import Form, FrameReader
 from trafficmon.live.topics import camera_topic
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -277,6 +278,49 @@ async def test_client_chooses_how_it_gets_pictures(pictures: str, frame: str, vi
     assert shown["frame"] == frame.format(key=row.frame_key)
 
 
+def frames_timed() -> tuple[float, float]:
+    """How many frames were measured until they were sent, and how many of them within a second."""
+    name = "detection_send_latency_seconds"
+    count, quick = (
+        REGISTRY.get_sample_value(f"{name}_count"),
+        REGISTRY.get_sample_value(f"{name}_bucket", {"le": "1.0"}),
+    )
+    return count or 0.0, quick or 0.0
+
+
+async def test_time_until_a_frame_is_sent_is_measured_once_and_only_where_it_is_new(viewer: Desk) -> None:
+    camera = await in_thread(viewer.camera)
+    await in_thread(
+        publish.publish_frame, await in_thread(record, camera, captured_at=utc_now() - timedelta(minutes=1))
+    )
+    before = frames_timed()
+    async with opened(viewer.session_key) as one, opened(viewer.session_key, path="/ws?pictures=none") as other:
+        for browser in (one, other):
+            await browser.wait_for("detection_result")
+        assert frames_timed() == before
+        for age in (20, 0):
+            row = await in_thread(record, camera, captured_at=utc_now() - timedelta(seconds=age))
+            await in_thread(publish.publish_frame, row)
+            for browser in (one, other):
+                await browser.wait_for("detection_result")
+        after = frames_timed()
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+
+
+async def test_frame_is_made_once_for_all_and_not_kept_for_ever(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await in_thread(record, await in_thread(make_camera))
+    await in_thread(publish.publish_frame, row)
+    monkeypatch.setattr(reader, "SHARED_SECONDS", 0.2)
+    async with reader.shared_reader() as frames:
+        first, second = [await frames.rendered(row.camera_id, Form(), row.frame_key) for _ in range(2)]
+        await asyncio.sleep(0.4)
+        third = await frames.rendered(row.camera_id, Form(), row.frame_key)
+    assert first is second
+    assert third is not first
+
+
 async def test_binary_message_holds_the_message_and_the_picture(viewer: Desk) -> None:
     row = await in_thread(record, await in_thread(viewer.camera))
     FrameStore(connect_redis()).put(row.frame_key, JPEG)
@@ -430,6 +474,27 @@ async def test_subscriber_gets_frames_of_the_cameras_it_shows_and_all_else_of_al
         assert (await browser.wait_for("detection_result"))["cameraId"] == other.pk
 
 
+@pytest.mark.parametrize(
+    ("language", "status", "reason"),
+    [
+        ("en", "No new picture comes.", "The stream ended."),
+        ("zh-hans", "没有新画面。", "码流已结束。"),
+    ],
+)
+async def test_states_are_said_in_the_language_of_the_page(
+    language: str, status: str, reason: str, viewer: Desk, settings: Any
+) -> None:
+    settings.DEMO = True
+    camera = await in_thread(viewer.camera, state="stale", last_error="No new picture comes.")
+    async with opened(viewer.session_key, language=language) as browser:
+        assert (await browser.wait_for("camera_status"))["message"] == status
+        await browser.wait_for("alert_list")
+        await in_thread(publish.publish_camera_status, camera.pk)
+        assert (await browser.wait_for("camera_status"))["message"] == status
+        await in_thread(publish.publish_stream_stopped, camera.pk, "The stream ended.")
+        assert (await browser.wait_for("stream_stopped"))["reason"] == reason
+
+
 async def test_subscriber_is_told_of_cameras_it_may_not_see(viewer: Desk) -> None:
     hidden = await in_thread(make_camera)
     async with opened(viewer.session_key) as browser:
@@ -561,12 +626,36 @@ async def test_slow_client_gets_the_newest_frame_and_every_verdict(
         await asyncio.sleep(0.3)
         stuck.released.set()
         said = [await browser.read()]
-        while said[-1]["type"] != "detection_result":
+        while said[-1]["type"] != "alert_list":
             said.append(await browser.read())
         assert await browser.socket.receive_nothing(timeout=0.3)
+    assert said.pop()["data"] == {"alerts": []}
     verdicts = [each["data"]["frameTimestamp"] for each in said if each["type"] == "assessment_result"]
     assert verdicts == ["2026-05-04T12:00:00.000Z", "2026-05-04T12:00:01.000Z"]
     assert said[-1]["data"]["frameKey"] == rows[-1].frame_key
+
+
+async def test_what_is_told_again_never_overtakes_what_happened_since(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = await raised(viewer)
+    camera = await in_thread(Camera.objects.get, pk=alert.camera_id)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    async with opened(viewer.session_key) as browser:
+        await subscribed(camera)
+        await asyncio.sleep(0.3)  # what is told again to a new page waits
+        await in_thread(close_alert, alert)
+        await in_thread(publish.publish_alert, alert.pk, "closed")
+        await in_thread(publish.publish_stream_stopped, camera.pk, "Stopped.")
+        await asyncio.sleep(0.3)
+        stuck.released.set()
+        await browser.ask("ping", echo=1)
+        said = [await browser.read()]
+        while said[-1]["type"] != "pong":
+            said.append(await browser.read())
+    kinds = [each["type"] for each in said if each["type"] in {"alert", "camera_status", "stream_stopped"}]
+    assert kinds == ["alert", "stream_stopped"]
 
 
 async def subscribed(camera: Camera) -> None:
@@ -633,31 +722,101 @@ async def test_alert_list_never_takes_back_what_was_told_while_it_was_read(
     alert = await raised(viewer)
     reads: list[int] = []
 
-    def slowly(camera_ids: frozenset[int]) -> AlertList:
-        read = access.look_up_alerts(camera_ids)
-        reads.append(len(read.alerts))
-        if len(reads) == 1:
+    def slowly(camera_ids: frozenset[int]) -> access.Standing:
+        read = access.look_up_standing(camera_ids)
+        reads.append(len(read.alerts.alerts))
+        if len(reads) == 2:
             close_alert(alert)
             publish.publish_alert(alert.pk, "closed")
             time.sleep(0.3)
         return read
 
-    monkeypatch.setattr(consumers, "look_up_alerts", slowly)
+    monkeypatch.setattr(consumers, "look_up_standing", slowly)
     monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
     async with opened(viewer.session_key) as browser:
         assert (await browser.wait_for("alert"))["change"] == "opened"
         assert (await browser.wait_for("alert"))["change"] == "closed"
         assert await browser.wait_for("alert_list") == {"alerts": []}
-    assert reads[:2] == [1, 0]
+    assert reads[:3] == [1, 1, 0]
 
 
-def test_live_alerts_are_read_in_one_query(viewer: Desk, django_assert_num_queries: Any) -> None:
+def test_states_and_live_alerts_are_read_in_two_queries(viewer: Desk, django_assert_num_queries: Any) -> None:
     cameras = [viewer.camera(), viewer.camera()]
     for camera in cameras:
         raise_alert(camera)
-    with django_assert_num_queries(1):
-        listed = access.look_up_alerts(frozenset(each.pk for each in cameras))
-    assert len(listed.alerts) == 2
+    with django_assert_num_queries(2):
+        standing = access.look_up_standing(frozenset(each.pk for each in cameras))
+    assert (len(standing.statuses), len(standing.alerts.alerts)) == (2, 2)
+
+
+async def test_state_whose_publication_was_lost_is_told_at_the_next_heartbeat_and_not_again(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera, state="stopped")
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.2)
+    async with opened(viewer.session_key) as browser:
+        assert (await browser.wait_for("camera_status"))["state"] == "stopped"
+        await browser.wait_for("ping")
+        await in_thread(Camera.objects.filter(pk=camera.pk).update, state="online", state_since=NOON)
+        said = [await browser.read()]
+        while [each["type"] for each in said].count("ping") < 3:
+            said.append(await browser.read())
+    told = [each["data"]["state"] for each in said if each["type"] == "camera_status"]
+    assert told == ["online"]
+
+
+def end_alert(camera: Camera, *, opened: timedelta, closed: timedelta) -> Alert:
+    """One that began and ended so long ago."""
+    now = utc_now()
+    alert = raise_alert(camera)
+    Alert.objects.filter(pk=alert.pk).update(
+        opened_at=now - opened, last_seen_at=now - opened, state=AlertState.CLOSED, closed_at=now - closed
+    )
+    return alert
+
+
+@pytest.mark.parametrize("way", ["address", "subscribe"])
+async def test_client_that_comes_back_is_told_what_ended_meanwhile(way: str, viewer: Desk) -> None:
+    minute = timedelta(minutes=1)
+    camera = await in_thread(viewer.camera)
+    missed = await in_thread(end_alert, camera, opened=3 * minute, closed=minute)
+    await in_thread(end_alert, camera, opened=9 * minute, closed=8 * minute)
+    await in_thread(end_alert, await in_thread(make_camera), opened=3 * minute, closed=minute)
+    live = await in_thread(raise_alert, camera)
+    since = spell(utc_now() - 5 * minute)
+    async with opened(viewer.session_key, path=f"/ws?since={since}" if way == "address" else "/ws") as browser:
+        if way == "subscribe":
+            await browser.wait_for("alert_list")
+            await browser.ask("subscribe", since=since)
+        first = await browser.wait_for("alert")
+        assert (first["alertId"], first["change"], first["replayed"]) == (missed.pk, "closed", True)
+        if way == "address":
+            assert (await browser.wait_for("alert"))["alertId"] == live.pk
+        await browser.ask("ping", echo=1)
+        said = [await browser.read()]
+        while said[-1]["type"] != "pong":
+            said.append(await browser.read())
+    assert [each for each in said if each["type"] == "alert"] == []
+
+
+def test_of_very_many_that_ended_the_newest_are_told(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "MOST_ENDED", 2)
+    camera = viewer.camera()
+    ended = [end_alert(camera, opened=timedelta(minutes=n), closed=timedelta(0)) for n in (5, 4, 3)]
+    told = access.look_up_ended(frozenset([camera.pk]), utc_now() - timedelta(minutes=6))
+    assert [each.alert_id for each in told] == [each.pk for each in ended[1:]]
+
+
+async def test_page_that_shows_nothing_is_sent_no_verdicts(viewer: Desk) -> None:
+    shown, other = await in_thread(viewer.camera), await in_thread(viewer.camera)
+    async with opened(viewer.session_key) as browser:
+        await browser.wait_for("connection_ack")
+        await browser.ask("subscribe", framesOf=[shown.pk], pictures="none")
+        await browser.ask("ping", echo=1)
+        await browser.wait_for("pong")
+        for camera in (other, shown):
+            await in_thread(publish.publish_verdict, await in_thread(record, camera))
+        assert (await browser.wait_for("assessment_result"))["cameraId"] == shown.pk
 
 
 @pytest.mark.parametrize(("demo", "spoken"), [(True, "zh-hans"), (False, "en")])

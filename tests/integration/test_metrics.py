@@ -35,7 +35,13 @@ from workers.tasks import send_wake_up
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
 CONTRACT = {
-    *("detection_total", "detection_latency_seconds", "detected_objects_total", "traffic_groups_total"),
+    *(
+        "detection_total",
+        "detection_latency_seconds",
+        "detection_send_latency_seconds",
+        "detected_objects_total",
+        "traffic_groups_total",
+    ),
     *("llm_requests_total", "llm_latency_seconds", "llm_token_usage_total", "llm_concurrent_tasks"),
     *("api_key_pool_size", "api_key_status", "api_key_success_rate", "api_key_total_calls"),
     *("api_key_cooldown_seconds", "tasks_generated_total", "tasks_processed_total", "task_queue_size"),

@@ -48,6 +48,14 @@ def test_dropped_key_is_not_delivered() -> None:
     assert asyncio.run(mailbox.take()) == "second"
 
 
+def test_letter_that_overtakes_an_older_one_about_the_same_leaves_that_out() -> None:
+    mailbox: Mailbox[str] = Mailbox()
+    mailbox.replace("alert", "opened, told again")
+    mailbox.replace("other", "told again")
+    mailbox.append("closed", outdates="alert")
+    assert [asyncio.run(mailbox.take()) for _ in range(len(mailbox))] == ["closed", "told again"]
+
+
 async def test_taker_wakes_when_a_letter_comes() -> None:
     mailbox: Mailbox[str] = Mailbox()
     taker = asyncio.create_task(mailbox.take())

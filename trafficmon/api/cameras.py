@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from pydantic import Field
 
 from cameras.models import Camera, CountingLine, Sampling, StreamState, Wanted, Zone, ZoneKind
+from cameras.wording import in_words
 from trafficmon.accounts.models import User
 from trafficmon.api.answers import Answer, Paged, Refused, endpoint
 from trafficmon.api.paging import Number, Order, Page, chosen
@@ -117,7 +118,7 @@ def _seen(camera: Camera) -> dict[str, object]:
         "state": camera.state,
         "since": spell(camera.state_since) if camera.state_since else None,
         "last_frame_at": spell(camera.last_frame_at) if camera.last_frame_at else None,
-        "last_error": camera.last_error,
+        "last_error": in_words(camera.last_error),
     }
 
 

@@ -45,6 +45,9 @@ _SLOW = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 30.0, 60.0)
 # Detection
 detections = Counter("detection_total", "Frames detected", ["camera_id"])
 detection_latency = Histogram("detection_latency_seconds", "Capture to detection stored", buckets=_FAST)
+detection_send_latency = Histogram(
+    "detection_send_latency_seconds", "Capture to detection sent to the first browser that shows it", buckets=_FAST
+)
 stage_seconds = Histogram(
     "stage_seconds",
     "Time a frame spent in a stage: wait for a worker, detect, store, answer (the model's questions), close",

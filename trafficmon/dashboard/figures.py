@@ -17,6 +17,7 @@ from assessment.models import STATUS_CHOICES, Alert, Assessment, Evidence, Evide
 from assessment.risk import AssessmentStatus, JudgedBy
 from cameras.models import Camera, StateChange
 from cameras.skipped import Skipped, skipped_in_words
+from cameras.wording import in_words
 from trafficmon.core.logging import mask_secrets
 
 MINUTES = 5
@@ -156,7 +157,13 @@ def state_history(camera: Camera) -> list[Stay]:
     changes = list(StateChange.objects.filter(camera=camera)[:STATES_SHOWN])
     ends = [None, *(each.at for each in changes)]
     return [
-        Stay(each.state, str(each.get_state_display()), mask_secrets(each.error), each.at, _lasted(each.at, until))
+        Stay(
+            each.state,
+            str(each.get_state_display()),
+            mask_secrets(in_words(each.error)),
+            each.at,
+            _lasted(each.at, until),
+        )
         for each, until in zip(changes, ends, strict=False)
     ]
 

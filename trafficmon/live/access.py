@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -19,6 +20,16 @@ from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role, Scope
 from trafficmon.live import compose
 from trafficmon.live.messages import AlertChange, AlertList, AlertMessage, CameraList, CameraStatus, ListedCamera
+
+LONGEST_ABSENCE = timedelta(days=1)
+"""Who was away for longer looks into the list of alerts."""
+LONGEST_LIFE = timedelta(hours=1)
+MOST_ENDED = 100
+_LAST_CHANGE = {
+    AlertState.OPEN: AlertChange.OPENED,
+    AlertState.ACKNOWLEDGED: AlertChange.ACKNOWLEDGED,
+    AlertState.CLOSED: AlertChange.CLOSED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +63,10 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where cameras and their live alerts stand, for a page that has just opened."""
+    """Where cameras and their live alerts stand."""
 
     statuses: tuple[CameraStatus, ...]
-    alerts: tuple[AlertMessage, ...]
+    alerts: AlertList
 
 
 def look_up_access(entry: Entry) -> Access | None:
@@ -88,20 +99,24 @@ def _listed(camera: Camera) -> ListedCamera:
 
 
 def look_up_standing(camera_ids: frozenset[int]) -> Standing:
-    """The state of these cameras and their live alerts, oldest alert first."""
-    cameras = Camera.objects.filter(pk__in=camera_ids)
+    """The state of these cameras and their live alerts, oldest alert first; two queries."""
+    cameras = Camera.objects.filter(pk__in=camera_ids).only("pk", "state", "state_since", "last_error")
+    alerts = Alert.objects.live().filter(camera__in=camera_ids).select_related("camera", "acknowledged_by")
     return Standing(
         statuses=tuple(compose.camera_status(each) for each in cameras),
-        alerts=look_up_alerts(camera_ids).alerts,
+        alerts=AlertList(alerts=tuple(_replayed(each) for each in alerts.order_by("opened_at", "pk"))),
     )
 
 
-def look_up_alerts(camera_ids: frozenset[int]) -> AlertList:
-    """The live alerts of these cameras, oldest first; one query."""
-    alerts = Alert.objects.live().filter(camera__in=camera_ids).select_related("camera", "acknowledged_by")
-    return AlertList(alerts=tuple(_replayed(each) for each in alerts.order_by("opened_at", "pk")))
+def look_up_ended(camera_ids: frozenset[int], since: datetime) -> tuple[AlertMessage, ...]:
+    """The alerts of these cameras that ended since then, oldest first; of many, or of long ago, only the newest."""
+    since = max(since, timezone.now() - LONGEST_ABSENCE)
+    # Their opening is indexed. Who knows of one that was open for longer learns of its end from the live ones.
+    ended = Alert.objects.filter(camera__in=camera_ids, closed_at__gte=since, opened_at__gte=since - LONGEST_LIFE)
+    newest = ended.select_related("camera", "acknowledged_by").order_by("-opened_at", "-pk")[:MOST_ENDED]
+    return tuple(_replayed(each) for each in reversed(newest))
 
 
 def _replayed(alert: Alert) -> AlertMessage:
-    change = AlertChange.ACKNOWLEDGED if alert.state == AlertState.ACKNOWLEDGED else AlertChange.OPENED
+    change = _LAST_CHANGE[AlertState(alert.state)]
     return compose.alert_message(alert, change=change, now=timezone.now(), replayed=True)

@@ -16,6 +16,7 @@ from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, RiskType
 from assessment.unasked import Unasked, unasked_of
 from cameras.models import Camera, StreamState
+from cameras.wording import in_words
 from detection.detections import DetectedFrame, Detection, TrafficGroup
 from trafficmon.core import tracing
 from trafficmon.core.clock import spell
@@ -217,7 +218,7 @@ def camera_status(camera: Camera) -> CameraStatus:
     return CameraStatus(
         camera_id=camera.pk,
         status=1 if camera.state == StreamState.ONLINE else 0,
-        message=camera.last_error or str(camera.get_state_display()),
+        message=in_words(camera.last_error) or str(camera.get_state_display()),
         state=camera.state,
         since=spell(camera.state_since) if camera.state_since else None,
     )

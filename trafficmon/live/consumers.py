@@ -24,7 +24,7 @@ from trafficmon.accounts.access import client_address
 from trafficmon.core import tracing
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose
-from trafficmon.live.access import Access, Entry, look_up_access, look_up_alerts, look_up_standing
+from trafficmon.live.access import Access, Entry, look_up_access, look_up_ended, look_up_standing
 from trafficmon.live.commands import Command, RefusedError, carry_out
 from trafficmon.live.feed import ClientFeed
 from trafficmon.live.flow import flow_of
@@ -40,10 +40,18 @@ from trafficmon.live.incoming import (
 )
 from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
-from trafficmon.live.messages import ConnectionAck, ErrorMessage, Heartbeat, Pong
+from trafficmon.live.messages import CameraStatus, ConnectionAck, ErrorMessage, Heartbeat, Pong
 from trafficmon.live.origins import may_use_session
 from trafficmon.live.reader import Form, shared_reader, width_for
-from trafficmon.live.topics import EVERYBODY, FrameReady, LoadReady, MessageReady, camera_topic
+from trafficmon.live.topics import (
+    EVERYBODY,
+    FrameReady,
+    LoadReady,
+    MessageReady,
+    alert_key,
+    camera_topic,
+    status_key,
+)
 
 log = structlog.get_logger()
 
@@ -67,7 +75,8 @@ def _asked(query_string: bytes, name: str) -> str:
 
 def _first_wish(query_string: bytes) -> SubscribeRequest:
     """What to send before the client says so itself: `/ws?pictures=binary&width=480` spares it one round of others."""
-    chosen = {"pictures": _asked(query_string, "pictures"), "picture_width": _asked(query_string, "width")}
+    spelled = {"pictures": "pictures", "picture_width": "width", "since": "since"}
+    chosen = {name: _asked(query_string, asked) for name, asked in spelled.items()}
     try:
         return SubscribeRequest.model_validate({name: value for name, value in chosen.items() if value})
     except ValidationError:
@@ -136,11 +145,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.show_as(_form(self._wanted))
         self._feed.tell(self._acknowledgement())
-        self._alerts_heard = 0
+        self._heard = 0
+        self._statuses: dict[int, CameraStatus] = {}
         self._redis_run = await self._reader.run_id()
         await self.channel_layer.group_add(EVERYBODY, self.channel_name)
         await self._tell_load()
         await self._apply_access(access)
+        await self._tell_missed()
+        await self._tell_standing()
         self._start(self._feed.send_forever())
         self._start(self._look_again_forever())
 
@@ -210,7 +222,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._end(SIGNED_OUT, _("Your session has ended. Sign in again."))
             return
         try:
-            self._feed.tell(await carry_out(command, access, self._reader))
+            answer = await carry_out(command, access, self._reader)
+            # A test of a connection says nothing of the state.
+            self._feed.tell(answer, outdates=status_key(answer.camera_id) if answer.state else None)
         except RefusedError as refusal:
             self._refuse(refusal.code, str(refusal), command)
 
@@ -230,6 +244,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         shown |= self._feed.show_only(None if wanted.frames_of is None else frozenset(wanted.frames_of))
         await self._watch(anew=changed)
         self._feed.show_anew(shown)
+        await self._tell_missed()
 
     async def _look_up_access(self) -> Access | None:
         return await database_sync_to_async(look_up_access)(self._entry)
@@ -251,12 +266,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
         wanted = allowed if self._wanted.camera_ids is None else allowed & frozenset(self._wanted.camera_ids)
         added = self._feed.watch(wanted)
         unknown = wanted if anew else added
+        for camera_id in unknown:
+            self._statuses.pop(camera_id, None)
         if unknown:
             standing = await database_sync_to_async(look_up_standing)(unknown)
-            for status in standing.statuses:
-                self._feed.tell_text(status.as_text(), f"status:{status.camera_id}")
-            for alert in standing.alerts:
-                self._feed.tell_text(alert.as_text(), f"alert:{alert.alert_id}")
+            self._tell_statuses(standing.statuses)
+            for alert in standing.alerts.alerts:
+                self._feed.tell_text(alert.as_text(), alert_key(alert.alert_id))
         self._feed.show_anew(unknown)
 
     async def frame_ready(self, event: FrameReady) -> None:
@@ -265,10 +281,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def message_ready(self, event: MessageReady) -> None:
         if self._ending or event["camera_id"] not in self._feed.watched:
             return
-        if event.get("about") == "alert":
-            self._alerts_heard += 1
-            self._feed.take_back("alert_list")
-        self._feed.tell_text(event["text"], event.get("replaces"))
+        match event.get("about"):
+            case "verdict" if not self._feed.shows(event["camera_id"]):
+                return
+            case "alert":
+                self._heard += 1
+                self._feed.take_back("alert_list")
+            case "status":
+                self._heard += 1
+        text = event.get("texts", {}).get(translation.get_language() or "", event["text"])
+        self._feed.tell_text(text, event.get("replaces"), outdates=event.get("outdates"))
 
     async def load_ready(self, event: LoadReady) -> None:
         if not self._ending:
@@ -289,7 +311,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 return
             await self._apply_access(access)
             await self._catch_up()
-            await self._tell_alerts()
+            await self._tell_standing()
             await self._tell_load()
             self._feed.tell_text(Heartbeat(server_time=spell(utc_now())).as_text(), "ping")
 
@@ -300,15 +322,29 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._redis_run = run
             await self._watch(anew=True)
 
-    async def _tell_alerts(self) -> None:
+    async def _tell_standing(self) -> None:
         """What a lost publication left out, and an end of what nobody will end: published messages may be lost."""
         for _attempt in range(3):
-            heard = self._alerts_heard
-            listed = await database_sync_to_async(look_up_alerts)(self._feed.watched)
-            # What was told of an alert meanwhile may be newer than this list, which would take it back.
-            if heard == self._alerts_heard:
-                self._feed.tell_text(listed.as_text(), "alert_list")
+            heard = self._heard
+            standing = await database_sync_to_async(look_up_standing)(self._feed.watched)
+            # What was told meanwhile may be newer than this, which would take it back.
+            if heard == self._heard:
+                self._tell_statuses(standing.statuses)
+                self._feed.tell_text(standing.alerts.as_text(), "alert_list")
                 return
+
+    def _tell_statuses(self, statuses: tuple[CameraStatus, ...]) -> None:
+        """Those that are not as they were when they were last looked up."""
+        for status in statuses:
+            if status != self._statuses.get(status.camera_id):
+                self._statuses[status.camera_id] = status
+                self._feed.tell_text(status.as_text(), status_key(status.camera_id))
+
+    async def _tell_missed(self) -> None:
+        """What ended while the client was away; what goes on is told to everybody who comes."""
+        if self._wanted.since:
+            for alert in await database_sync_to_async(look_up_ended)(self._feed.watched, self._wanted.since):
+                self._feed.tell(alert)
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(self._supervise(work))

@@ -53,9 +53,9 @@ class ClientFeed:
 
     def show_only(self, camera_ids: frozenset[int] | None) -> frozenset[int]:
         """Send frames of these watched cameras only, or of all with None; those that were not shown before."""
-        before = frozenset(filter(self._shows, self.watched))
+        before = frozenset(filter(self.shows, self.watched))
         self._frames_of = camera_ids
-        after = frozenset(filter(self._shows, self.watched))
+        after = frozenset(filter(self.shows, self.watched))
         for camera_id in before - after:
             self._mailbox.drop(("frame", camera_id))
             self._sent.pop(camera_id, None)
@@ -63,21 +63,21 @@ class ClientFeed:
 
     def show_as(self, form: Form, *, large: frozenset[int] = frozenset()) -> frozenset[int]:
         """Send frames in this form, of `large` cameras as they were captured; those shown that it changes."""
-        before = {camera_id: self._form_of(camera_id) for camera_id in filter(self._shows, self.watched)}
+        before = {camera_id: self._form_of(camera_id) for camera_id in filter(self.shows, self.watched)}
         self.form, self.large = form, large
         return frozenset(camera_id for camera_id, had in before.items() if had != self._form_of(camera_id))
 
     def _form_of(self, camera_id: int) -> Form:
         return Form(self.form.pictures) if camera_id in self.large else self.form
 
-    def tell(self, message: Outgoing) -> None:
-        """Add a message that must arrive; raises TooSlowError."""
-        self._mailbox.append(message.as_text())
+    def tell(self, message: Outgoing, *, outdates: str | None = None) -> None:
+        """Add a message that must arrive, and leave out what waits under `outdates`; raises TooSlowError."""
+        self._mailbox.append(message.as_text(), outdates=outdates)
 
-    def tell_text(self, text: str, replaces: str | None = None) -> None:
+    def tell_text(self, text: str, replaces: str | None = None, *, outdates: str | None = None) -> None:
         """Add a finished message; with `replaces` it takes the place of an earlier one. Raises TooSlowError."""
         if replaces is None:
-            self._mailbox.append(text)
+            self._mailbox.append(text, outdates=outdates)
         else:
             self._mailbox.replace(replaces, text)
 
@@ -87,15 +87,16 @@ class ClientFeed:
 
     def show(self, camera_id: int, frame_key: str) -> None:
         """A newer frame of the camera exists."""
-        if self._shows(camera_id):
+        if self.shows(camera_id):
             self._mailbox.replace(("frame", camera_id), FrameLetter(camera_id, frame_key))
 
-    def _shows(self, camera_id: int) -> bool:
+    def shows(self, camera_id: int) -> bool:
+        """Whether frames of the camera, and what is judged of them, are wanted."""
         return camera_id in self.watched and (self._frames_of is None or camera_id in self._frames_of)
 
     def show_anew(self, camera_ids: frozenset[int]) -> None:
         """Send what is known of these cameras already, for a page that shows nothing of them yet."""
-        for camera_id in filter(self._shows, camera_ids):
+        for camera_id in filter(self.shows, camera_ids):
             self._sent.pop(camera_id, None)
             self._mailbox.replace(("frame", camera_id), FrameLetter(camera_id, "", anew=True))
 
@@ -110,7 +111,7 @@ class ClientFeed:
                 await self._send_frame(letter)
 
     async def _send_frame(self, letter: FrameLetter) -> None:
-        if not self._shows(letter.camera_id):
+        if not self.shows(letter.camera_id):
             return
         form = self._form_of(letter.camera_id)
         try:
@@ -122,8 +123,10 @@ class ClientFeed:
             log.warning("live.frame_not_read", camera_id=letter.camera_id, error=str(error))
             return
         # Where another form is wanted meanwhile, the frame comes anew in that.
-        wanted = self._shows(letter.camera_id) and form == self._form_of(letter.camera_id)
+        wanted = self.shows(letter.camera_id) and form == self._form_of(letter.camera_id)
         if rendered and wanted and self._sent.get(letter.camera_id) != rendered.frame_key:
             self._sent[letter.camera_id] = rendered.frame_key
             with tracing.span("feed.send", parent=rendered.traceparent, camera_id=letter.camera_id):
                 await self._post(rendered.message)
+            if not letter.anew:
+                self._reader.note_sent(letter.camera_id, rendered.captured_at)

@@ -1,8 +1,9 @@
-"""How a consumer learns that a client does not keep up.
+"""How a consumer and its client keep step, in both directions.
 
 Daphne's `send` returns at once and its transport buffers without bound, so a slow client would get an ever longer
 backlog. Twisted's transports tell a registered producer when their buffer is full and when it has drained: that is
-what `TransportFlow` waits for. Servers whose `send` waits by itself need nothing of this.
+what `TransportFlow` waits for. Nor does daphne bound what a client says before it is heeded: so the transport reads
+only while the consumer listens. Servers whose `send` waits by itself need nothing of this.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Application = Callable[..., Awaitable[None]]
 
 UNSENT_BYTES = 65_536
 """What the kernel may hold for a client that does not read, beyond what is under way."""
+LARGEST_MESSAGE_BYTES = 16 * 1024**2
+"""Of one message either way: daphne's own mebibyte is less than a picture of 4K as text, with its groups."""
 
 
 class Flow(Protocol):
@@ -59,9 +62,32 @@ def with_flow(application: Application) -> Application:
     """Put a Flow for the socket into `scope["flow"]`."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        await application({**scope, "flow": _find_flow(send)}, receive, send)
+        protocol = _daphne_protocol(send)
+        if protocol is None:
+            await application({**scope, "flow": OpenFlow()}, receive, send)
+            return
+        protocol.maxMessagePayloadSize = LARGEST_MESSAGE_BYTES
+        transport = protocol.transport
+        try:
+            await application({**scope, "flow": _flow_over(transport)}, _listening(receive, transport), send)
+        finally:
+            # The client's last word, that it closes, too, is still to be heard.
+            transport.resumeProducing()
 
     return call
+
+
+def _listening(receive: Receive, transport: Any) -> Receive:
+    """The same, but read from the client only while somebody waits for what it says: the rest stays with the client."""
+
+    async def listen() -> Any:
+        transport.resumeProducing()
+        try:
+            return await receive()
+        finally:
+            transport.pauseProducing()
+
+    return listen
 
 
 def flow_of(scope: Mapping[str, Any]) -> Flow:
@@ -70,12 +96,13 @@ def flow_of(scope: Mapping[str, Any]) -> Flow:
     return flow
 
 
-def _find_flow(send: Send) -> Flow:
-    """A TransportFlow where `send` is daphne's (a partial over the protocol), else an OpenFlow."""
+def _daphne_protocol(send: Send) -> Any:
+    """The connection where `send` is daphne's (a partial over it), else None."""
     protocol = send.args[0] if isinstance(send, functools.partial) and send.args else None
-    transport = getattr(protocol, "transport", None)
-    if transport is None or not hasattr(transport, "registerProducer"):
-        return OpenFlow()
+    return protocol if hasattr(getattr(protocol, "transport", None), "registerProducer") else None
+
+
+def _flow_over(transport: Any) -> Flow:
     flow = TransportFlow()
     # The HTTP channel from which this connection was upgraded is registered still.
     transport.unregisterProducer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from django.utils.translation import gettext as _
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from trafficmon.live.messages import Part
 
@@ -43,6 +43,8 @@ class SubscribeRequest(Request):
     """As wide as they are shown, in pixels; None: as they were captured."""
     large_of: tuple[int, ...] = Field(default=(), max_length=1000)
     """The cameras whose pictures are wanted as they were captured all the same."""
+    since: AwareDatetime | None = None
+    """When the client was last told anything: what ended since is told again."""
 
 
 class Ping(Part):

@@ -32,10 +32,14 @@ class Mailbox(Generic[Letter]):
     def __len__(self) -> int:
         return len(self._queue) + len(self._newest)
 
-    def append(self, letter: Letter) -> None:
-        """Add a letter that must arrive; raises TooSlowError when too many wait already."""
+    def append(self, letter: Letter, *, outdates: Hashable | None = None) -> None:
+        """Add a letter that must arrive; raises TooSlowError when too many wait already.
+
+        It overtakes those with a key: the one with the key `outdates`, which is older, is left out.
+        """
         if len(self._queue) >= self._longest_queue:
             raise TooSlowError
+        self.drop(outdates)
         self._queue.append(letter)
         self._filled.set()
 

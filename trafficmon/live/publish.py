@@ -14,18 +14,20 @@ import redis
 import structlog
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.utils import translation
 
 from assessment.ladder import LadderState
 from assessment.models import Alert, FrameResult
 from assessment.risk import AssessmentStatus
 from cameras.frames import connect_redis
 from cameras.models import Camera
+from cameras.wording import in_words
 from trafficmon.core import metrics
 from trafficmon.core.clock import utc_now
 from trafficmon.core.objects import ObjectClass
 from trafficmon.live import compose, snapshot
-from trafficmon.live.messages import AlertChange, Outgoing, StreamStopped
-from trafficmon.live.topics import EVERYBODY, Event, LoadReady, MessageReady, camera_topic
+from trafficmon.live.messages import AlertChange, CameraStatus, Outgoing, StreamStopped
+from trafficmon.live.topics import EVERYBODY, Event, LoadReady, MessageReady, alert_key, camera_topic, status_key
 
 log = structlog.get_logger()
 
@@ -61,7 +63,7 @@ def publish_verdict(row: FrameResult) -> None:
     verdict = compose.assessment_result(row, sorted(row.assessments.all(), key=lambda each: each.group_index))
     client = connect_redis()
     snapshot.keep_verdict(client, verdict)
-    send(client, row.camera_id, _ready(row.camera_id, verdict))
+    send(client, row.camera_id, {**_ready(row.camera_id, verdict), "about": "verdict"})
 
 
 @_best_effort
@@ -71,21 +73,22 @@ def publish_alert(alert_id: int, change: str) -> None:
     message = compose.alert_message(alert, change=AlertChange(change), now=utc_now())
     client = connect_redis()
     snapshot.keep_alert(client, message)
-    send(client, alert.camera_id, {**_ready(alert.camera_id, message), "about": "alert"})
+    send(
+        client, alert.camera_id, {**_ready(alert.camera_id, message), "about": "alert", "outdates": alert_key(alert_id)}
+    )
 
 
 @_best_effort
-def publish_camera_status(camera_id: int, *, up: bool, message: str, latency_ms: float | None = None) -> None:
-    """A camera's state as it was just seen."""
-    seen = compose.camera_status(Camera.objects.get(pk=camera_id))
-    status = seen.model_copy(update={"status": int(up), "message": message, "latency_ms": latency_ms})
-    send(connect_redis(), camera_id, {**_ready(camera_id, status), "replaces": f"status:{camera_id}"})
+def publish_camera_status(camera_id: int) -> None:
+    """A camera's state as it was just seen and written down."""
+    camera = Camera.objects.get(pk=camera_id)
+    _send_state(camera_id, lambda: compose.camera_status(camera))
 
 
 @_best_effort
 def publish_stream_stopped(camera_id: int, reason: str) -> None:
     """A camera's stream ended because it was told to, or for good."""
-    send(connect_redis(), camera_id, _ready(camera_id, StreamStopped(camera_id=camera_id, reason=reason)))
+    _send_state(camera_id, lambda: StreamStopped(camera_id=camera_id, reason=in_words(reason)))
 
 
 @_best_effort
@@ -103,6 +106,16 @@ def supported_classes() -> tuple[ObjectClass, ...]:
 
 def _ready(camera_id: int, message: Outgoing) -> MessageReady:
     return {"type": "message.ready", "camera_id": camera_id, "text": message.as_text()}
+
+
+def _send_state(camera_id: int, say: Callable[[], CameraStatus | StreamStopped]) -> None:
+    """What is said of a camera's state, in each language, since whoever is told may read any."""
+    texts = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            texts[language] = say().as_text()
+    event: MessageReady = {**_ready(camera_id, say()), "texts": texts}
+    send(connect_redis(), camera_id, {**event, "about": "status", "replaces": status_key(camera_id)})
 
 
 def send(client: redis.Redis, camera_id: int, event: Event) -> None:

@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,8 @@ from assessment.service_level import LADDER_KEY, read_ladder
 from cameras.load import PACE_KEY, read_pace
 from detection.detect import PictureUnreadableError, cut_jpeg, read_picture, reduce_jpeg
 from detection.detector import Picture
+from trafficmon.core import metrics
+from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import box_from
 from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
 from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
@@ -27,6 +30,9 @@ from trafficmon.live.tickets import ticket_key
 Pictures = Literal["inline", "url", "binary", "none"]
 WIDTHS = (320, 480, 640, 960)
 """Pictures are reduced to these few widths, so that many browsers of many sizes share them."""
+SHARED_SECONDS = 10.0
+"""So long a frame is kept for all clients: those that fall further behind get a newer one, and the last one of a camera
+that has stopped is not kept for ever."""
 Answer = TypeVar("Answer")
 
 
@@ -48,6 +54,8 @@ class FrameReader:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
+        self._sent: dict[int, str] = {}
+        """The moment of each camera's newest frame that any client was sent."""
         self._made: dict[tuple[int, Form], tuple[str, asyncio.Task[Rendered | None]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -100,7 +108,12 @@ class FrameReader:
         if task is None or key != frame_key:
             task = self._run(self._render(camera_id, form))
             self._made[camera_id, form] = (frame_key, task)
+            asyncio.get_running_loop().call_later(SHARED_SECONDS, self._forget, camera_id, form, frame_key)
         return await asyncio.shield(task)
+
+    def _forget(self, camera_id: int, form: Form, frame_key: str) -> None:
+        if self._made.get((camera_id, form), ("", None))[0] == frame_key:
+            del self._made[camera_id, form]
 
     async def render(self, camera_id: int, form: Form) -> Rendered | None:
         """As `rendered`, read anew: with a verdict that came after the frame was first sent."""
@@ -110,7 +123,15 @@ class FrameReader:
         result = read_latest(await self._client.mget(latest_key(camera_id), verdict_key(camera_id)))
         if result is None:
             return None
-        return Rendered(result.frame_key, await self._message(result, form), result.traceparent or "")
+        message = await self._message(result, form)
+        return Rendered(result.frame_key, message, result.timestamp, result.traceparent or "")
+
+    def note_sent(self, camera_id: int, captured_at: str) -> None:
+        """Measure how long after its capture a frame comes on screen: once, when the first client is sent it."""
+        if captured_at > self._sent.get(camera_id, ""):
+            self._sent[camera_id] = captured_at
+            age = utc_now() - datetime.fromisoformat(captured_at)
+            metrics.detection_send_latency.observe(age.total_seconds())
 
     async def _message(self, result: DetectionResult, form: Form) -> str | bytes:
         match form.pictures:
@@ -142,11 +163,12 @@ class FrameReader:
 class Rendered:
     """A frame ready to be sent: text or, for `binary`, bytes."""
 
-    __slots__ = ("frame_key", "message", "traceparent")
+    __slots__ = ("captured_at", "frame_key", "message", "traceparent")
 
-    def __init__(self, frame_key: str, message: str | bytes, traceparent: str = "") -> None:
+    def __init__(self, frame_key: str, message: str | bytes, captured_at: str, traceparent: str) -> None:
         self.frame_key = frame_key
         self.message = message
+        self.captured_at = captured_at
         self.traceparent = traceparent
 
 

@@ -14,13 +14,19 @@ class FrameReady(TypedDict):
 
 
 class MessageReady(TypedDict):
-    """A finished message that must not be lost; with `replaces`, only the newest of its kind matters."""
+    """A finished message that must not be lost; with `replaces`, only the newest of its kind matters.
+
+    What still waits under `outdates` is older than this and left out.
+    """
 
     type: Literal["message.ready"]
     camera_id: int
     text: str
+    texts: NotRequired[dict[str, str]]
+    """By language, where there are words in it; `text` is in that of the installation."""
     replaces: NotRequired[str]
-    about: NotRequired[Literal["alert"]]
+    outdates: NotRequired[str]
+    about: NotRequired[Literal["alert", "status", "verdict"]]
 
 
 class LoadReady(TypedDict):
@@ -34,6 +40,16 @@ Event = FrameReady | MessageReady | LoadReady
 
 EVERYBODY = "everybody"
 """The name of the Channels group of all clients, whatever they watch."""
+
+
+def status_key(camera_id: int) -> str:
+    """Under which the state of a camera waits for a client."""
+    return f"status:{camera_id}"
+
+
+def alert_key(alert_id: int) -> str:
+    """Under which an alert that is told again waits for a client."""
+    return f"alert:{alert_id}"
 
 
 def camera_topic(camera_id: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.utils.translation import gettext as _
 
 from trafficmon.notifications.addresses import check_mail, split_mail
 from trafficmon.notifications.channels import Parcel, UnableToSend
@@ -19,7 +20,7 @@ def send(destination: Destination, parcel: Parcel) -> None:
     """Raises UnableToSend, or ValidationError for what is no address."""
     check_mail(destination.address)
     if not settings.EMAIL_HOST:
-        raise UnableToSend("No mail server is configured: see ALGO_EMAIL_HOST.")
+        raise UnableToSend(_("No mail server is configured: see ALGO_EMAIL_HOST."))
     mail = EmailMessage(
         subject=" ".join(parcel.message.title.split()),
         body=parcel.message.text,
@@ -31,5 +32,6 @@ def send(destination: Destination, parcel: Parcel) -> None:
     try:
         mail.send()
     except (smtplib.SMTPException, OSError) as error:
-        message = f"The mail server did not take it: {type(error).__name__}. See ALGO_EMAIL_HOST."
+        told = {"error": type(error).__name__}
+        message = _("The mail server did not take it: %(error)s. See ALGO_EMAIL_HOST.") % told
         raise UnableToSend(message) from None

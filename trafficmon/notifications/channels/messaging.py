@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as _
+
 from trafficmon.notifications.addresses import allow_service
 from trafficmon.notifications.channels import Parcel, UnableToSend
 
@@ -28,4 +30,4 @@ def send(destination: Destination, parcel: Parcel) -> None:
             picture.write_bytes(parcel.picture)
         message, attached = parcel.message, str(picture) if parcel.picture else None
         if not service.notify(title=message.title, body=message.text, attach=attached):
-            raise UnableToSend("The service did not take it: check what its address needs.")
+            raise UnableToSend(_("The service did not take it: check what its address needs."))

@@ -11,6 +11,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 import urllib3
+from django.utils.translation import gettext as _
 
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.notifications.addresses import Receiver, allow_webhook
@@ -31,7 +32,7 @@ def send(destination: Destination, parcel: Parcel) -> None:
     body = json.dumps(_told(parcel), ensure_ascii=False).encode()
     status = post(receiver, body, headers(receiver, parcel.number, destination.secret, body))
     if not 200 <= status < 300:
-        message = f"The receiver answered with HTTP {status}."
+        message = _("The receiver answered with HTTP %(status)s.") % {"status": status}
         raise UnableToSend(message, retryable=status not in _FOR_GOOD)
 
 
@@ -108,5 +109,5 @@ def post(receiver: Receiver, body: bytes, headers: dict[str, str]) -> int:
             answer.close()
             return answer.status
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        message = f"The receiver was not reached: {type(error).__name__}."
+        message = _("The receiver was not reached: %(error)s.") % {"error": type(error).__name__}
         raise UnableToSend(message) from None

@@ -4,7 +4,7 @@ import { correct } from "./clock.js";
 import { Editor } from "./editor/editor.js";
 import { token } from "./editor/saving.js";
 import { Feed } from "./feed.js";
-import { Tile } from "./tile.js";
+import { stopped, Tile } from "./tile.js";
 
 const { gettext, interpolate } = window;
 
@@ -29,7 +29,7 @@ const receivers = {
   detection_result: (data, jpeg) => { if (data.cameraId === cameraId && jpeg?.size) showFrame(data, jpeg); },
   assessment_result: (data) => { if (data.cameraId === cameraId) tile.judge(data); },
   camera_status: (data) => { if (data.cameraId === cameraId && data.state) tile.report(data); },
-  stream_stopped: (data) => { if (data.cameraId === cameraId) tile.report({ state: "stopped", message: data.reason }); },
+  stream_stopped: (data) => { if (data.cameraId === cameraId) tile.report(stopped(data.reason)); },
   load: ({ stretch }) => tile.stretch(stretch),
 };
 
@@ -109,10 +109,11 @@ function toggleFullScreen() {
 activity.addEventListener("submit", flip);
 document.querySelector("#full-screen").addEventListener("click", toggleFullScreen);
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, select")) return;
-  if (event.key === "f") toggleFullScreen();
-  // In the editor it means something else, and in full screen the browser takes it.
-  else if (event.key === "Escape" && !editor.isDirty && !event.target.closest("#editor")) document.querySelector(".back a").click();
+  // A key means the picture only where that has the focus (WCAG 2.1.4); Escape also where nothing has.
+  const atPicture = live.contains(event.target);
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "f" && atPicture) toggleFullScreen();
+  else if (event.key === "Escape" && !editor.isDirty && (atPicture || event.target === document.body)) document.querySelector(".back a").click();
 });
 feed.addEventListener("message", ({ detail }) => receivers[detail.type]?.(detail.data, detail.jpeg));
 feed.addEventListener("state", ({ detail }) => followLink(detail));

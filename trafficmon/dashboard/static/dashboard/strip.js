@@ -2,7 +2,7 @@
 
 import { secondsSince, serverNow, spellAge, spellMoment } from "./clock.js";
 
-const { gettext, interpolate } = window;
+const { gettext, interpolate, ngettext } = window;
 
 const SEVERITY = { high: 3, medium: 2, low: 1, none: 0 };
 const LEVELS = { high: gettext("high"), medium: gettext("medium"), low: gettext("low"), none: gettext("none") };
@@ -10,6 +10,8 @@ const MOST_CARDS = 30;
 /** More cameras lost than this, as when a switch dies, share one card. */
 const MOST_LOST_CARDS = 3;
 const NAMED = 6;
+/** What was told of so many of the latest alerts is no news when it is told again. */
+const MOST_REMEMBERED = 1_000;
 
 /** Dispatches `point` ({cameraId, pointed}) while the reader looks at a card, and `news` ({kind}: high, medium, low or lost). */
 export class Strip extends EventTarget {
@@ -21,7 +23,12 @@ export class Strip extends EventTarget {
   #mayOperate;
   #types;
   #lostPage;
+  #missed;
+  #missedCount = 0;
   #alerts = new Map();
+  /** Of all alerts that were told of, also those that ended. */
+  #remembered = new Set();
+  #settled = false;
   #group = null;
 
   constructor(root) {
@@ -34,36 +41,54 @@ export class Strip extends EventTarget {
     this.#mayOperate = this.#list.dataset.mayOperate === "yes";
     this.#types = JSON.parse(this.#list.dataset.types);
     this.#lostPage = this.#list.dataset.lost;
+    this.#missed = root.querySelector("#missed");
+    this.#missed.querySelector("button").addEventListener("click", () => this.#countMissed(0));
   }
 
   take(alert) {
     const known = this.#alerts.get(alert.alertId);
     if (known && known.alert.lastSeenAt > alert.lastSeenAt) return;
-    if (alert.state === "closed") this.#forget(alert.alertId);
+    const news = alert.replayed && this.#settled ? this.#news(alert) : alert;
+    if (alert.state === "closed") this.#end(alert);
     else this.#keep(alert, known?.card ?? this.#newCard(alert));
+    this.#remember(alert.alertId);
     this.#order();
-    if (!alert.replayed) this.#announce(alert);
+    if (!news.replayed) this.#announce(news);
   }
 
   /** Every live alert: what is not among them has ended; what was not known, or less dangerous, was lost on its way. */
   reconcile(alerts) {
     const live = new Set(alerts.map(({ alertId }) => alertId));
     for (const id of [...this.#alerts.keys()]) if (!live.has(id)) this.#forget(id);
-    for (const alert of alerts) this.take({ ...alert, ...this.#missed(alert) });
+    this.#settled = true;
+    for (const alert of alerts) this.take(alert);
     this.#order();
   }
 
-  #missed(alert) {
+  /** What is told again to a page that knows the live alerts: news where it was lost on its way. */
+  #news(alert) {
     const known = this.#alerts.get(alert.alertId)?.alert;
-    if (alert.state !== "open") return {};
-    if (!known) return { change: "opened", replayed: false };
-    return SEVERITY[alert.riskLevel] > SEVERITY[known.riskLevel] ? { change: "escalated", replayed: false } : {};
+    if (alert.state !== "open") return alert;
+    if (!known) return { ...alert, change: "opened", replayed: false };
+    return SEVERITY[alert.riskLevel] > SEVERITY[known.riskLevel] ? { ...alert, change: "escalated", replayed: false } : alert;
   }
 
-  /** After a new connection: what is not told again has ended meanwhile. */
-  clear() {
-    for (const id of [...this.#alerts.keys()]) this.#forget(id);
-    this.#order();
+  #end({ alertId, replayed }) {
+    this.#forget(alertId);
+    if (replayed && !this.#remembered.has(alertId)) this.#countMissed(this.#missedCount + 1);
+  }
+
+  #remember(id) {
+    this.#remembered.add(id);
+    const [oldest] = this.#remembered;
+    if (this.#remembered.size > MOST_REMEMBERED) this.#remembered.delete(oldest);
+  }
+
+  /** Alerts that came and ended while nothing could be told. */
+  #countMissed(count) {
+    this.#missedCount = count;
+    this.#missed.hidden = !count;
+    this.#missed.querySelector("a").textContent = interpolate(ngettext("%s alert came and ended while there was no connection.", "%s alerts came and ended while there was no connection.", count), [count]);
   }
 
   tick() {

@@ -1,6 +1,6 @@
 // One camera on the wall.
 
-import { secondsSince, spellAge, spellMoment } from "./clock.js";
+import { secondsSince, serverNow, spellAge, spellMoment } from "./clock.js";
 import { draw, groupAt, LEVEL_NAMES } from "./drawing.js";
 import { legend } from "./unasked.js";
 import { VERDICT_SECONDS, Verdicts } from "./verdicts.js";
@@ -9,6 +9,8 @@ const { gettext, interpolate } = window;
 
 const LEAST_PATIENCE = 10;
 const OFFLINE_AFTER = 60;
+/** A camera that stops may still be read for so long. */
+const LAST_FRAMES_SECONDS = 3;
 const TRAIL_POINTS = 5;
 const LONGEST_STEP = 0.15;
 const TRAIL_SECONDS = 10;
@@ -152,7 +154,7 @@ export class Tile {
   #liveness(newest, age) {
     const { state, since, message } = this.#status ?? {};
     const patience = Math.max(LEAST_PATIENCE, 3 * this.#stretch * Number(this.#element.dataset.interval) + 4);
-    if (state === "stopped") return ["offline", gettext("stopped"), gettext("Stopped. An operator can start it.")];
+    if (state === "stopped" && !isLater(newest, since)) return ["offline", gettext("stopped"), gettext("Stopped. An operator can start it.")];
     if (age === null) return DOWN.has(state) ? this.#offline(since, message) : ["waiting", gettext("waiting"), gettext("Waiting for the first picture…")];
     if (age > patience && (DOWN.has(state) || age > OFFLINE_AFTER)) return this.#offline(since ?? newest.timestamp, message);
     const moment = spellMoment(newest.timestamp);
@@ -229,6 +231,16 @@ export class Tile {
     this.#parts.enlarge.setAttribute("aria-pressed", String(large));
     if (large) this.#element.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** The state of a camera that has stopped just now. */
+export function stopped(message) {
+  return { state: "stopped", since: new Date(serverNow()).toISOString(), message };
+}
+
+/** Whether a frame was captured well after a moment: then what was seen at that moment holds no more. */
+function isLater(frame, moment) {
+  return Boolean(frame && moment) && Date.parse(frame.timestamp) > Date.parse(moment) + LAST_FRAMES_SECONDS * 1_000;
 }
 
 /** How an answered verdict reads. "No danger" is said only where every question of the frame was answered. */

@@ -5,7 +5,7 @@ import { Feed } from "./feed.js";
 import { reduction } from "./ladder.js";
 import { AlertSound } from "./sound.js";
 import { Strip } from "./strip.js";
-import { Tile } from "./tile.js";
+import { stopped, Tile } from "./tile.js";
 import { moveByKeys } from "./wall_keys.js";
 import { keepOrder } from "./wall_order.js";
 
@@ -22,19 +22,27 @@ const tiles = new Map();
 /** The cameras of the layout in its order; null: all, by name. */
 const chosen = wall.dataset.chosen ? new Set(JSON.parse(wall.dataset.chosen)) : null;
 const strip = new Strip(document);
-const feed = new Feed(() => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary&width=${shownWidth()}`);
+const feed = new Feed(() => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?pictures=binary&width=${shownWidth()}${missedSince()}`);
 
 const receivers = {
-  connection_ack: () => { strip.clear(); subscribe(); },
+  connection_ack: subscribe,
   camera_list: ({ cameras }) => arrange(cameras),
   detection_result: (data, jpeg) => { if (jpeg?.size) tiles.get(data.cameraId)?.show(data, jpeg); },
   assessment_result: (data) => tiles.get(data.cameraId)?.judge(data),
   camera_status: (data) => { if (data.state) tiles.get(data.cameraId)?.report(data); },
-  stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report({ state: "stopped", message: reason }),
+  stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report(stopped(reason)),
   alert: (data) => strip.take(data),
   alert_list: ({ alerts }) => strip.reconcile(alerts),
   load: (data) => { followLoad(data); followLadder(data.ladder); },
 };
+
+/** Of an alert that was told of before, nothing is told again. */
+const MARGIN_MS = 10_000;
+
+/** What the address says so that alerts are told that came and ended while there was no connection. */
+function missedSince() {
+  return feed.heardAt ? `&since=${new Date(feed.heardAt - MARGIN_MS).toISOString()}` : "";
+}
 
 /** Below this a stretched interval is within what differs from picture to picture anyway. */
 const WORTH_SAYING = 1.05;
@@ -91,7 +99,7 @@ function shownWidth() {
   return Math.max(...widths, 0) || USUAL_WIDTH;
 }
 
-// A hidden page costs nothing but its alerts; one that shows a layout has the alerts of all cameras, too.
+// A hidden page costs nothing but its alerts and the states of cameras; one that shows a layout has those of all, too.
 function subscribe() {
   const framesOf = document.hidden ? [] : chosen ? [...chosen] : undefined;
   const largeOf = [...tiles].filter(([, { isLarge }]) => isLarge).map(([id]) => id);

@@ -1,11 +1,12 @@
-// The wall by keyboard: arrow keys go from camera to camera, Enter opens one (it is a link), f shows the wall on the full screen.
+// The wall by keyboard: arrow keys go from camera to camera, Enter opens one (it is a link), and there f shows the wall on
+// the full screen. Elsewhere f is a letter: who speaks to the computer says it without meaning us (WCAG 2.1.4).
 
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export function moveByKeys(wall) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, select, textarea, summary")) return;
-    if (event.key === "f") toggleFullScreen();
+    if (event.key === "f" && wall.contains(event.target)) toggleFullScreen();
     else if (event.key === "Escape") putBack(wall);
     else if (WAYS[event.key] && isAtTheWall(event.target, wall)) move(wall, event);
   });
