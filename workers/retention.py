@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.management import call_command
 
-from assessment import alerts, counts, disk_guard, evidence, hours, ledger, results, review
+from assessment import alerts, counts, days, disk_guard, evidence, hours, ledger, results, review
 from assessment.risk import RiskLevel
 from cameras.health import forget_states
 from trafficmon.accounts import audit
@@ -32,6 +32,7 @@ def forget_old_frames() -> None:
     """Keep the tables small, and the disk of the pictures from filling up."""
     environment, now = settings.ENVIRONMENT, utc_now()
     hours.add_up_hours(now=now)
+    days.add_up_days(now=now)
     frames_before = _frames_before(now)
     risky_before = min(frames_before.values())
     freed = guard_disk()

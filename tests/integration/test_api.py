@@ -215,7 +215,7 @@ def test_figures_of_a_stretch_are_of_the_visible_cameras(django_assert_num_queri
     record(mine, captured_at=NOON - timedelta(days=1))
     Assessment.objects.filter(status=AssessmentStatus.DONE).update(llm_seconds=2.0)
     client = browser(user)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         told = client.get("/api/statistics?from=2026-05-04T12:00:00Z&before=2026-05-04T13:00:00Z").json()["data"]
     assert told == {
         "from": "2026-05-04T12:00:00.000Z",

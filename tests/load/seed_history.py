@@ -83,6 +83,7 @@ def seed(given: argparse.Namespace) -> dict[str, object]:
     """Fill the tables; how long it took, and how many hours the program itself counts as they were seeded."""
     from django.db import connection
 
+    from assessment.days import MOST_DAYS, add_up_days
     from assessment.hours import MOST_HOURS, add_up_hours
     from trafficmon.core.clock import utc_now
 
@@ -98,6 +99,8 @@ def seed(given: argparse.Namespace) -> dict[str, object]:
         for table in ("accounts_user", "cameras_camera", "cameras_cameragroup", "cameras_countingline", *TABLES[1:4]):
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608  # our own
         while add_up_hours(now=now) == MOST_HOURS:
+            pass
+        while add_up_days(now=now) == MOST_DAYS:
             pass
         cursor.execute("VACUUM ANALYZE")
     return {"seed_seconds": round(time.monotonic() - begun), "hours_alike": _compare_hours()}
