@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -205,6 +206,15 @@ def test_thing_of_a_hidden_camera_does_not_exist(kind: str) -> None:
     numbers |= {"assessments": alert.assessment_id, "alerts": alert.pk}
     codes = [browser(make_user(role)).get(f"/api/{kind}/{numbers[kind]}").status_code for role in list(Role)[1:3]]
     assert codes == [404, 200]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+def test_moment_that_cannot_be_is_refused(moment: str) -> None:
+    client = browser(make_user(Role.VIEWER))
+    asked = (
+        f"{path}?{name}={quote(moment)}" for path in ("statistics", "alerts", "counts") for name in ("from", "before")
+    )
+    assert {client.get(f"/api/{each}").status_code for each in asked} == {400}
 
 
 def test_figures_of_a_stretch_are_of_the_visible_cameras(django_assert_num_queries: Any) -> None:

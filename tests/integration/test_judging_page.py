@@ -158,6 +158,8 @@ def test_page_takes_thirteen_queries(cameras: int, chief: User, desk: Client, dj
         ("first=2026-05-06&last=2026-05-04", 7),
         ("first=2020-05-06&last=2026-05-04", 7),
         ("first=2026-05-0x", 7),
+        ("last=0001-01-03", 7),
+        ("first=9999-12-31", 1),
     ],
 )
 def test_period_is_in_the_address(desk: Client, query: str, days: int) -> None:

@@ -14,12 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from assessment.days import begin_of
 from cameras.models import Camera
+from trafficmon.core.clock import EARLIEST
 
 MOST_DAYS = 92
 PERIODS = {"today": (1, _("today")), "week": (7, _("7 days")), "month": (30, _("30 days"))}
 USUAL = "week"
-EARLIEST = date(2000, 1, 1)
-"""Nothing was counted before."""
 SHORT = timedelta(hours=49)
 """Up to so long a time is told by the hour, a longer one by the day."""
 
@@ -52,8 +51,8 @@ class PeriodForm(forms.Form):
     is given."""
 
     period = forms.ChoiceField(required=False, choices=[(key, name) for key, (_days, name) in PERIODS.items()])
-    first = forms.DateField(label=_("From"), required=False, validators=[MinValueValidator(EARLIEST)])
-    last = forms.DateField(label=_("To"), required=False, validators=[MinValueValidator(EARLIEST)])
+    first = forms.DateField(label=_("From"), required=False, validators=[MinValueValidator(EARLIEST.date())])
+    last = forms.DateField(label=_("To"), required=False, validators=[MinValueValidator(EARLIEST.date())])
     camera = forms.TypedChoiceField(label=_("Camera"), required=False, coerce=int, empty_value=None)
 
     def __init__(self, *args: object, cameras: Sequence[Camera], now: datetime, **kwargs: object) -> None:
