@@ -50,14 +50,14 @@ def known_days(since: datetime, before: datetime) -> Known:
 def spans_of_fleet(since: datetime, before: datetime) -> list[Span]:
     """Days of all cameras together, and hours in the gaps, the oldest first."""
     known = known_days(since, before)
-    days = FleetDay.objects.filter(pk__in=known.days).values_list("since", "crossings", *COLUMNS)
+    days = FleetDay.objects.filter(pk__in=known.days).order_by().values_list("since", "crossings", *COLUMNS)
     return _with_hours(days, known, hours_of_fleet)
 
 
 def spans_of_camera(camera_id: int, since: datetime, before: datetime) -> list[Span]:
     """Days of one camera, and hours in the gaps, the oldest first."""
     known = known_days(since, before)
-    days = CameraDay.objects.filter(camera=camera_id, day__in=known.days)
+    days = CameraDay.objects.filter(camera=camera_id, day__in=known.days).order_by()
     read = days.values_list("day__since", "crossings", *COLUMNS)
     return _with_hours(read, known, lambda begin, end: hours_of_camera(camera_id, begin, end))
 
@@ -108,7 +108,7 @@ class CameraSums:
 def sums_by_camera(cameras: QuerySet[Camera], known: Known, hours: Sequence[Stretch]) -> dict[int, CameraSums]:
     """Of each camera what happened on the known days and in further hours. Three queries."""
     found: defaultdict[int, CameraSums] = defaultdict(CameraSums)
-    days = CameraDay.objects.filter(day__in=known.days, camera__in=cameras)
+    days = CameraDay.objects.filter(day__in=known.days, camera__in=cameras).order_by()
     for camera_id, sums in _summed(days, (*_FIGURES, *_DANGERS, "times_lost")):
         _add_figures(found[camera_id].tally, sums)
         found[camera_id].dangers.update({level: sums[name] for name, level in _DANGERS.items()})

@@ -40,8 +40,8 @@ class DayFigures(Figures):
 class FleetDay(DayFigures):
     """Of all cameras together, with what was spent and how people judge the day's alerts; no two days overlap."""
 
-    since = models.DateTimeField(_("begins"), unique=True)
-    before = models.DateTimeField(_("ends"))
+    since = models.DateTimeField(_("beginning"), unique=True)
+    before = models.DateTimeField(_("end"))
     is_current = models.BooleanField(
         _("current"), default=True, help_text=_("Nothing that it tells has changed since.")
     )
