@@ -7,10 +7,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Subquery
 
 from assessment.alert_policy import AlertPolicy, LiveAlert, Match, Sighting, is_over, match_sightings, sighting_of
-from assessment.models import Alert, AlertEvent, AlertState, Assessment, EventKind, FrameResult
+from assessment.models import Alert, AlertEvent, AlertState, Assessment, EventKind, FleetDay, FrameResult
 from assessment.results import detected_frame
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import Camera
@@ -101,6 +101,7 @@ def _open(sighting: Sighting, verdict: Assessment, camera_id: int) -> AlertChang
         **_words(verdict),
         **_whereabouts(sighting),
     )
+    FleetDay.objects.holding(alert.opened_at).update(is_current=False)
     note_event(alert.pk, EventKind.OPENED, at=sighting.seen_at, assessment=verdict, risk_level=sighting.level)
     metrics.risk_alerts.labels(sighting.level).inc()
     return AlertChange(alert.pk, "opened", sighting.level)
@@ -117,6 +118,8 @@ def _continue(alert: LiveAlert, sighting: Sighting, verdict: Assessment) -> Aler
     kind = EventKind.ESCALATED if rising else EventKind.SEEN
     note_event(alert.alert_id, kind, at=sighting.seen_at, assessment=verdict, risk_level=sighting.level)
     if rising:
+        opened_at = Alert.objects.filter(pk=alert.alert_id).values("opened_at")
+        FleetDay.objects.holding(Subquery(opened_at)).update(is_current=False)
         metrics.risk_alerts.labels(sighting.level).inc()
     return AlertChange(alert.alert_id, "escalated" if rising else "updated", sighting.level)
 

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from assessment.alerts import AlertChange, note_event
-from assessment.models import Alert, AlertKind, AlertState, EventKind
+from assessment.models import Alert, AlertKind, AlertState, EventKind, FleetDay
 from assessment.risk import RiskLevel, RiskType
 from cameras.models import Camera, StreamState, Wanted
 from cameras.wording import in_words
@@ -44,6 +44,7 @@ def _open(camera: Camera, now: datetime) -> AlertChange | None:
                 opened_at=camera.state_since or now,
                 last_seen_at=now,
             )
+            FleetDay.objects.holding(alert.opened_at).update(is_current=False)
             note_event(alert.pk, EventKind.OPENED, at=alert.opened_at)
     except IntegrityError:
         return None

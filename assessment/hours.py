@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Min, Sum
 
-from assessment.models import Assessment, CameraHour, FleetHour, FrameResult, LineCount
+from assessment.models import Assessment, CameraHour, FleetDay, FleetHour, FrameResult, LineCount
 from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel
 from assessment.tally import ClosedFrame, Count, EndedQuestion, Tally, add_up, hour_of, tally_frame
 from assessment.unasked import unasked_of
@@ -33,13 +33,14 @@ def _adding() -> str:
 
     A camera that was just deleted has no hours. `steps` is read under the lock that the statement has taken.
     """
-    rows, totals, cameras = (each._meta.db_table for each in (CameraHour, FleetHour, Camera))
+    rows, totals, days, cameras = (each._meta.db_table for each in (CameraHour, FleetHour, FleetDay, Camera))
     columns = [*_COLUMNS, "seconds"]
     return f"""
 INSERT INTO {rows} (camera_id, hour, {", ".join(columns)}, steps)
 SELECT id, %s, {", ".join(["%s"] * len(columns))}, '{{}}' FROM {cameras} WHERE id = %s
 ON CONFLICT (camera_id, hour) DO UPDATE SET {", ".join(f"{each} = {rows}.{each} + excluded.{each}" for each in columns)}
 RETURNING id, steps, EXISTS (SELECT 1 FROM {totals} WHERE {totals}.hour = {rows}.hour)
+    OR EXISTS (SELECT 1 FROM {days} WHERE {days}.since <= {rows}.hour AND {days}.before > {rows}.hour)
 """  # noqa: S608  # names of our own tables and columns
 
 
@@ -94,7 +95,12 @@ def _add(place: Place, tally: Tally) -> None:
     if tally.steps:
         CameraHour.objects.filter(pk=number).update(steps=_merged(json.loads(steps), tally.steps))
     if is_added_up:
-        FleetHour.objects.filter(hour=hour).delete()
+        _take_sums_away(hour)
+
+
+def _take_sums_away(hour: datetime) -> None:
+    FleetHour.objects.filter(hour=hour).delete()
+    FleetDay.objects.holding(hour).update(is_current=False)
 
 
 def _merged(steps: Mapping[str, int], more: Counter[int]) -> dict[str, int]:
@@ -107,8 +113,7 @@ def _merged(steps: Mapping[str, int], more: Counter[int]) -> dict[str, int]:
 def add_up_hours(*, now: datetime, seconds: float = SECONDS) -> int:
     """Add up over the cameras the hours that are over and were not yet, or have changed since, the latest first, until
     the time is over; how many."""
-    until = hour_of(now) - UNSETTLED + HOUR
-    first = CameraHour.objects.aggregate(Min("hour"))["hour__min"]
+    until, first = settled_until(now), first_hour_known()
     if first is None or first >= until:
         return 0
     known = set(FleetHour.objects.filter(hour__gte=first).values_list("hour", flat=True))
@@ -118,6 +123,17 @@ def add_up_hours(*, now: datetime, seconds: float = SECONDS) -> int:
         _add_up(hour)
         added += 1
     return added
+
+
+def settled_until(now: datetime) -> datetime:
+    """The end of the last hour that may be added up over the cameras."""
+    return hour_of(now) - UNSETTLED + HOUR
+
+
+def first_hour_known() -> datetime | None:
+    """The oldest of which anything was counted."""
+    first: datetime | None = CameraHour.objects.aggregate(Min("hour"))["hour__min"]
+    return first
 
 
 @transaction.atomic
@@ -132,10 +148,13 @@ def _add_up(hour: datetime) -> None:
 
 
 def lock_hours() -> None:
-    """Wait for who adds to an hour, and let others wait until the transaction's end; SQLite has one writer anyway."""
+    """Wait for who adds to an hour or changes what a day tells, and let others wait until the transaction's end; SQLite
+    has one writer anyway."""
     if connection.vendor == "postgresql":
+        # In the order in which those who add take them.
+        tables = ", ".join(each._meta.db_table for each in (CameraHour, FleetDay))
         with connection.cursor() as cursor:
-            cursor.execute(f"LOCK TABLE {CameraHour._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def columns_of(tally: Tally) -> dict[str, object]:
@@ -160,7 +179,7 @@ def recount_hour(hour: datetime) -> None:
             if at == hour:
                 counted.setdefault(camera_id, Tally()).add(tally)
     CameraHour.objects.filter(hour=hour).delete()
-    FleetHour.objects.filter(hour=hour).delete()
+    _take_sums_away(hour)
     CameraHour.objects.bulk_create(
         CameraHour(camera_id=camera_id, hour=hour, **columns_of(tally)) for camera_id, tally in counted.items()
     )

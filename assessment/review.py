@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from assessment.alerts import note_event
-from assessment.models import Alert, AlertJudgement, AlertKind, EventKind, Truth
+from assessment.models import Alert, AlertJudgement, AlertKind, EventKind, FleetDay, Truth
 from assessment.risk import RiskLevel
 from cameras.models import Camera
 from trafficmon.accounts.models import User
@@ -83,6 +83,7 @@ def judge_alert(alert: Alert, opinion: Opinion, *, by: User, now: datetime) -> b
     AlertJudgement.objects.update_or_create(
         alert=alert, judge=by, defaults={**said, "judged_at": now, "is_latest": True, **_judged(alert)}
     )
+    FleetDay.objects.holding(alert.opened_at).update(judged=None)
     note_event(alert.pk, EventKind.JUDGED, at=now, by=by, words=opinion.truth, risk_level=said["right_level"])
     return True
 

@@ -1,8 +1,8 @@
 """What happened at cameras in a stretch of time: frames, questions and verdicts, alerts, who crossed a line, cost.
 
-Whole hours are told by their figures, which were added up when frames were closed, and by what is still open; what is
-left at both ends is counted. There, of frames without a risk, only those of the last `ALGO_FRAME_RETENTION_HOURS` are
-kept.
+Whole days and hours are told by their figures, which were added up when frames were closed, and by what is still open;
+what is left at both ends is counted. There, of frames without a risk, only those of the last
+`ALGO_FRAME_RETENTION_HOURS` are kept.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from assessment.hour_reading import sums_by_camera
+from assessment.day_reading import CameraSums, known_days, sums_by_camera
 from assessment.hours import HOUR
 from assessment.models import Alert, AlertKind, Assessment, FrameResult, LineCount
 from assessment.risk import AssessmentStatus, JudgedBy
+from assessment.stretches import any_of, gaps_between
 from assessment.tally import DONE_BY, FRAMES_BY_STATUS, UNANSWERED, VERDICTS_BY_LEVEL, Tally, hour_of
 from assessment.tally import Count as Counted
 from cameras.models import Camera
@@ -42,8 +43,8 @@ class CameraStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A time from `since` on to before `before`, and the whole hours in it, of which there may be none."""
+class Asked:
+    """A time of which is asked, and the whole hours in it, of which there may be none."""
 
     since: datetime
     before: datetime
@@ -60,41 +61,35 @@ class Stretch:
 
     def edges(self, moment: str) -> Q:
         """What is not in a whole hour."""
-        head = self._within(moment, self.since, min(self.first_hour, self.before))
-        return head | self._within(moment, min(self.last_hour, self.before), self.before)
+        head = (self.since, min(self.first_hour, self.before))
+        return any_of(moment, [head, (min(self.last_hour, self.before), self.before)])
 
     def hours(self, moment: str) -> Q:
         """What is in one."""
-        return self._within(moment, self.first_hour, self.last_hour)
-
-    def whole(self, moment: str) -> Q:
-        """All of it."""
-        return self._within(moment, self.since, self.before)
-
-    @staticmethod
-    def _within(moment: str, since: datetime, before: datetime) -> Q:
-        return Q(**{f"{moment}__gte": since, f"{moment}__lt": before})
+        return any_of(moment, [(self.first_hour, self.last_hour)])
 
 
 def statistics_of(cameras: QuerySet[Camera], *, since: datetime, before: datetime) -> list[CameraStatistics]:
-    """Of each of the cameras, in their order, what began from `since` on and before `before`. Eight queries."""
-    found, stretch = {pk: CameraStatistics(pk) for pk in cameras.values_list("pk", flat=True)}, Stretch(since, before)
-    tallies = sums_by_camera(cameras, stretch.first_hour, stretch.last_hour)
-    _add_frames(found, cameras, stretch, tallies)
-    _add_questions(found, cameras, stretch, tallies)
-    _add_alerts(found, cameras, stretch.whole("opened_at"))
-    _add_crossings(found, cameras, stretch.whole("hour"))
+    """Of each of the cameras, in their order, what began from `since` on and before `before`. Eleven queries."""
+    found, asked = {pk: CameraStatistics(pk) for pk in cameras.values_list("pk", flat=True)}, Asked(since, before)
+    known = known_days(since, before)
+    sums = sums_by_camera(cameras, known, gaps_between(asked.first_hour, asked.last_hour, known.days.values()))
+    tallies = {camera_id: each.tally for camera_id, each in sums.items()}
+    _add_frames(found, cameras, asked, tallies)
+    _add_questions(found, cameras, asked, tallies)
+    _add_alerts(found, cameras, any_of("opened_at", known.gaps), sums)
+    _add_crossings(found, cameras, any_of("hour", known.gaps), sums)
     return list(found.values())
 
 
 def _add_frames(
-    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], stretch: Stretch, tallies: Mapping[int, Tally]
+    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], asked: Asked, tallies: Mapping[int, Tally]
 ) -> None:
     counted: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for camera_id, tally in tallies.items():
         counted[camera_id].update({status: tally.counts[each] for status, each in FRAMES_BY_STATUS.items()})
     frames = FrameResult.objects.filter(camera__in=cameras)
-    for rows in (frames.filter(stretch.edges("captured_at")), frames.undecided().filter(stretch.hours("captured_at"))):
+    for rows in (frames.filter(asked.edges("captured_at")), frames.undecided().filter(asked.hours("captured_at"))):
         for camera_id, status, count in _counted(rows, "status"):
             counted[camera_id][status] += count
     for camera_id, counts in counted.items():
@@ -102,19 +97,19 @@ def _add_frames(
 
 
 def _add_questions(
-    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], stretch: Stretch, tallies: Mapping[int, Tally]
+    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], asked: Asked, tallies: Mapping[int, Tally]
 ) -> None:
     counted: defaultdict[int, _Questions] = defaultdict(_Questions)
     for camera_id, tally in tallies.items():
         counted[camera_id].add_tally(tally)
-    asked = Assessment.objects.filter(camera__in=cameras)
-    undecided = asked.filter(frame_result__status=AssessmentStatus.PENDING)
-    for rows in (asked.filter(stretch.edges("created_at")), undecided.filter(stretch.hours("created_at"))):
+    questions = Assessment.objects.filter(camera__in=cameras)
+    undecided = questions.filter(frame_result__status=AssessmentStatus.PENDING)
+    for rows in (questions.filter(asked.edges("created_at")), undecided.filter(asked.hours("created_at"))):
         told = rows.order_by().values_list("camera", "status", "risk_level", "judged_by")
         for camera_id, *kind in told.annotate(Count("pk"), Count("llm_seconds"), Sum("llm_seconds", default=0.0)):
             counted[camera_id].add_rows(*kind)
-    for camera_id, questions in counted.items():
-        questions.tell(found[camera_id])
+    for camera_id, each in counted.items():
+        each.tell(found[camera_id])
 
 
 @dataclass(slots=True)
@@ -146,20 +141,31 @@ class _Questions:
         statistics.answer_seconds = self.seconds / self.timed if self.timed else None
 
 
-def _add_alerts(found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q) -> None:
+def _add_alerts(
+    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q, sums: Mapping[int, CameraSums]
+) -> None:
+    dangers = defaultdict[int, Counter[str]](Counter, {pk: each.dangers for pk, each in sums.items()})
+    for camera_id, each in sums.items():
+        found[camera_id].times_lost = each.times_lost
     opened = Alert.objects.filter(when, camera__in=cameras).order_by()
-    counted = opened.values_list("camera", "kind", "risk_level").annotate(Count("pk"))
-    for camera_id, kind, level, count in counted:
+    for camera_id, kind, level, count in opened.values_list("camera", "kind", "risk_level").annotate(Count("pk")):
         if kind == AlertKind.DANGER:
-            found[camera_id].dangers[level] = count
+            dangers[camera_id][level] += count
         else:
             found[camera_id].times_lost += count
+    for camera_id, counts in dangers.items():
+        found[camera_id].dangers = dict(+counts)
 
 
-def _add_crossings(found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q) -> None:
+def _add_crossings(
+    found: dict[int, CameraStatistics], cameras: QuerySet[Camera], when: Q, sums: Mapping[int, CameraSums]
+) -> None:
+    crossings = defaultdict[int, Counter[str]](Counter, {pk: each.crossings for pk, each in sums.items()})
     rows = LineCount.objects.filter(when, line__camera__in=cameras).order_by()
     for camera_id, object_class, count in rows.values_list("line__camera", "object_class").annotate(Sum("count")):
-        found[camera_id].crossings[object_class] = count
+        crossings[camera_id][object_class] += count
+    for camera_id, counts in crossings.items():
+        found[camera_id].crossings = dict(counts)
 
 
 def _counted(rows: QuerySet[Any], by: str) -> Iterable[tuple[int, str, int]]:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from redis.exceptions import LockError
 
-from assessment import alerts, counts, disk_guard, evidence, forgetting, hours, ledger, results, review
+from assessment import alerts, counts, days, disk_guard, evidence, forgetting, hours, ledger, results, review
 from assessment.risk import RiskLevel
 from cameras.frames import connect_redis
 from cameras.health import forget_states
@@ -91,6 +91,7 @@ def _steps(now: datetime) -> dict[str, Step]:
         "pictures": partial(evidence.forget_pictures, before=risky_before - _A_DAY),
         "cameras": partial(forgetting.forget_removed, now=now),
         "hours_added_up": partial(hours.add_up_hours, now=now),
+        "days_added_up": partial(days.add_up_days, now=now),
         "alerts": partial(alerts.forget_alerts, before=alerts_before),
         "judgements": partial(review.forget_judgements, before=counted_before),
         "states": partial(forget_states, before=risky_before),

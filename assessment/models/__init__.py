@@ -12,6 +12,7 @@ from assessment.models.choices import (
     TYPE_CHOICES,
 )
 from assessment.models.counts import LineCount
+from assessment.models.days import CameraDay, FleetDay
 from assessment.models.dead_letters import DeadLetter, DeadLetterState
 from assessment.models.frames import Assessment, AssessmentQuerySet, Evidence, EvidenceKind, FrameResult
 from assessment.models.hours import CameraHour, FleetHour
@@ -35,6 +36,7 @@ __all__ = [
     "ApiKey",
     "Assessment",
     "AssessmentQuerySet",
+    "CameraDay",
     "CameraHour",
     "CameraRoute",
     "DeadLetter",
@@ -42,6 +44,7 @@ __all__ = [
     "EventKind",
     "Evidence",
     "EvidenceKind",
+    "FleetDay",
     "FleetHour",
     "FrameResult",
     "LineCount",

@@ -9,10 +9,9 @@ from assessment.tally import Count, Tally
 from cameras.models import Camera
 
 
-class HourFigures(models.Model):
-    """What closed frames came to within an hour, as `assessment.tally` adds it up; the columns are those of `Count`."""
+class Figures(models.Model):
+    """What closed frames came to, as `assessment.tally` adds it up; the columns are those of `Count`."""
 
-    hour = models.DateTimeField(_("hour"), help_text=_("Its beginning."))
     frames_done = models.IntegerField(_("frames assessed"), default=0)
     frames_failed = models.IntegerField(_("frames failed"), default=0)
     frames_expired = models.IntegerField(_("frames expired"), default=0)
@@ -49,6 +48,15 @@ class HourFigures(models.Model):
         told.counts.update({each: getattr(self, each.value) for each in Count})
         told.steps.update({int(step): count for step, count in self.steps.items()})
         return told
+
+
+class HourFigures(Figures):
+    """Within an hour."""
+
+    hour = models.DateTimeField(_("hour"), help_text=_("Its beginning."))
+
+    class Meta:
+        abstract = True
 
 
 class CameraHour(HourFigures):

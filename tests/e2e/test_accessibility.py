@@ -8,14 +8,17 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from assessment.models import Alert, FrameResult
+from assessment.clients import ModelTimedOut
+from assessment.models import Account, Alert, ApiKey, CameraHour, FrameResult, Truth
+from assessment.review import judge_alert, usual_opinion
 from assessment.risk import RiskLevel
 from cameras.models import Camera, Zone
 from tests.e2e.accessibility import find_barriers
 from tests.e2e.conftest import Server, make_user
 from tests.e2e.test_alert_desk import raise_alert
 from tests.e2e.test_wall import connected, judge, show_frame
-from tests.factories import record
+from tests.factories import record, seal
+from tests.integration.test_dead_letters import give_up
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
@@ -83,6 +86,39 @@ def test_camera_can_be_read_by_everybody(role: Role, page: Page, camera: Camera,
     expect(page.locator("#link")).to_have_text("Connected")
     page.locator("#shapes button").first.click()
     assert find_barriers(page) == []
+
+
+def test_figures_can_be_read_by_everybody(page: Page, camera: Camera, sign_in: SignIn) -> None:
+    chief = make_user(Role.SUPERVISOR)
+    for truth in Truth:
+        alert = raise_alert(camera)
+        judge_alert(alert, usual_opinion(truth, alert), by=chief, now=utc_now())
+    hour = utc_now().replace(minute=0, second=0, microsecond=0)
+    CameraHour.objects.create(camera=camera, hour=hour, answered=40, failed=2, timed=40, steps={"60": 38, "90": 2})
+    sign_in(chief)
+    page.goto("/judging/?period=today")
+    expect(page.locator("#latency [data-part=canvas]")).to_be_visible()
+    page.locator("#cameras summary").click()
+    assert find_barriers(page) == []
+    page.goto("/judging/?first=2026-05-06&last=2026-05-04")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert find_barriers(page) == []
+
+
+def test_keys_and_system_can_be_read_by_everybody(page: Page, camera: Camera, sign_in: SignIn) -> None:
+    account = Account.objects.create(slug="first", requests_per_second=5, daily_budget=10)
+    for name, gone in (("one", None), ("two", utc_now())):
+        ApiKey.objects.create(
+            slug=name, account=account, secret_encrypted=seal(), disabled_at=gone, disabled_reason="leaked"
+        )
+    give_up(ModelTimedOut("No whole answer."))
+    sign_in(make_user(Role.ADMINISTRATOR))
+    for path in ("/keys/", "/system/"):
+        page.goto(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        for summary in page.locator("main details:not([open]) > summary").all():
+            summary.click()
+        assert find_barriers(page) == []
 
 
 ADMIN = ["", "cameras/camera/", "cameras/camera/add/", "assessment/alert/", "accounts/user/", "accounts/apitoken/"]

@@ -184,6 +184,13 @@ def test_operator_finds_no_alert_of_a_hidden_camera_by_any_filter() -> None:
     assert [browser(user).get(f"/alerts/?{query}").context["rows"].alerts for query in asked] == [[]] * len(asked)
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00", "9999-12-31T23:59"])
+def test_moment_that_cannot_be_matches_nothing(desk: Client, moment: str) -> None:
+    for name in ("since", "until"):
+        answer = desk.get(f"/alerts/?{name}={moment}")
+        assert (answer.status_code, answer.context["rows"].alerts) == (200, [])
+
+
 def test_timeline_has_a_bar_for_each_hour_with_its_levels() -> None:
     camera = make_camera()
     add_alerts(camera, 4, seconds_apart=60)

@@ -12,8 +12,9 @@ from django.db.models import Q
 from pytest_django import DjangoAssertNumQueries
 
 from assessment import dead_letters
+from assessment.day_reading import known_days, sums_by_camera
 from assessment.gate import Gated, Question, Skipped
-from assessment.hour_reading import hours_of_camera, hours_of_fleet, sums_by_camera
+from assessment.hour_reading import hours_of_camera, hours_of_fleet
 from assessment.hours import add_up_hours, count_unasked, forget_hours, recount_hour
 from assessment.models import Assessment, CameraHour, DeadLetter, FleetHour, FrameResult, LineCount
 from assessment.results import close_frames, record_frame
@@ -137,7 +138,7 @@ def test_hours_of_all_cameras_are_added_up_once_they_are_over_and_again_after_a_
     before = hours_of_fleet(NOON, NOON + HOUR)
     assert add_up_hours(now=NOON + 2 * HOUR) == 1
     assert hours_of_fleet(NOON, NOON + HOUR) == before
-    assert (before[0].tally.counts[Count.FRAMES_SKIPPED], dict(before[0].crossings)) == (2, {("car", "forward"): 6})
+    assert (before[0].tally.counts[Count.FRAMES_SKIPPED], dict(before[0].crossings)) == (2, {(12, "car", "forward"): 6})
     store(cameras[0], at=NOON, groups=0)
     assert FleetHour.objects.count() == 0
     assert hours_of_fleet(NOON, NOON + HOUR)[0].tally.counts[Count.FRAMES_SKIPPED] == 3
@@ -153,8 +154,11 @@ def test_hours_of_one_camera_and_the_sums_of_each() -> None:
         (NOON, 2),
         (NOON + HOUR, 1),
     ]
-    sums = sums_by_camera(Camera.objects.all(), NOON, NOON + HOUR)
-    assert {camera: +tally.counts for camera, tally in sums.items()} == {first.pk: Counter({Count.FRAMES_SKIPPED: 2})}
+    known = known_days(NOON, NOON + HOUR)
+    sums = sums_by_camera(Camera.objects.all(), known, known.gaps)
+    assert {camera: +each.tally.counts for camera, each in sums.items()} == {
+        first.pk: Counter({Count.FRAMES_SKIPPED: 2})
+    }
     assert hours_of_camera(second.pk, NOON, LATER) == []
 
 

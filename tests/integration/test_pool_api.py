@@ -116,6 +116,8 @@ def test_key_and_account_are_taken_out_and_put_back(desk: Client, kind: str) -> 
         ("/api/dead-letters/drop", {}, 400),
         ("/api/dead-letters/drop", {"ids": []}, 400),
         ("/api/dead-letters/drop", {"ids": ["one"]}, 400),
+        ("/api/dead-letters/drop", {"ids": [2**63]}, 400),
+        ("/api/dead-letters/drop", {"cameraId": 2**63}, 400),
         ("/api/dead-letters/send-again", {"ids": list(range(1001))}, 400),
         ("/api/dead-letters/send-again", {"before": "yesterday"}, 400),
         ("/api/dead-letters/send-again", {"reason": "x" * 200_000}, 413),
@@ -142,7 +144,8 @@ def test_dead_letters_are_listed_a_page_at_a_time(desk: Client) -> None:
         "No whole answer.",
     )
     assert desk.get("/api/dead-letters?reason=other").json()["data"] == {"total": 0, "deadLetters": []}
-    assert desk.get("/api/dead-letters?limit=0").status_code == 400
+    for wrong in ("limit=0", f"offset={2**63}", f"cameraId={2**63}", "before=0001-01-01T00:00:00Z"):
+        assert desk.get(f"/api/dead-letters?{wrong}").status_code == 400
 
 
 @pytest.mark.parametrize("body", [{"all": True}, {"reason": "timeout"}, {"before": "2036-01-01T00:00:00Z"}])

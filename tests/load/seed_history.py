@@ -84,6 +84,7 @@ def seed(given: argparse.Namespace) -> dict[str, object]:
     """Fill the tables; how long it took, and how many hours the program itself counts as they were seeded."""
     from django.db import connection
 
+    from assessment.days import add_up_days
     from assessment.hours import add_up_hours
     from trafficmon.core.clock import utc_now
 
@@ -98,9 +99,21 @@ def seed(given: argparse.Namespace) -> dict[str, object]:
             print(f"{time.monotonic() - at:7.1f} s  {' '.join(statement.split())[:90]}", flush=True)
         for table in ("accounts_user", "cameras_camera", "cameras_cameragroup", "cameras_countingline", *TABLES[1:4]):
             cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608  # our own
+        _make_keys()
         add_up_hours(now=now, seconds=math.inf)
+        add_up_days(now=now, seconds=math.inf)
         cursor.execute("VACUUM ANALYZE")
     return {"seed_seconds": round(time.monotonic() - begun), "hours_alike": _compare_hours()}
+
+
+def _make_keys() -> None:
+    """The accounts and keys that the seeded questions name."""
+    from assessment.models import Account, ApiKey
+    from tests.factories import seal
+
+    accounts = [Account.objects.create(slug=f"acct-abc{number}") for number in range(3)]
+    for number in range(10):
+        ApiKey.objects.create(slug=f"key-{number}", account=accounts[number % 3], secret_encrypted=seal())
 
 
 def _statements(name: str, values: dict[str, object]) -> list[str]:

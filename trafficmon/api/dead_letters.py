@@ -8,7 +8,7 @@ from typing import Self
 import structlog
 from django.conf import settings
 from django.http import HttpRequest
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from assessment import dead_letters
 from assessment.dead_letters import MOST_AT_ONCE, Chosen
@@ -19,6 +19,7 @@ from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, endpoint
+from trafficmon.api.paging import Moment, Number
 from trafficmon.core.clock import spell, utc_now
 
 log = structlog.get_logger()
@@ -28,25 +29,25 @@ class Filters(Asked):
     """Which dead letters are meant; what is left out narrows nothing."""
 
     reason: str = Field(default="", max_length=100)
-    camera_id: int | None = None
-    before: AwareDatetime | None = None
+    camera_id: Number | None = None
+    before: Moment | None = None
 
     def chosen(self, user: User, ids: tuple[int, ...] | None = None) -> Chosen:
         """Those of them that the user may see."""
         return Chosen(ids, self.reason, self.camera_id, self.before, Camera.objects.visible_to(user))
 
 
-class Page(Filters):
+class Waiting(Filters):
     """The oldest of them that wait, from an offset on."""
 
     limit: int = Field(default=100, ge=1, le=MOST_AT_ONCE)
-    offset: int = Field(default=0, ge=0)
+    offset: Number = 0
 
 
-class Order(Filters):
+class Bulk(Filters):
     """What is to be sent again or dropped. Everything that waits only where `all` says so."""
 
-    ids: tuple[int, ...] | None = Field(default=None, max_length=MOST_AT_ONCE)
+    ids: tuple[Number, ...] | None = Field(default=None, max_length=MOST_AT_ONCE)
     everything: bool = Field(default=False, alias="all")
 
     @model_validator(mode="after")
@@ -94,7 +95,7 @@ class Dropped(Answer):
 
 
 @endpoint("GET", role=Role.SUPERVISOR)
-def listed(_request: HttpRequest, user: User, query: Page) -> LettersAnswer:
+def listed(_request: HttpRequest, user: User, query: Waiting) -> LettersAnswer:
     """Those that wait, oldest first, and how many there are."""
     rows = dead_letters.waiting(query.chosen(user)).select_related("assessment__camera")
     shown = rows[query.offset : query.offset + query.limit]
@@ -119,7 +120,7 @@ def _told(letter: DeadLetter) -> LetterAnswer:
 
 
 @endpoint("POST", role=Role.SUPERVISOR)
-def send_again(request: HttpRequest, user: User, body: Order) -> SentAgain:
+def send_again(request: HttpRequest, user: User, body: Bulk) -> SentAgain:
     """Put the questions again; the fleet takes them within seconds, and their answers are labelled late."""
     patience = timedelta(seconds=settings.ENVIRONMENT.assessment_deadline_seconds)
     again = dead_letters.send_again(body.chosen(user, body.ids), now=utc_now(), patience=patience, by=user)
@@ -129,7 +130,7 @@ def send_again(request: HttpRequest, user: User, body: Order) -> SentAgain:
 
 
 @endpoint("POST", role=Role.SUPERVISOR)
-def drop(request: HttpRequest, user: User, body: Order) -> Dropped:
+def drop(request: HttpRequest, user: User, body: Bulk) -> Dropped:
     """Give them up for good."""
     dropped = dead_letters.drop(body.chosen(user, body.ids), now=utc_now(), by=user)
     log.info("dead_letters.dropped", count=dropped, user=user.pk)

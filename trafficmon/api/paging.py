@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from pydantic import AwareDatetime, Field
 
 from trafficmon.api.answers import Asked, Paged, Refused
+from trafficmon.core.clock import EARLIEST, LATEST
 from trafficmon.live.messages import Part
 
 Row = TypeVar("Row", bound=Model)
@@ -27,6 +28,8 @@ Item = TypeVar("Item", bound=Part)
 
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 """Of a row; the database knows no larger ones."""
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
+"""That may be asked for."""
 
 
 class Page(Asked):
@@ -40,8 +43,8 @@ class Period(Page):
     """A page of what belongs to one camera or all, and to a stretch of time."""
 
     camera_id: Number | None = None
-    since: AwareDatetime | None = Field(default=None, alias="from")
-    before: AwareDatetime | None = None
+    since: Moment | None = Field(default=None, alias="from")
+    before: Moment | None = None
 
     def narrow(self, rows: QuerySet[Row], moment: str) -> QuerySet[Row]:
         """The rows of the camera whose `moment` is in that time."""

@@ -7,7 +7,7 @@ from typing import Self
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from assessment.models import LineCount, Spending
 from assessment.statistics import CameraStatistics, statistics_of
@@ -16,7 +16,7 @@ from detection.detections import Direction
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, Paged, Refused, endpoint
-from trafficmon.api.paging import Number, Order, Page, Period, chosen
+from trafficmon.api.paging import Moment, Number, Order, Page, Period, chosen
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.core.objects import ObjectClass
 
@@ -30,8 +30,8 @@ class Stretch(Asked):
     """From when until before when, at most 31 days; the last day where nothing is said."""
 
     camera_id: Number | None = None
-    since: AwareDatetime | None = Field(default=None, alias="from")
-    before: AwareDatetime | None = None
+    since: Moment | None = Field(default=None, alias="from")
+    before: Moment | None = None
 
     def ends(self, now: datetime) -> tuple[datetime, datetime]:
         """Its beginning and end; raises Refused where it is empty or too long."""

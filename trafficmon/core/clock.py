@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Between which moments may be asked for: a few days to and fro, in whatever zone, are moments, too."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)

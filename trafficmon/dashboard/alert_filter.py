@@ -10,6 +10,7 @@ from functools import partial
 from typing import cast
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
@@ -18,9 +19,11 @@ from assessment.models.alerts import AlertQuerySet
 from assessment.risk import RiskLevel
 from cameras.models import Camera
 from trafficmon.accounts.models import User
+from trafficmon.core.clock import EARLIEST, LATEST
 
 _PLACE = re.compile(r"(\d{1,17})-(\d{1,18})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_POSSIBLE = (MinValueValidator(EARLIEST), MaxValueValidator(LATEST))
 _JUDGED = Exists(AlertJudgement.objects.filter(alert=OuterRef("pk")))
 
 
@@ -74,8 +77,8 @@ class AlertFilter(forms.Form):
         required=False,
         choices=[("", _("any")), *((value, label) for value, (label, _narrow) in _JUDGEMENTS.items())],
     )
-    since = forms.DateTimeField(label=_("From"), required=False)
-    until = forms.DateTimeField(label=_("Until"), required=False)
+    since = forms.DateTimeField(label=_("From"), required=False, validators=_POSSIBLE)
+    until = forms.DateTimeField(label=_("Until"), required=False, validators=_POSSIBLE)
 
     def __init__(self, *args: object, user: User, cameras: Sequence[Camera], **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are

@@ -22,6 +22,10 @@ def spell_decimal(value: float | Decimal, places: int) -> str:
     return number_format(f"{value:.{places}f}", places)
 
 
+def _plain(value: Value) -> str:
+    return "" if value is None else str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column: `drawn` as bars, a line, points, the two ends of an interval, or not at all; `colour` of page.css."""
@@ -61,10 +65,10 @@ class Chart:
     """Of many rows so many are drawn, from the top; 0 is all."""
 
     @property
-    def cells(self) -> list[tuple[str, list[tuple[Column, Value, str]]]]:
-        """Each row with its cells as they are and as they are read."""
+    def cells(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Each row with its cells as they are, written for programs, and as they are read."""
         return [
-            (name, [(column, value, column.spell(value)) for column, value in zip(self.columns, row, strict=True)])
+            (name, [(_plain(value), column.spell(value)) for column, value in zip(self.columns, row, strict=True)])
             for name, row in self.rows
         ]
 

@@ -6,20 +6,20 @@ from typing import cast
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from assessment.day_reading import spans_of_camera, spans_of_fleet, spending_by_day
 from assessment.hour_reading import hours_of_camera, hours_of_fleet
-from assessment.judged import judged_between
-from assessment.models import Spending
+from assessment.judged import judged_between, judged_of
 from cameras.models import Camera
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 from trafficmon.dashboard.charts import Chart
-from trafficmon.dashboard.judging_charts import Known, Spent, cards_of, charts_of, gather
+from trafficmon.dashboard.judging_charts import Known, cards_of, charts_of, gather
 from trafficmon.dashboard.judging_period import PERIODS, Period, PeriodForm
 
 MAY_SEE = Role.SUPERVISOR
@@ -57,19 +57,15 @@ def judging_page(request: HttpRequest) -> HttpResponse:
 def _known(period: Period, camera_id: int | None, listed: list[Camera], cameras: QuerySet[Camera]) -> Known:
     """Of one camera, or of all together with what is left of those that are gone."""
     names: dict[int | None, str] = {each.pk: each.name for each in listed}
-    days = Spending.objects.filter(day__gte=period.first, day__lte=period.last)
+    time = (period.since, period.before)
     if camera_id is None:
-        hours, judged = hours_of_fleet(period.since, period.before), judged_between(period.since, period.before)
+        spans = hours_of_fleet(*time) if period.is_short else spans_of_fleet(*time)
+        judged = judged_between(*time)
     else:
-        hours = hours_of_camera(camera_id, period.since, period.before)
-        judged = judged_between(period.since, period.before, cameras.filter(pk=camera_id))
-        days = days.filter(camera=camera_id)
-    return Known(period, judged, *gather(hours, period), _spent(days), names)
-
-
-def _spent(days: QuerySet[Spending]) -> dict[str, Spent]:
-    sums = days.order_by("day").values_list("day").annotate(Sum("cost"), Sum("calls"), Sum("failed_calls"))
-    return {f"{day:%Y-%m-%d}": (cost, calls, failed) for day, cost, calls, failed in sums}
+        spans = hours_of_camera(camera_id, *time) if period.is_short else spans_of_camera(camera_id, *time)
+        judged = judged_of(cameras.filter(pk=camera_id), *time)
+    spent = spending_by_day(period.first, period.last, camera_id)
+    return Known(period, judged, gather(spans, period), {f"{day:%Y-%m-%d}": each for day, each in spent.items()}, names)
 
 
 def _download(wanted: str, charts: list[Chart], period: Period) -> HttpResponse:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from assessment.hour_reading import Crossed, Hour
+from assessment.day_reading import Spent
+from assessment.hour_reading import Crossed, Span
 from assessment.judged import Judged
 from assessment.miss_rate import wilson_interval
 from assessment.models import LEVEL_CHOICES, SKIP_CHOICES, Truth
@@ -34,18 +35,15 @@ SPENT = (
     Column(gettext_lazy("Calls")),
     Column(gettext_lazy("Failed calls")),
 )
-Spent = tuple[Decimal, int, int]
-"""Cost, calls, and those of them that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that is known of the period: `parts` are its hours or days, `clock` the hours of the day over all days."""
+    """All that is known of the period: `parts` are its hours or days."""
 
     period: Period
     judged: Judged
-    parts: Mapping[str, Hour]
-    clock: Mapping[int, Counter[Crossed]]
+    parts: Mapping[str, Span]
     spent: Mapping[str, Spent]
     camera_names: Mapping[int | None, str]
 
@@ -54,16 +52,14 @@ class Known:
         return add_up(each.tally for each in self.parts.values())
 
 
-def gather(hours: Iterable[Hour], period: Period) -> tuple[dict[str, Hour], dict[int, Counter[Crossed]]]:
-    """The hours added up by the part of the period and by the hour of the day in which they began."""
-    parts: dict[str, Hour] = {}
-    clock: dict[int, Counter[Crossed]] = {hour: Counter() for hour in DAY_HOURS}
-    for each in hours:
-        part = parts.setdefault(period.name_of(each.at), Hour(each.at))
+def gather(spans: Iterable[Span], period: Period) -> dict[str, Span]:
+    """Hours or days added up by the part of the period in which they began."""
+    parts: dict[str, Span] = {}
+    for each in spans:
+        part = parts.setdefault(period.name_of(each.at), Span(each.at))
         part.tally.add(each.tally)
         part.crossings.update(each.crossings)
-        clock[timezone.localtime(each.at).hour].update(each.crossings)
-    return parts, clock
+    return parts
 
 
 def cards_of(known: Known) -> list[Card]:
@@ -208,34 +204,34 @@ def _left_out(tally: Tally) -> list[tuple[str, Sequence[Value]]]:
 
 
 def _crossings(known: Known) -> list[Chart]:
-    parts = {name: part.crossings for name, part in known.parts.items()}
-    clock = {f"{hour:02}:00": crossed for hour, crossed in known.clock.items()}
+    parts = {name: _summed(part.crossings, lambda _hour, kind, _way: kind) for name, part in known.parts.items()}
+    every: Counter[Crossed] = Counter()
+    for part in known.parts.values():
+        every.update(part.crossings)
+    clock = _summed(every, lambda hour, _kind, way: (hour, way))
+    kinds = _summed(every, lambda _hour, kind, way: (kind, way))
     head = _("Hour") if known.period.is_short else _("Day")
     columns = [Column(CLASS_WORDS[each], "bar", colour) for each, colour in zip(_CLASSES, _CLASS_COLOURS, strict=False)]
     ways = [
         Column(words, "bar", colour) for (_way, words), colour in zip(DIRECTION_CHOICES, ("accent", "low"), strict=True)
     ]
+    by_part = [(name, [crossed[each] for each in _CLASSES]) for name, crossed in parts.items()]
+    by_hour = [(f"{hour:02}:00", _both_ways(clock, hour)) for hour in DAY_HOURS]
+    by_class = [(str(CLASS_WORDS[each]), _both_ways(kinds, each)) for each in _CLASSES]
     return [
-        Chart("counts", _("Who crossed counting lines, by class"), head, columns, _by_class(parts)),
-        Chart("counts-by-hour", _("Crossings by hour of day and direction"), _("Hour"), ways, _by_way(clock)),
-        Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), ways, _by_class_and_way(clock)),
+        Chart("counts", _("Who crossed counting lines, by class"), head, columns, by_part),
+        Chart("counts-by-hour", _("Crossings by hour of day and direction"), _("Hour"), ways, by_hour),
+        Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), ways, by_class),
     ]
 
 
-def _by_class(parts: Mapping[str, Counter[Crossed]]) -> list[tuple[str, Sequence[Value]]]:
-    return [
-        (name, [sum(crossed[each, way] for way, _words in DIRECTION_CHOICES) for each in _CLASSES])
-        for name, crossed in parts.items()
-    ]
+def _summed(crossings: Counter[Crossed], key: Callable[[int, str, str], Hashable]) -> Counter[Any]:
+    """How many crossed, by something of an hour of the day, a class and a direction."""
+    sums: Counter[Any] = Counter()
+    for crossed, count in crossings.items():
+        sums[key(*crossed)] += count
+    return sums
 
 
-def _by_way(parts: Mapping[str, Counter[Crossed]]) -> list[tuple[str, Sequence[Value]]]:
-    return [
-        (name, [sum(crossed[each, way] for each in _CLASSES) for way, _words in DIRECTION_CHOICES])
-        for name, crossed in parts.items()
-    ]
-
-
-def _by_class_and_way(parts: Mapping[str, Counter[Crossed]]) -> list[tuple[str, Sequence[Value]]]:
-    every: Counter[Crossed] = sum(parts.values(), Counter())
-    return [(str(CLASS_WORDS[each]), [every[each, way] for way, _words in DIRECTION_CHOICES]) for each in _CLASSES]
+def _both_ways(sums: Counter[Any], key: object) -> Sequence[Value]:
+    return [sums[key, way] for way, _words in DIRECTION_CHOICES]

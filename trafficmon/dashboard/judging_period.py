@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from django import forms
+from django.core.validators import MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from assessment.days import begin_of
 from cameras.models import Camera
+from trafficmon.core.clock import EARLIEST
 
 MOST_DAYS = 92
 PERIODS = {"today": (1, _("today")), "week": (7, _("7 days")), "month": (30, _("30 days"))}
@@ -32,7 +35,7 @@ class Period:
     @classmethod
     def of_days(cls, first: date, last: date, now: datetime) -> Period:
         """From the first to the last day, each included."""
-        return cls(first, last, _midnight(first), min(now, _midnight(last + timedelta(days=1))))
+        return cls(first, last, begin_of(first), min(now, begin_of(last + timedelta(days=1))))
 
     @property
     def is_short(self) -> bool:
@@ -43,17 +46,13 @@ class Period:
         return f"{timezone.localtime(moment):{'%m-%d %H:00' if self.is_short else '%Y-%m-%d'}}"
 
 
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
-
-
 class PeriodForm(forms.Form):
     """The last days as they are named, or from one day to another, and which camera; named days count where no other
     is given."""
 
     period = forms.ChoiceField(required=False, choices=[(key, name) for key, (_days, name) in PERIODS.items()])
-    first = forms.DateField(label=_("From"), required=False)
-    last = forms.DateField(label=_("To"), required=False)
+    first = forms.DateField(label=_("From"), required=False, validators=[MinValueValidator(EARLIEST.date())])
+    last = forms.DateField(label=_("To"), required=False, validators=[MinValueValidator(EARLIEST.date())])
     camera = forms.TypedChoiceField(label=_("Camera"), required=False, coerce=int, empty_value=None)
 
     def __init__(self, *args: object, cameras: Sequence[Camera], now: datetime, **kwargs: object) -> None:

@@ -81,6 +81,10 @@ def _other_pages() -> Iterator[Asked]:
     place = Place(long_ago(), 1)
     yield Asked("groups-rejected-deep", f"/groups/?kind=rejected&before={place}&part=rows")
     yield Asked("wall", "/")
+    yield Asked("keys", "/keys/")
+    yield Asked("keys-now", "/keys/now/")
+    yield Asked("keys-letters", "/keys/?reason=timeout&camera=7")
+    yield Asked("system", "/system/")
     yield Asked("camera", f"/cameras/{Camera.objects.order_by('pk')[6].pk}/")
 
 
@@ -93,6 +97,7 @@ def _judging() -> Iterator[Asked]:
         ("30-days", "period=month"),
         ("85-days", f"first={first}&last={last}"),
         ("30-days-camera", "period=month&camera=7"),
+        ("85-days-camera", f"first={first}&last={last}&camera=6"),
         ("30-days-csv", "period=month&csv=outcomes"),
     ):
         yield Asked(f"judging-{name}", f"/judging/?{query}", by="user2")
