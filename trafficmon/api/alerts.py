@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -9,7 +11,7 @@ from django.utils.translation import gettext as _
 from assessment.models import Alert, AlertKind, AlertState
 from assessment.risk import RiskLevel, RiskType
 from cameras.models import Camera
-from trafficmon.accounts.access import caller_of
+from trafficmon.accounts.access import Caller, caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Paged, Refused, endpoint
@@ -66,5 +68,5 @@ def one(_request: HttpRequest, user: User, alert_id: int) -> AlertStanding:
 def acknowledge(request: HttpRequest, user: User, alert_id: int) -> AlertStanding:
     """Say that the user has seen the alert; again is no mistake."""
     alert = _find(user, alert_id)
-    acknowledging.acknowledge(alert, by=caller_of(request), now=utc_now())
+    acknowledging.acknowledge(alert, by=cast("Caller", caller_of(request)), now=utc_now())
     return _told(_find(user, alert_id))

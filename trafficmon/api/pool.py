@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import structlog
 from django.conf import settings
 from django.http import HttpRequest
@@ -13,7 +15,7 @@ from assessment.clients import UnableToAssess
 from assessment.key_record import KeyRecord, records_of
 from assessment.limits import KeyStanding, KeyState
 from assessment.models import Account, ApiKey
-from trafficmon.accounts.access import caller_of
+from trafficmon.accounts.access import Caller, caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, Refused, endpoint
@@ -135,14 +137,14 @@ def enable_account(request: HttpRequest, user: User, slug: str) -> Switched:
 
 
 def _disable(request: HttpRequest, user: User, row: ApiKey | Account, why: Disabling) -> Switched:
-    changed = switching.take_out(row, why.reason, by=caller_of(request), now=utc_now())
+    changed = switching.take_out(row, why.reason, by=cast("Caller", caller_of(request)), now=utc_now())
     log.info("pool.taken_out_by", kind=row._meta.model_name, id=row.slug, user=user.pk, changed=changed)
     return Switched(id=row.slug, enabled=False, changed=changed)
 
 
 def _enable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> Switched:
     row = _find(kind, slug)
-    changed = switching.put_back(row, by=caller_of(request))
+    changed = switching.put_back(row, by=cast("Caller", caller_of(request)))
     log.info("pool.put_back_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
     return Switched(id=slug, enabled=kind.objects.get(slug=slug).enabled, changed=changed)
 
