@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from typing import cast
+
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from assessment.alerts import AlertChange as Changed
-from assessment.alerts import acknowledge as acknowledge_alert
 from assessment.models import Alert, AlertKind, AlertState
 from assessment.risk import RiskLevel, RiskType
 from cameras.models import Camera
-from trafficmon.accounts import audit
-from trafficmon.accounts.access import caller_of
+from trafficmon.accounts.access import Caller, caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Paged, Refused, endpoint
 from trafficmon.api.paging import Order, Period, chosen
 from trafficmon.core.clock import utc_now
-from trafficmon.exports import outbox as exports
-from trafficmon.live import compose, publish
+from trafficmon.exports import acknowledging
+from trafficmon.live import compose
 from trafficmon.live.messages import AlertChange, AlertStanding
 
 NEWEST_FIRST = Order("opened_at")
@@ -70,13 +68,5 @@ def one(_request: HttpRequest, user: User, alert_id: int) -> AlertStanding:
 def acknowledge(request: HttpRequest, user: User, alert_id: int) -> AlertStanding:
     """Say that the user has seen the alert; again is no mistake."""
     alert = _find(user, alert_id)
-    with transaction.atomic():
-        changed = acknowledge_alert(alert_id, by=user, now=utc_now())
-        if changed:
-            audit.record(caller_of(request), "alert.acknowledge", alert)
-            exports.note_alerts(
-                [Changed(alert_id, AlertChange.ACKNOWLEDGED, RiskLevel(alert.risk_level))], now=utc_now()
-            )
-    if changed:
-        publish.publish_alert(alert_id, AlertChange.ACKNOWLEDGED)
+    acknowledging.acknowledge(alert, by=cast("Caller", caller_of(request)), now=utc_now())
     return _told(_find(user, alert_id))

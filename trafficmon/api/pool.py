@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import structlog
 from django.conf import settings
-from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from pydantic import Field
 
-from assessment import keys
+from assessment import keys, switching
 from assessment.clients import UnableToAssess
 from assessment.key_record import KeyRecord, records_of
 from assessment.limits import KeyStanding, KeyState
 from assessment.models import Account, ApiKey
-from trafficmon.accounts import audit
-from trafficmon.accounts.access import caller_of
+from trafficmon.accounts.access import Caller, caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, Refused, endpoint
@@ -137,22 +137,14 @@ def enable_account(request: HttpRequest, user: User, slug: str) -> Switched:
 
 
 def _disable(request: HttpRequest, user: User, row: ApiKey | Account, why: Disabling) -> Switched:
-    kind, slug, reason = type(row), row.slug, why.reason or _("by hand")
-    take_out = keys.take_out_key if kind is ApiKey else keys.take_out_account
-    with transaction.atomic():
-        changed = take_out(slug, reason, now=utc_now())
-        if changed:
-            audit.record(caller_of(request), f"{kind._meta.model_name}.take_out", row, reason=reason)
-    log.info("pool.taken_out_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
-    return Switched(id=slug, enabled=False, changed=changed)
+    changed = switching.take_out(row, why.reason, by=cast("Caller", caller_of(request)), now=utc_now())
+    log.info("pool.taken_out_by", kind=row._meta.model_name, id=row.slug, user=user.pk, changed=changed)
+    return Switched(id=row.slug, enabled=False, changed=changed)
 
 
 def _enable(request: HttpRequest, user: User, kind: type[ApiKey | Account], slug: str) -> Switched:
     row = _find(kind, slug)
-    with transaction.atomic():
-        changed = keys.put_back(kind, slug)
-        if changed:
-            audit.record(caller_of(request), f"{kind._meta.model_name}.put_back", row)
+    changed = switching.put_back(row, by=cast("Caller", caller_of(request)))
     log.info("pool.put_back_by", kind=kind._meta.model_name, id=slug, user=user.pk, changed=changed)
     return Switched(id=slug, enabled=kind.objects.get(slug=slug).enabled, changed=changed)
 

@@ -21,7 +21,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from assessment.alerts import AlertChange, acknowledge
 from assessment.models import LEVEL_CHOICES, Alert, Truth
 from assessment.review import (
     Opinion,
@@ -40,8 +39,7 @@ from trafficmon.accounts.roles import Role
 from trafficmon.core.clock import utc_now
 from trafficmon.dashboard.alert_export import MOST_EXPORTED, export
 from trafficmon.dashboard.rights import allowed
-from trafficmon.exports import outbox as exports
-from trafficmon.live.publish import publish_alert
+from trafficmon.exports.acknowledging import acknowledge
 
 MOST_AT_ONCE = 200
 LONGEST_COMMENT = 4000
@@ -77,12 +75,7 @@ class Wish:
 
 
 def _acknowledge(alert: Alert, wish: Wish) -> bool:
-    if not acknowledge(alert.pk, by=wish.by.user, now=wish.now):
-        return False
-    audit.record(wish.by, "alert.acknowledge", alert)
-    exports.note_alerts([AlertChange(alert.pk, "acknowledged", RiskLevel(alert.risk_level))], now=wish.now)
-    transaction.on_commit(lambda: publish_alert(alert.pk, "acknowledged"))
-    return True
+    return acknowledge(alert, by=wish.by, now=wish.now)
 
 
 def _assign(alert: Alert, wish: Wish) -> bool:

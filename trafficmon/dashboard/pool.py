@@ -11,7 +11,6 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -19,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from assessment import dead_letters, keys
+from assessment import dead_letters, switching
 from assessment.clients import UnableToAssess
 from assessment.dead_letters import MOST_AT_ONCE, Chosen
 from assessment.ledger import prices, todays_ledger
@@ -131,13 +130,10 @@ def switch_key(request: HttpRequest) -> HttpResponseRedirect:
     caller = allowed(request, MAY_SWITCH)
     kind: type[ApiKey | Account] = Account if request.POST.get("kind") == "account" else ApiKey
     row = cast("ApiKey | Account", get_object_or_404(kind, slug=request.POST.get("slug", "")))
-    on, reason = request.POST.get("on") == "yes", _("by %s") % caller.user.get_username()
-    take_out = keys.take_out_account if kind is Account else keys.take_out_key
-    with transaction.atomic():
-        changed = keys.put_back(kind, row.slug) if on else take_out(row.slug, reason, now=utc_now())
-        if changed:
-            detail = {} if on else {"reason": reason}
-            audit.record(caller, f"{kind._meta.model_name}.{'put_back' if on else 'take_out'}", row, **detail)
+    if on := request.POST.get("on") == "yes":
+        switching.put_back(row, by=caller)
+    else:
+        switching.take_out(row, "", by=caller, now=utc_now())
     told = _("%s is back in the pool.") if on else _("%s is taken out of the pool.")
     messages.success(request, told % row.slug)
     return redirect("keys")
