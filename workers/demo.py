@@ -33,11 +33,12 @@ def prepare_database(password: str) -> None:
         Camera.objects.get_or_create(name=name, defaults={"source": source, "group": group, "wanted": Wanted.RUNNING})
 
 
-def demo_environment(simulator_port: int) -> Mapping[str, str]:
-    """What the fleet's processes are told beyond the demo's own environment."""
+def demo_environment(simulator_port: int, password: str) -> Mapping[str, str]:
+    """What the fleet's processes are told beyond the demo's own environment; the password is Flower's, too."""
     simulated = not settings.ENVIRONMENT.dashscope_api_key.get_secret_value()
     told = {
         "ALGO_DEMO": "1",
+        "ALGO_FLOWER_PASSWORD": settings.ENVIRONMENT.flower_password.get_secret_value() or password,
         "ALGO_LANGUAGE": settings.ENVIRONMENT.language,
         "ALGO_TIME_ZONE": settings.ENVIRONMENT.time_zone,
         "PROMETHEUS_MULTIPROC_DIR": str(settings.RUN_DIR / "metrics"),

@@ -198,11 +198,11 @@ def test_probe_that_fails_cools_at_once_but_where_only_the_question_failed(
     make_key("k")
     simulator.control(kind="rate_limit", count=1)
     with pytest.raises(NoSlot):
-        ask(caller(seconds=3))
+        ask(caller(seconds=10))
     end_cooldowns(redis_client)
     simulator.control(kind=fault.value, count=1)
     with pytest.raises((ProviderFailed, EmptyResponse)):
-        ask(caller(seconds=3))
+        ask(caller(seconds=10))
     assert (standing().state, standing().until_seconds > 0) == (state, state is KeyState.COOLING)
 
 

@@ -47,9 +47,12 @@ class Command(BaseCommand):
         server = None if environment.redis_url else start_redis(settings.RUN_DIR)
         simulator_port = free_port()
         address = f"http://127.0.0.1:{environment.server_port}"
-        ready = f"Ready: {address}  user: operator  password: {password}  (Ctrl-C stops everything)"
+        own = "your own" if environment.flower_password.get_secret_value() else "the same"
+        flower = f"Flower: http://127.0.0.1:{environment.flower_port}  user: flower  password: {own}"
+        ready = f"Ready: {address}  user: operator  password: {password}  (Ctrl-C stops everything)\n{flower}"
+        told = demo_environment(simulator_port, password)
         try:
-            status = run_together(demo_processes(simulator_port), demo_environment(simulator_port), ready=ready)
+            status = run_together(demo_processes(simulator_port), told, ready=ready)
         finally:
             if server:
                 server.stop()
