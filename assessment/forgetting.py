@@ -1,4 +1,4 @@
-"""What is known of cameras that were removed: deleted in batches, pictures first, and the camera itself last."""
+"""What is known of cameras that were removed: deleted in batches, and the camera itself last."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ def forget_removed(*, now: datetime, seconds: float) -> int:
 
 
 def _batches(camera: Camera) -> Iterator[int]:
-    """Delete the camera's history, one batch for each step."""
+    """Delete the camera's history, one batch for each step: its alerts first, which then need not lose their pictures
+    one by one."""
+    while gone := prune(Alert.objects.filter(camera=camera), seconds=0):
+        yield gone
     frames = FrameResult.objects.filter(camera=camera).order_by("captured_at")
     while gone := delete_frames(frames):
         yield gone
     for rows in (
-        Alert.objects.filter(camera=camera),
         LineCount.objects.filter(line__camera=camera),
         CameraHour.objects.filter(camera=camera),
         StateChange.objects.filter(camera=camera),
