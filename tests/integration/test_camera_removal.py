@@ -73,6 +73,20 @@ def test_removed_camera_is_gone_at_once_for_everybody(chief: Client) -> None:
     assert make_camera(name="Bridge").pk != camera.pk
 
 
+def test_supervisor_finds_a_removed_camera_in_no_list() -> None:
+    camera, desk = with_history(), browser(make_user(Role.SUPERVISOR))
+    record(camera).assessments.update(status="failed", reason="timeout")
+    paths = ("/alerts/?part=rows", "/groups/?part=rows", "/api/alerts", "/api/assessments", "/api/frames")
+
+    def naming() -> list[bool]:
+        told = [desk.get(path).content.decode() for path in paths]
+        return ["Bridge" in each or '"camera_id"' in each or '"cameraId"' in each for each in told]
+
+    before = naming()
+    taken_away(camera)
+    assert (before, naming()) == ([True] * len(paths), [False] * len(paths))
+
+
 def test_history_of_a_removed_camera_goes_with_its_pictures_and_what_was_spent_stays() -> None:
     other, camera = with_history("Other"), with_history()
     kept, gone = (Path(each.picture.path) for each in Evidence.objects.order_by("pk"))
