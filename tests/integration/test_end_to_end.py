@@ -25,7 +25,7 @@ def test_checks_side_by_side_have_cameras_of_their_own_and_delete_those_that_dea
 ) -> None:
     street = make_camera(name="Bridge")
     for left in ("1", "0a1b2c3d 1", "0a1b2c3d 2"):
-        make_camera(name=f"{CHECK_CAMERAS} {left}")
+        make_camera(name=f"{CHECK_CAMERAS} {left}", source="street://junction?seed=1")
     with live_run(seconds=1) as first, live_run(seconds=1) as second:
         theirs, ours = ({each.name for each in Producer(run, rate=2).cameras} for run in (first, second))
         assert (len(theirs), len(ours), theirs & ours) == (2, 2, set())
@@ -33,6 +33,15 @@ def test_checks_side_by_side_have_cameras_of_their_own_and_delete_those_that_dea
         assert names() == {street.name, *theirs}
     clean_up("another")
     assert names() == {street.name}
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_cameras_that_somebody_else_called_alike_stay() -> None:
+    alike = {"of the bridge": "street://junction?seed=1", "0a1b2c3d 1": "street://junction?seed=2"}
+    for name, source in alike.items():
+        make_camera(name=f"{CHECK_CAMERAS} {name}", source=source)
+    clean_up("0a1b2c3d")
+    assert names() == {f"{CHECK_CAMERAS} {name}" for name in alike}
 
 
 def test_run_that_died_is_over_after_a_while(redis_client: redis.Redis) -> None:
