@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import redis
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
+from cameras.frames import connect_redis
 from cameras.models import CHECK_CAMERAS, Camera
 from tests.factories import make_camera
 from workers import end_to_end
@@ -60,6 +62,25 @@ def test_what_was_made_is_deleted_where_a_check_breaks(
     with pytest.raises(KeyboardInterrupt):
         run_check(seconds=1, rate=3)
     assert names() == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["e2e", "--seconds", "1"], r"^Failed: Redis cannot be reached: .+"),
+        (["e2e", "--seconds", "1", "--only", "produce"], r"^Failed: Redis cannot be reached: .+"),
+        (["e2e", "--seconds", "1", "--only", "watch", "detect"], r"^Failed: Redis cannot be reached: .+"),
+        (["await_fleet", "--seconds", "0"], r"^No worker consumes detect, .+ after 0 s\.$"),
+    ],
+)
+def test_redis_that_is_away_is_said(command: list[str], said: str, settings: Settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    connect_redis.cache_clear()
+    try:
+        with pytest.raises(CommandError, match=said):
+            call_command(*command)
+    finally:
+        connect_redis.cache_clear()
 
 
 def test_queue_without_a_worker_is_named(redis_client: redis.Redis) -> None:
