@@ -211,7 +211,7 @@ class Caller:
                 works = error.scope is Scope.QUESTION
                 self.limiter.settle(slot, tokens=_tokens_of(error), succeeded=False, works=works)
             else:
-                self.limiter.give_back(slot)
+                self.limiter.give_back(slot, failed=True)
             raise
         tokens = (answer.input_tokens, answer.output_tokens)
         self.limiter.settle(slot, tokens=sum(tokens), succeeded=True)

@@ -1,7 +1,8 @@
 """Whole days, added up of their hours once they are over: of each camera, and of all together.
 
 Where something of a day changes later, the day is no longer current from the same transaction on, and is added up again
-within a minute: exact at each moment, for what was not added up is read of hours and rows.
+within a minute; until then hours and rows are read. What is deleted later (an old alert, a counting line) changes no
+day: it keeps what was counted before, unless something else has it added up again.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def add_up_days(*, now: datetime, seconds: float = SECONDS) -> int:
     """Add up the days that are over and were not yet, or have changed since, the newest first, until the time is over;
     how many.
 
-    Whoever closes a frame of an hour meanwhile waits for one day, well below a second. Days of another time zone, which
-    was configured before, go.
+    Whoever closes a frame of an hour meanwhile waits for one day: about a second on a busy machine. Days of another
+    time zone, which was configured before, go.
     """
     first = first_hour_known()
     wanted = days_between(first, settled_until(now)) if first else []
@@ -61,6 +62,11 @@ def add_up_days(*, now: datetime, seconds: float = SECONDS) -> int:
     for pk in in_time(list(changed), seconds=seconds / 2):
         _judge_again(pk)
     return added
+
+
+def add_up_again() -> int:
+    """Have all days added up again, as what ran before an update may have changed them unmarked; how many."""
+    return FleetDay.objects.filter(is_current=True).update(is_current=False)
 
 
 @transaction.atomic

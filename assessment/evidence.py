@@ -84,6 +84,7 @@ def keep_evidence(assessment_id: int, pictures: Pictures) -> None:
     """Write the pictures to the media storage, each once: the frame, the group's part, and the burst before it.
 
     Where the disk is full none is written, which is counted: a verdict without pictures is better than none.
+    Raises OSError, or IntegrityError where the question is gone: the file then goes with the others of its day.
     """
     if is_full():
         metrics.evidence_not_kept.inc()

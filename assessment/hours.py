@@ -51,15 +51,13 @@ def count_frames(frames: Iterable[FrameResult], *, sign: int = 1) -> None:
     for frame in frames:
         for hour, tally in tally_frame(as_closed(frame)).items():
             added.setdefault((frame.camera_id, hour), Tally()).add(tally, sign)
-    # In one order everywhere: transactions that wait for each other's rows would never end.
-    for place in sorted(added):
-        _add(place, added[place])
+    _add_all(added)
 
 
 def count_unasked(frame: FrameResult) -> None:
     """Add a frame that is closed as it is stored, for nothing is asked about it."""
-    for hour, tally in tally_frame(_closed(frame, ())).items():
-        _add((frame.camera_id, hour), tally)
+    tallies = tally_frame(_closed(frame, ()))
+    _add_all({(frame.camera_id, hour): tally for hour, tally in tallies.items()})
 
 
 def as_closed(frame: FrameResult) -> ClosedFrame:
@@ -83,24 +81,32 @@ def _ended(question: Assessment) -> EndedQuestion:
     )
 
 
-def _add(place: Place, tally: Tally) -> None:
-    camera_id, hour = place
+def _add_all(added: Mapping[Place, Tally]) -> None:
+    """In one order everywhere, and all places before any sum: transactions that wait for each other's rows would never
+    end."""
+    changed = {hour for camera_id, hour in sorted(added) if _add(camera_id, hour, added[camera_id, hour])}
+    _take_sums_away(sorted(changed))
+
+
+def _add(camera_id: int, hour: datetime, tally: Tally) -> bool:
+    """Whether the hour was added up over the cameras, or its day."""
     figures = [*(tally.counts[each] for each in Count), tally.seconds]
     with connection.cursor() as cursor:
         cursor.execute(_adding(), [connection.ops.adapt_datetimefield_value(hour), *figures, camera_id])
         row = cursor.fetchone()
     if row is None:
-        return
+        return False
     number, steps, is_added_up = row
     if tally.steps:
         CameraHour.objects.filter(pk=number).update(steps=_merged(json.loads(steps), tally.steps))
-    if is_added_up:
-        _take_sums_away(hour)
+    return bool(is_added_up)
 
 
-def _take_sums_away(hour: datetime) -> None:
-    FleetHour.objects.filter(hour=hour).delete()
-    FleetDay.objects.holding(hour).update(is_current=False)
+def _take_sums_away(hours: Sequence[datetime]) -> None:
+    for hour in hours:
+        FleetHour.objects.filter(hour=hour).delete()
+    for hour in hours:
+        FleetDay.objects.holding(hour).update(is_current=False)
 
 
 def _merged(steps: Mapping[str, int], more: Counter[int]) -> dict[str, int]:
@@ -179,7 +185,7 @@ def recount_hour(hour: datetime) -> None:
             if at == hour:
                 counted.setdefault(camera_id, Tally()).add(tally)
     CameraHour.objects.filter(hour=hour).delete()
-    _take_sums_away(hour)
+    _take_sums_away([hour])
     CameraHour.objects.bulk_create(
         CameraHour(camera_id=camera_id, hour=hour, **columns_of(tally)) for camera_id, tally in counted.items()
     )

@@ -1,6 +1,7 @@
 """How often calls of each key succeeded and failed, over all workers.
 
-They are counted where their slots are settled (`settle.lua`).
+They are counted where their slots are settled (`settle.lua`), or given back as nothing of them could be sent
+(`give_back.lua`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import CharField, Value
 from django.db.models.functions import Cast, Concat, Substr
 
-from cameras.models import CameraQuerySet, Wanted
+from cameras.models import Camera, CameraQuerySet, Wanted
 
 _LONGEST = 75
 """Of a name, so that it fits with what is added."""
@@ -20,3 +20,8 @@ def remove(cameras: CameraQuerySet, *, now: datetime) -> int:
     """
     name = Concat(Substr("name", 1, _LONGEST), Value(" (removed "), Cast("pk", CharField()), Value(")"))
     return cameras.update(removed_at=now, wanted=Wanted.STOPPED, name=name)
+
+
+def removed_numbers() -> list[int]:
+    """Of the cameras whose history is not deleted yet, which mostly are none."""
+    return list(Camera.with_removed.filter(removed_at__isnull=False).values_list("pk", flat=True))

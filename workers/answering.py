@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import redis
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from assessment import assess, keys, ledger, results
 from assessment.alert_policy import ALERTING
@@ -197,7 +197,7 @@ def _keep(claim: Claim, pictures: Pictures) -> None:
     """Keep the evidence before the outcome, which a crash in between would leave unexplained."""
     try:
         keep_evidence(claim.assessment_id, pictures)
-    except OSError as error:
-        # A full disk must not silence the verdict.
+    except (OSError, IntegrityError) as error:
+        # A full disk must not silence the verdict, and of a question that is gone meanwhile the answer cost its price.
         metrics.pipeline_errors.labels("evidence").inc()
         log.warning("evidence.not_kept", error=str(error))

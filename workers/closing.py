@@ -10,7 +10,7 @@ from datetime import datetime
 import redis
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from structlog.contextvars import bind_contextvars
 
 from assessment import alerts, results
@@ -132,7 +132,7 @@ def _keep_guessed(row: FrameResult) -> None:
             frame, store = results.detected_frame(row), frame_store()
             try:
                 keep_evidence(each.pk, pictures_of(frame, each.group_index, store.get_all(picture_keys(frame))))
-            except (PictureGone, PictureUnreadableError, OSError) as error:
+            except (PictureGone, PictureUnreadableError, OSError, IntegrityError) as error:
                 metrics.pipeline_errors.labels("evidence").inc()
                 log.warning("evidence.not_kept", error=str(error))
 

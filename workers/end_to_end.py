@@ -8,6 +8,7 @@ and their frame is closed. So each queue is passed, whatever the weights find on
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,9 @@ from workers.queues import Queue
 from workers.tasks import send_wake_up
 
 _MODEL = "end-to-end check"
+_SOURCE = "street://junction?seed=1"
+_OWN_NAME = re.compile(rf"{CHECK_CAMERAS} (\S{{8}} |)\d+")
+"""Of the cameras that a check makes, with its run (which those of earlier versions had not)."""
 _WIDTH, _HEIGHT = 1280, 720
 _MOST_CAMERAS = 50
 _SECONDS_BEYOND_DEADLINE = 10.0
@@ -131,7 +135,7 @@ class Producer:
 def _camera(run: str, number: int) -> Camera:
     """It is not wanted running, so that capture leaves it alone, and asks the model nothing of its own pictures."""
     name = f"{CHECK_CAMERAS} {run} {number}"
-    return Camera.objects.create(name=name, source="street://junction?seed=1", assessment_enabled=False)
+    return Camera.objects.create(name=name, source=_SOURCE, assessment_enabled=False)
 
 
 @contextmanager
@@ -152,11 +156,15 @@ def _mark(run: str) -> str:
 
 def clean_up(run: str) -> None:
     """Delete the cameras of this run, and of those that are over or died, with all that is known of them; pictures kept
-    of them go with the others of their day."""
+    of them go with the others of their day. A camera that somebody else called alike stays."""
     for camera in Camera.objects.filter(name__startswith=f"{CHECK_CAMERAS} "):
-        whose = camera.name.removeprefix(f"{CHECK_CAMERAS} ").partition(" ")[0]
-        if whose == run or not connect_redis().exists(_mark(whose)):
+        own = _OWN_NAME.fullmatch(camera.name)
+        if own and camera.source == _SOURCE and _is_over(own[1].strip(), run):
             camera.delete()
+
+
+def _is_over(whose: str, run: str) -> bool:
+    return whose == run or not connect_redis().exists(_mark(whose))
 
 
 def _two_cars(camera: Camera) -> DetectedFrame:

@@ -72,6 +72,14 @@ def queues_served(client: redis.Redis) -> dict[Queue, bool]:
     return {queue: queue in served for queue in Queue}
 
 
+def queues_missing(client: redis.Redis) -> list[Queue]:
+    """The queues from which nobody takes messages: all of them while Redis is away."""
+    try:
+        return [queue for queue, is_served in queues_served(client).items() if not is_served]
+    except redis.RedisError:
+        return list(Queue)
+
+
 def workers_seen(client: redis.Redis, *, after: float = 0.0) -> list[WorkerSeen]:
     """The workers of all hosts that were there within SEEN_SECONDS and `after` a moment of Redis's clock, by name;
     raises RedisError."""

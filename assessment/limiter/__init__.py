@@ -147,9 +147,10 @@ class Limiter:
         used = {} if tokens is None else {"used": tokens}
         self._run_quietly(self._settle, slot, succeeded=succeeded, works=succeeded or works, **used)
 
-    def give_back(self, slot: Slot) -> None:
-        """Say that the call is not made; where Redis is away the slot's lease ends by itself."""
-        self._run_quietly(self._give_back, slot)
+    def give_back(self, slot: Slot, *, failed: bool = False) -> None:
+        """Say that the call is not made, or `failed` before anything of it left; where Redis is away the slot's lease
+        ends by itself."""
+        self._run_quietly(self._give_back, slot, failed=failed)
 
     def cool(
         self,

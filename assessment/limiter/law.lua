@@ -136,6 +136,11 @@ local function release(token, slot)
   redis.call('DEL', slot_place(token))
 end
 
+-- Of the slot's key, as key_record.py reads it.
+local function record_of(slot)
+  return record_place(string.sub(slot.buckets[2].name, 3))
+end
+
 local function share_since(ramp_from)
   return math.min(1, RAMP_SHARE + (1 - RAMP_SHARE) * (now - (ramp_from or 0)) / RAMP)
 end

@@ -30,19 +30,13 @@ local function end_probe(bucket)
   end
 end
 
--- As key_record.py reads it.
-local function note_ended(bucket)
-  local record = record_place(string.sub(bucket, 3))
-  redis.call('HINCRBY', record, call.succeeded and 'succeeded' or 'failed', 1)
-  if call.works then
-    redis.call('HDEL', record, 'in_a_row')
-  end
-end
-
 for _, bucket in ipairs(slot.buckets) do
   free(bucket)
 end
-note_ended(slot.buckets[2].name)
+redis.call('HINCRBY', record_of(slot), call.succeeded and 'succeeded' or 'failed', 1)
+if call.works then
+  redis.call('HDEL', record_of(slot), 'in_a_row')
+end
 for _, bucket in ipairs(buckets_of(slot)) do
   end_probe(bucket)
 end

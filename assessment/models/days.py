@@ -16,12 +16,13 @@ class FleetDayQuerySet(models.QuerySet["FleetDay"]):
     """Reads of days."""
 
     def holding(self, moment: datetime | models.OuterRef | models.Subquery) -> Self:
-        """The day to which the moment belongs, if it was added up.
+        """The day to which the moment belongs, if it was added up and tells it as it is.
 
         Who changes what it tells calls `.update(is_current=False)` on it in the same transaction: even where there is
-        none, this waits for whoever is adding one up.
+        none, this waits for whoever is adding one up. Of a day that is to be added up again anyway, nobody waits for
+        another.
         """
-        return self.filter(since__lte=moment, before__gt=moment)
+        return self.filter(is_current=True, since__lte=moment, before__gt=moment)
 
     def within(self, since: datetime, before: datetime) -> Self:
         """The days that are wholly in that time and tell it as it is, the oldest first."""

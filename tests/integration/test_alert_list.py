@@ -99,7 +99,7 @@ def test_place_is_exact_to_the_microsecond() -> None:
 
 
 @pytest.mark.parametrize("alerts", [1, 30])
-def test_next_rows_take_seven_queries(chief: User, alerts: int, django_assert_num_queries: Any) -> None:
+def test_next_rows_take_eight_queries(chief: User, alerts: int, django_assert_num_queries: Any) -> None:
     camera = make_camera()
     for number in range(alerts):
         judge_alert(
@@ -109,7 +109,7 @@ def test_next_rows_take_seven_queries(chief: User, alerts: int, django_assert_nu
             now=NOON,
         )
     client = browser(chief)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         client.get("/alerts/?part=rows")
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from assessment.alerts import apply_verdicts
 from assessment.evidence import Pictures, keep_evidence
-from assessment.forgetting import SETTLING, forget_removed
+from assessment.forgetting import LEAST_SETTLING, forget_removed
 from assessment.models import Alert, Assessment, CameraHour, Evidence, FrameResult, LineCount, Spending
 from cameras.models import Camera, CountingLine, StateChange, Wanted, Zone
 from cameras.removal import remove
@@ -25,7 +25,7 @@ from trafficmon.back_office.models import ImportedCamera
 from trafficmon.notifications.models import Delivery, Destination, Message, Notice, Rule
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
-LATER = NOON + SETTLING
+LATER = NOON + LEAST_SETTLING
 HISTORY = (FrameResult, Assessment, Evidence, Alert, LineCount, CameraHour, StateChange, ImportedCamera, Zone)
 
 
@@ -73,6 +73,20 @@ def test_removed_camera_is_gone_at_once_for_everybody(chief: Client) -> None:
     assert make_camera(name="Bridge").pk != camera.pk
 
 
+def test_supervisor_finds_a_removed_camera_in_no_list() -> None:
+    camera, desk = with_history(), browser(make_user(Role.SUPERVISOR))
+    record(camera).assessments.update(status="failed", reason="timeout")
+    paths = ("/alerts/?part=rows", "/groups/?part=rows", "/api/alerts", "/api/assessments", "/api/frames")
+
+    def naming() -> list[bool]:
+        told = [desk.get(path).content.decode() for path in paths]
+        return ["Bridge" in each or '"camera_id"' in each or '"cameraId"' in each for each in told]
+
+    before = naming()
+    taken_away(camera)
+    assert (before, naming()) == ([True] * len(paths), [False] * len(paths))
+
+
 def test_history_of_a_removed_camera_goes_with_its_pictures_and_what_was_spent_stays() -> None:
     other, camera = with_history("Other"), with_history()
     kept, gone = (Path(each.picture.path) for each in Evidence.objects.order_by("pk"))
@@ -89,6 +103,19 @@ def test_long_history_goes_a_batch_at_a_time() -> None:
     taken_away(with_history())
     rounds = [forget_removed(now=LATER, seconds=-1) for _round in range(6)]
     assert (rounds, left()) == ([0, 0, 0, 0, 0, 1], [0] * len(HISTORY))
+
+
+def test_cameras_without_a_history_go_while_there_is_time() -> None:
+    for _number in range(3):
+        taken_away(make_camera())
+    assert [forget_removed(now=LATER, seconds=-1) for _round in range(4)] == [1, 1, 1, 0]
+
+
+def test_history_stays_for_as_long_as_a_question_may_take(settings: Any) -> None:
+    settings.ENVIRONMENT = settings.ENVIRONMENT.model_copy(update={"assessment_deadline_seconds": 3600})
+    taken_away(make_camera())
+    hour = timedelta(hours=1)
+    assert [forget_removed(now=NOON + after, seconds=1) for after in (hour, hour + timedelta(minutes=1))] == [0, 1]
 
 
 def test_verdict_that_comes_after_its_camera_was_removed_alarms_nobody() -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from assessment.day_reading import spans_of_camera, spans_of_fleet, spending_by_day
 from assessment.days import add_up_days, begin_of, days_between
@@ -25,6 +26,9 @@ from tests.integration.test_pages import make_user, raise_alert
 from trafficmon.accounts.roles import Role
 from trafficmon.dashboard.judging_charts import gather
 from trafficmon.dashboard.judging_period import Period
+from workers import supervision
+from workers.fleet import Sizes
+from workers.management.commands import fleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 DAY = timedelta(days=1)
@@ -108,6 +112,24 @@ def test_days_are_read_in_place_of_rows() -> None:
     LineCount.objects.all().delete()
     Spending.objects.all().delete()
     assert told() == before
+
+
+class NobodyRuns:
+    """In place of the fleet's supervisor."""
+
+    pid = seen = read_again = staticmethod(tuple)
+
+
+@pytest.mark.usefixtures("cameras")
+def test_all_days_are_added_up_again_after_a_whole_restart_or_by_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "Supervisor", NobodyRuns)
+    monkeypatch.setattr(fleet, "check_exchangeable", lambda _sizes: None)
+    monkeypatch.setattr(supervision, "remembered", Sizes)
+    monkeypatch.setattr(supervision, "remember", lambda asked: asked)
+    for words, again in ((("fleet", "restart", "detection"), 0), (("fleet", "restart"), 5), (("count_days",), 5)):
+        add_up_days(now=LATER)
+        call_command(*words)
+        assert FleetDay.objects.filter(is_current=False).count() == again
 
 
 def test_alert_that_becomes_graver_changes_its_day(cameras: list[Camera]) -> None:

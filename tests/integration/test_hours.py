@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from assessment import dead_letters
 from assessment.day_reading import known_days, sums_by_camera
+from assessment.days import add_up_days
 from assessment.gate import Gated, Question, Skipped
 from assessment.hour_reading import hours_of_camera, hours_of_fleet
-from assessment.hours import add_up_hours, count_unasked, forget_hours, recount_hour
-from assessment.models import Assessment, CameraHour, DeadLetter, FleetHour, FrameResult, LineCount
+from assessment.hours import add_up_hours, count_frames, count_unasked, forget_hours, recount_hour
+from assessment.models import Assessment, CameraHour, DeadLetter, FleetDay, FleetHour, FrameResult, LineCount
 from assessment.results import close_frames, record_frame
 from assessment.risk import AssessmentStatus, JudgedBy, RiskLevel, SkipReason
 from assessment.tally import Count, step_of
@@ -144,6 +147,19 @@ def test_hours_of_all_cameras_are_added_up_once_they_are_over_and_again_after_a_
     assert hours_of_fleet(NOON, NOON + HOUR)[0].tally.counts[Count.FRAMES_SKIPPED] == 3
     assert add_up_hours(now=NOON + 2 * HOUR) == 1
     assert add_up_hours(now=NOON + 2 * HOUR) == 0
+
+
+def test_all_places_are_added_to_before_any_sum_is_taken_away_and_each_sum_once() -> None:
+    """So those who close and those who send again never wait for each other in a circle."""
+    rows = [store(make_camera(), at=NOON + hours * HOUR, groups=0) for hours in (1, 0, 0)]
+    assert add_up_hours(now=NOON + 3 * HOUR) == 2
+    add_up_days(now=NOON + timedelta(days=2))
+    with CaptureQueriesContext(connection) as asked:
+        count_frames(rows)
+    words = (each["sql"].split() for each in asked if not each["sql"].startswith("SELECT"))
+    written = [next(word.strip('"') for word in each if "assessment_" in word) for each in words]
+    tables = [CameraHour] * 3 + [FleetHour] * 2 + [FleetDay] * 2
+    assert written == [each._meta.db_table for each in tables]
 
 
 def test_hours_of_one_camera_and_the_sums_of_each() -> None:

@@ -622,6 +622,7 @@ def test_request_that_never_left_is_no_call_and_cools_longer_each_time(settings:
         ask(made)
     assert (made.made, standing().used_second, standing().in_flight) == ([], 0, 0)
     assert (standing().state, standing().streak) == (KeyState.COOLING, 1)
+    assert records_of(["only"]) == [KeyRecord(failed=1)]
 
 
 def test_answer_without_words_is_paid_for_all_the_same(simulator: RunningSimulator) -> None:

@@ -20,6 +20,7 @@ from assessment.alerts import AlertChange, acknowledge
 from assessment.models import Alert, AlertKind, AlertState, Assessment, Evidence, EvidenceKind
 from assessment.risk import AssessmentStatus, RiskLevel, RiskType
 from cameras.models import CHECK_CAMERAS, Camera, CameraGroup
+from cameras.removal import remove
 from tests.back_office import BackOffice, standing_in
 from tests.factories import make_camera, record
 from tests.integration.test_pages import browser, make_user, raise_alert
@@ -134,6 +135,17 @@ def test_rule_tells_of_its_groups_only_and_not_when_it_is_switched_off() -> None
     Rule.objects.filter(pk=off.pk).update(enabled=False)
     opened(make_camera(name="Bridge", group=north))
     assert tell() == ["high: Bridge, running a red light"]
+
+
+def test_nobody_is_told_of_alerts_whose_camera_was_removed_meanwhile() -> None:
+    rule = rule_to(mailbox(), escalate_minutes=5)
+    rule.escalate_to.set([mailbox("Chief")])
+    camera = make_camera(name="Bridge")
+    opened(camera)
+    assert tell() == ["high: Bridge, running a red light"]
+    opened(camera)
+    remove(Camera.objects.filter(pk=camera.pk), now=utc_now())
+    assert (tell(), tell(timedelta(minutes=10))) == ([], [])
 
 
 def test_nobody_is_told_of_what_the_end_to_end_check_makes_up() -> None:

@@ -21,10 +21,12 @@ from assessment import evidence, keys
 from assessment.assess import claim_next
 from assessment.calling import Caller
 from assessment.dead_letters import Chosen, send_again
+from assessment.judge import judge
 from assessment.ladder import LadderLevel
 from assessment.latency import note_answer
 from assessment.limiter import NoSlot
-from assessment.models import Alert, Assessment, DeadLetter, Evidence, FrameResult
+from assessment.models import Alert, Assessment, DeadLetter, Evidence, FrameResult, Spending
+from assessment.results import delete_frames
 from assessment.service_level import LADDER_KEY
 from assessment.showing import WIDE_WIDTH_PX
 from assessment.simulator import Latency, RunningSimulator, running_simulator
@@ -358,6 +360,26 @@ def test_answer_counts_though_redis_goes_away_right_after_it(
     monkeypatch.setattr(answering, "note_answer", lambda _client, *told: note_answer(redis.Redis(port=1), *told))
     assert len(answer_everything()) == 1
     assert Assessment.objects.get().status == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("simulator")
+def test_answer_to_a_question_that_is_gone_is_paid_all_the_same(
+    store: FrameStore, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = make_camera()
+
+    def judge_too_late(*given: Any, **named: Any) -> Any:
+        judgement = judge(*given, **named)
+        delete_frames(FrameResult.objects.all())
+        return judgement
+
+    monkeypatch.setattr(answering, "judge", judge_too_late)
+    seen(*CONFLICT)
+    offer(store, camera, "frame-a")
+    pipeline.detect_newest(camera.pk)
+    assert answer_everything() == set()
+    assert (Spending.objects.get().calls, Evidence.objects.count()) == (1, 0)
 
 
 def test_repair_does_not_count_as_an_answer_s_usual_time(

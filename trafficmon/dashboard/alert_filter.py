@@ -7,20 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from assessment.models import LEVEL_CHOICES, TYPE_CHOICES, Alert, AlertJudgement, AlertKind, AlertState, Truth
 from assessment.models.alerts import AlertQuerySet
 from assessment.risk import RiskLevel
 from cameras.models import Camera
+from cameras.removal import removed_numbers
 from trafficmon.accounts.models import User
 from trafficmon.core.clock import EARLIEST, LATEST
 
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 _PLACE = re.compile(r"(\d{1,17})-(\d{1,18})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSSIBLE = (MinValueValidator(EARLIEST), MaxValueValidator(LATEST))
@@ -42,6 +44,16 @@ class Place:
 
     def __str__(self) -> str:
         return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}-{self.row_id}"
+
+
+def of_visible(rows: Rows, user: User, visible: Sequence[int]) -> Rows:
+    """Those of the cameras that the user may see, which have these numbers.
+
+    By numbers: so the database knows how few they are, or that all are, and walks the index that fits.
+    """
+    if user.sees_every_camera:
+        return rows.exclude(camera__in=removed_numbers())
+    return rows.filter(camera__in=visible)
 
 
 def _judged_as(truth: Truth, alerts: AlertQuerySet) -> AlertQuerySet:
@@ -103,11 +115,8 @@ class AlertFilter(forms.Form):
             "opened_at__lt": "until",
         }
         chosen = {field: self.cleaned_data[name] for field, name in wanted.items() if self.cleaned_data[name]}
-        return self._of_judgement(self._of_assignee(self._visible().filter(**chosen)))
-
-    def _visible(self) -> AlertQuerySet:
-        """By the cameras' numbers: so the database knows how few they are, and walks the index that fits."""
-        return Alert.objects.all() if self.user.sees_every_camera else Alert.objects.filter(camera__in=self.visible)
+        alerts = of_visible(Alert.objects.filter(**chosen), self.user, self.visible)
+        return self._of_judgement(self._of_assignee(alerts))
 
     def _of_assignee(self, alerts: AlertQuerySet) -> AlertQuerySet:
         whose = {"": Q(), "me": Q(assigned_to=self.user), "nobody": Q(assigned_to=None)}

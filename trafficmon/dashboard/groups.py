@@ -23,7 +23,7 @@ from cameras.models import Camera
 from detection.detections import DetectedFrame
 from trafficmon.accounts.models import User
 from trafficmon.core.geometry import Box
-from trafficmon.dashboard.alert_filter import Place
+from trafficmon.dashboard.alert_filter import Place, of_visible
 from trafficmon.dashboard.alerts import ROWS_ONLY
 
 ROWS_ON_A_PAGE = 30
@@ -132,7 +132,7 @@ class GroupFilter(forms.Form):
             return rows.none()
         if self.cleaned_data["camera"]:
             return rows.filter(camera=self.cleaned_data["camera"])
-        return rows if user.sees_every_camera else rows.filter(camera__in=[each.pk for each in visible])
+        return of_visible(rows, user, [each.pk for each in visible])
 
 
 @require_GET

@@ -114,17 +114,23 @@ def _gather_of(rule_id: int, now: datetime) -> list[Message]:
     rows = _untold().filter(rule=rule).select_related("alert__camera").order_by("due_at", "pk")
     late = list(rows.filter(occasion=Occasion.UNACKNOWLEDGED, due_at__lte=now)[:MOST_AT_ONCE])
     new = list(rows.exclude(occasion=Occasion.UNACKNOWLEDGED)[:MOST_AT_ONCE])
-    messages = [_tell_new(rule, _drop(new, now, _is_back), now), _escalate(rule, _drop(late, now, _is_settled), now)]
+    messages = [
+        _tell_new(rule, _drop(new, now, _is_needless), now),
+        _escalate(rule, _drop(late, now, _is_settled), now),
+    ]
     return [each for each in messages if each]
 
 
-def _is_back(notice: Notice) -> bool:
-    """A lost camera that was found before anybody was told; a danger that is over was one all the same."""
-    return notice.alert.kind == AlertKind.CAMERA_LOST and notice.alert.state == AlertState.CLOSED
+def _is_needless(notice: Notice) -> bool:
+    """Of a camera that was removed, or of a lost one that was found, before anybody was told; a danger that is over was
+    one all the same."""
+    alert = notice.alert
+    is_back = alert.kind == AlertKind.CAMERA_LOST and alert.state == AlertState.CLOSED
+    return is_back or alert.camera.removed_at is not None
 
 
 def _is_settled(notice: Notice) -> bool:
-    return notice.alert.acknowledged_at is not None or _is_back(notice)
+    return notice.alert.acknowledged_at is not None or _is_needless(notice)
 
 
 def _drop(notices: Sequence[Notice], now: datetime, is_needless: Callable[[Notice], bool]) -> list[Notice]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from cameras.frames import connect_redis
-from workers.health import queues_served
+from workers.health import queues_missing
 from workers.readiness import LOOK_SECONDS
 
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, seconds: float, **_options: Any) -> None:
         """Raises CommandError, naming the queues that nobody consumes, when the time is over."""
         until = time.monotonic() + seconds
-        while missing := [queue for queue, is_served in queues_served(connect_redis()).items() if not is_served]:
+        while missing := queues_missing(connect_redis()):
             time.sleep(LOOK_SECONDS)
             if time.monotonic() > until:
                 message = f"No worker consumes {', '.join(missing)} after {seconds:g} s."

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from cameras.frames import connect_redis
 from trafficmon.core.clock import utc_now
+from trafficmon.core.logging import mask_secrets
 from workers.end_to_end import (
     QUEUES_OF,
     Leg,
@@ -49,9 +51,16 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, seconds: float, rate: float, only: list[str], **options: Any) -> None:
         """Raises CommandError where the check fails."""
+        try:
+            self._run(seconds, rate, only, options["least_success"])
+        except redis.RedisError as error:
+            message = f"Failed: Redis cannot be reached: {mask_secrets(str(error))}"
+            raise CommandError(message) from None
+
+    def _run(self, seconds: float, rate: float, only: list[str], least_success: float) -> None:
         match only:
             case []:
-                self._check(seconds, rate, options["least_success"])
+                self._check(seconds, rate, least_success)
             case ["produce"]:
                 self._produce(seconds, rate)
             case ["watch", name] if name in list(Queue):

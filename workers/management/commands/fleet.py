@@ -13,6 +13,7 @@ import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from assessment.days import add_up_again
 from trafficmon.core.kinds import Kind, UnusableCountError, check_processes, check_threads, read_counts
 from trafficmon.core.logging import mask_secrets
 from workers import supervision
@@ -103,6 +104,9 @@ class Command(BaseCommand):
                 self._replace(supervisor, each, sizes.count(each))
             else:
                 self._roll(supervisor, each)
+        if kind is None:
+            # The code of before ran until now, and may have changed what days tell without marking them.
+            add_up_again()
         self.stdout.write("Restarted.")
 
     def _replace(self, supervisor: Supervisor, kind: Kind, count: int) -> None:
