@@ -3,6 +3,12 @@
 from django.db import migrations, models
 
 
+def count_values(apps, schema_editor):
+    """PostgreSQL takes a column of which it knows nothing to be mostly set, and reads long lists of history in vain."""
+    if schema_editor.connection.vendor == 'postgresql':
+        schema_editor.execute('ANALYZE cameras_camera')
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -15,4 +21,5 @@ class Migration(migrations.Migration):
             name='removed_at',
             field=models.DateTimeField(editable=False, null=True, verbose_name='removed'),
         ),
+        migrations.RunPython(count_values, migrations.RunPython.noop),
     ]
