@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connections, transaction
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from assessment.alerts import apply_verdicts
 from assessment.gate import Circumstances, Gated, GateRules, Question, Skipped, gate
@@ -26,7 +28,7 @@ from tests.e2e.conftest import Server, keep_picture, make_user
 from tests.factories import make_camera, make_frame, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
-from trafficmon.core.clock import utc_now
+from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose, publish
 from trafficmon.live.topics import MessageReady
 
@@ -321,6 +323,34 @@ def test_page_that_comes_back_tells_what_was_missed(
     expect(told.get_by_role("link")).to_have_text("1 alert came and ended while there was no connection.")
     told.get_by_role("button", name="Seen").click()
     expect(told).to_be_hidden()
+    complaints.clear()
+
+
+def said(kind: str, **data: object) -> str:
+    return json.dumps({"type": kind, "data": data})
+
+
+def test_refusals_do_not_move_the_moment_from_which_on_a_page_asks_for_what_it_missed(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn, complaints: list[str]
+) -> None:
+    asked: list[str] = []
+    accepted = [said("connection_ack", serverTime=spell(utc_now()), heartbeatSeconds=30), said("alert_list", alerts=[])]
+    refused = [said("error", code="try_again_later", message="The service is busy; reconnect in a moment.")]
+
+    def answer(socket: WebSocketRoute) -> None:
+        asked.append(socket.url)
+        for each in refused if len(asked) > 1 else accepted:
+            socket.send(each)
+        socket.close(code=4503)
+
+    sign_in(operator)
+    page.route_web_socket(re.compile("/ws"), answer)
+    page.goto("/")
+    while len(asked) < 3:
+        page.wait_for_timeout(100)
+    first, second, third = [parse_qs(urlsplit(each).query).get("since") for each in asked[:3]]
+    assert (first, third) == (None, second)
+    assert second
     complaints.clear()
 
 
