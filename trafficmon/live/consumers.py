@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
-from urllib.parse import parse_qs
 
 import redis
 import structlog
@@ -36,12 +35,12 @@ from trafficmon.live.incoming import (
     Subscribe,
     SubscribeRequest,
     UnreadableMessageError,
+    asked,
     read_incoming,
 )
 from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
 from trafficmon.live.messages import CameraStatus, ConnectionAck, ErrorMessage, Heartbeat, Pong
-from trafficmon.live.origins import may_use_session
 from trafficmon.live.reader import Form, shared_reader, width_for
 from trafficmon.live.topics import (
     EVERYBODY,
@@ -68,15 +67,10 @@ COMMANDS_AT_ONCE = 4
 CANCEL_AGAIN_SECONDS = 0.2
 
 
-def _asked(query_string: bytes, name: str) -> str:
-    """What the address says of `name`."""
-    return parse_qs(query_string.decode("latin1")).get(name, [""])[-1]
-
-
 def _first_wish(query_string: bytes) -> SubscribeRequest:
     """What to send before the client says so itself: `/ws?pictures=binary&width=480` spares it one round of others."""
     spelled = {"pictures": "pictures", "picture_width": "width", "since": "since"}
-    chosen = {name: _asked(query_string, asked) for name, asked in spelled.items()}
+    chosen = {name: asked(query_string, spelling) for name, spelling in spelled.items()}
     try:
         return SubscribeRequest.model_validate({name: value for name, value in chosen.items() if value})
     except ValidationError:
@@ -136,11 +130,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._access = Access()
         self._wanted = _first_wish(self.scope["query_string"])
         self._reader = await self._open.enter_async_context(shared_reader())
-        ticket = _asked(self.scope["query_string"], "ticket")
+        ticket = asked(self.scope["query_string"], "ticket")
         self._entry = await self._find_entry(ticket)
         access = await self._look_up_access()
         if access is None:
-            await self._end(SIGNED_OUT, self._why_refused(ticket))
+            too_late = _("This ticket was used or is too old: get another with your API token.")
+            await self._end(SIGNED_OUT, too_late if ticket else _("Sign in first."))
             return
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.show_as(_form(self._wanted))
@@ -157,19 +152,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._start(self._look_again_forever())
 
     async def _find_entry(self, ticket: str) -> Entry:
-        """A ticket, where there is one, and nothing else; or the session, for pages of this host."""
+        """A ticket, where there is one, and nothing else; or the session."""
         address = _address_of(self.scope)
         if ticket:
             return Entry(token_id=await self._reader.take_ticket(ticket), address=address)
-        own = may_use_session(self.scope["headers"])
-        return Entry(session_key=self.scope["session"].session_key if own else None, address=address)
-
-    def _why_refused(self, ticket: str) -> str:
-        if ticket:
-            return _("This ticket was used or is too old: get another with your API token.")
-        if may_use_session(self.scope["headers"]):
-            return _("Sign in first.")
-        return _("A page elsewhere needs a ticket: get one with your API token.")
+        return Entry(session_key=self.scope["session"].session_key, address=address)
 
     def _acknowledgement(self) -> ConnectionAck:
         return ConnectionAck(

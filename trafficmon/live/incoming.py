@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import parse_qs
 
 from django.utils.translation import gettext as _
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
@@ -96,6 +97,11 @@ Incoming = Annotated[
 ]
 _INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)
 _KNOWN = "ping, pong, start_stream, stop_stream, check_camera, subscribe"
+
+
+def asked(query_string: bytes, name: str) -> str:
+    """What the address says of `name`; "" where it says nothing."""
+    return parse_qs(query_string.decode("latin1")).get(name, [""])[-1]
 
 
 def read_incoming(text: str) -> Incoming:
