@@ -268,16 +268,21 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def message_ready(self, event: MessageReady) -> None:
         if self._ending or event["camera_id"] not in self._feed.watched:
             return
+        taken_back = False
         match event.get("about"):
             case "verdict" if not self._feed.shows(event["camera_id"]):
                 return
             case "alert":
                 self._heard += 1
-                self._feed.take_back("alert_list")
+                taken_back = self._feed.take_back("alert_list")
             case "status":
                 self._heard += 1
+                # So the next look tells where it stands: it may be back where it was, and that may be lost.
+                self._statuses.pop(event["camera_id"], None)
         text = event.get("texts", {}).get(translation.get_language() or "", event["text"])
         self._feed.tell_text(text, event.get("replaces"), outdates=event.get("outdates"))
+        if taken_back:
+            await self._tell_standing()
 
     async def load_ready(self, event: LoadReady) -> None:
         if not self._ending:
@@ -331,7 +336,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """What ended while the client was away; what goes on is told to everybody who comes."""
         if self._wanted.since:
             for alert in await database_sync_to_async(look_up_ended)(self._feed.watched, self._wanted.since):
-                self._feed.tell(alert)
+                self._feed.tell(alert, outdates=alert_key(alert.alert_id))
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(self._supervise(work))

@@ -81,9 +81,9 @@ class ClientFeed:
         else:
             self._mailbox.replace(replaces, text)
 
-    def take_back(self, replaces: str) -> None:
-        """Leave out the message told with `replaces` if it still waits."""
-        self._mailbox.drop(replaces)
+    def take_back(self, replaces: str) -> bool:
+        """Leave out the message told with `replaces` if it still waits; whether it did."""
+        return self._mailbox.drop(replaces)
 
     def show(self, camera_id: int, frame_key: str) -> None:
         """A newer frame of the camera exists."""
