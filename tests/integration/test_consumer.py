@@ -855,6 +855,33 @@ async def test_client_that_comes_back_is_told_what_ended_meanwhile(way: str, vie
     assert [each for each in said if each["type"] == "alert"] == []
 
 
+@pytest.mark.parametrize(
+    ("since", "why"),
+    [
+        ("yesterday", "since: Input should be a valid datetime"),
+        ("0001-01-01T00:00:00%2B14:00", "since: Input should be greater than or equal to"),
+        ("9999-12-31T23:59:59-14:00", "since: Input should be less than or equal to"),
+    ],
+)
+async def test_what_the_address_says_amiss_is_told_and_the_rest_heeded(since: str, why: str, viewer: Desk) -> None:
+    row = await in_thread(record, await in_thread(viewer.camera))
+    await in_thread(publish.publish_frame, row)
+    async with opened(viewer.session_key, path=f"/ws?since={since}&pictures=url&width=400") as browser:
+        await browser.wait_for("connection_ack")
+        refused = await browser.read()
+        shown = await browser.wait_for("detection_result")
+    assert (refused["type"], refused["data"]["code"]) == ("error", "unreadable")
+    assert refused["data"]["message"].startswith(why)
+    assert shown["frame"] == f"/frames/{row.frame_key}/?width=480"
+
+
+async def test_every_wish_of_an_address_that_is_amiss_is_left_out_and_one_error_tells(viewer: Desk) -> None:
+    async with opened(viewer.session_key, path="/ws?pictures=large&width=none") as browser:
+        said = await until_pong(browser)
+    told = [each["data"]["message"] for each in said if each["type"] == "error"]
+    assert [each.partition(":")[0] for each in told] == ["pictures"]
+
+
 def test_of_very_many_that_ended_the_newest_are_told(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "MOST_ENDED", 2)
     camera = viewer.camera()

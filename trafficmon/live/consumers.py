@@ -17,7 +17,6 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import translation
 from django.utils.translation import gettext as _
-from pydantic import ValidationError
 
 from trafficmon.accounts.access import client_address
 from trafficmon.core import tracing
@@ -36,6 +35,7 @@ from trafficmon.live.incoming import (
     SubscribeRequest,
     UnreadableMessageError,
     asked,
+    read_first_wish,
     read_incoming,
 )
 from trafficmon.live.language import language_of
@@ -65,16 +65,6 @@ LOOK_AGAIN_SECONDS = 30.0
 """How long a person who lost a right may keep what the socket shows, at most."""
 COMMANDS_AT_ONCE = 4
 CANCEL_AGAIN_SECONDS = 0.2
-
-
-def _first_wish(query_string: bytes) -> SubscribeRequest:
-    """What to send before the client says so itself: `/ws?pictures=binary&width=480` spares it one round of others."""
-    spelled = {"pictures": "pictures", "picture_width": "width", "since": "since"}
-    chosen = {name: asked(query_string, spelling) for name, spelling in spelled.items()}
-    try:
-        return SubscribeRequest.model_validate({name: value for name, value in chosen.items() if value})
-    except ValidationError:
-        return SubscribeRequest()
 
 
 def _form(wanted: SubscribeRequest) -> Form:
@@ -128,7 +118,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._access = Access()
-        self._wanted = _first_wish(self.scope["query_string"])
+        self._wanted, unreadable = read_first_wish(self.scope["query_string"])
         self._reader = await self._open.enter_async_context(shared_reader())
         ticket = asked(self.scope["query_string"], "ticket")
         self._entry = await self._find_entry(ticket)
@@ -140,6 +130,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.show_as(_form(self._wanted))
         self._feed.tell(self._acknowledgement())
+        if unreadable:
+            self._refuse("unreadable", unreadable)
         self._heard = 0
         self._statuses: dict[int, CameraStatus] = {}
         self._redis_run = await self._reader.run_id()

@@ -1,4 +1,4 @@
-"""Which pages may open the socket: those of this host, and with a ticket those of the origins that the operator named."""
+"""Which pages may open the socket: those of this host, and with a ticket those of origins that the operator named."""
 
 from __future__ import annotations
 
