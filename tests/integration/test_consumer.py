@@ -307,6 +307,26 @@ async def test_time_until_a_frame_is_sent_is_measured_once_and_only_where_it_is_
     assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
 
 
+async def test_time_for_which_a_client_takes_nothing_is_not_measured(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    before = frames_timed()
+    async with opened(viewer.session_key, path="/ws?pictures=none") as browser:
+        await subscribed(camera)
+        await asyncio.sleep(0.3)  # what is known already waits
+        row = await in_thread(record, camera, captured_at=utc_now())
+        await in_thread(publish.publish_frame, row)
+        await asyncio.sleep(1.2)
+        stuck.released.set()
+        await browser.wait_for("detection_result")
+        await until_pong(browser)
+        after = frames_timed()
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
 async def test_frame_is_made_once_for_all_and_not_kept_for_ever(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
