@@ -120,6 +120,24 @@ def test_message_larger_than_any_request_is_refused(
     }
 
 
+def say_until_the_end(plain: PlainSocket, said: bytes) -> None:
+    """Raises what ends the connection; nothing may be answered."""
+    plain.sock.sendall(said)
+    for message in plain.messages():
+        assert message["type"] != "error"
+
+
+def test_message_of_more_than_a_mebibyte_in_parts_is_not_taken_in(
+    server: Server, operator: User, sign_in: Callable[[User], str]
+) -> None:
+    half = struct.pack(">Q", 800_000) + b"\0" * 800_004
+    with opened(server, f"sessionid={sign_in(operator)}") as plain:
+        # Something was sent, for which the limit was another.
+        assert next(plain.messages())["type"] == "connection_ack"
+        with pytest.raises((ConnectionError, ValueError)):  # reset, or its end
+            say_until_the_end(plain, b"\x02\xff" + half + b"\x80\xff" + half)
+
+
 def test_what_a_client_says_waits_with_the_client_until_it_is_heeded(
     server: Server, operator: User, camera: Camera, sign_in: Callable[[User], str]
 ) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connections, transaction
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from assessment.alerts import apply_verdicts
 from assessment.gate import Circumstances, Gated, GateRules, Question, Skipped, gate
@@ -26,7 +28,7 @@ from tests.e2e.conftest import Server, keep_picture, make_user
 from tests.factories import make_camera, make_frame, record
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
-from trafficmon.core.clock import utc_now
+from trafficmon.core.clock import spell, utc_now
 from trafficmon.live import compose, publish
 from trafficmon.live.topics import MessageReady
 
@@ -321,6 +323,56 @@ def test_page_that_comes_back_tells_what_was_missed(
     expect(told.get_by_role("link")).to_have_text("1 alert came and ended while there was no connection.")
     told.get_by_role("button", name="Seen").click()
     expect(told).to_be_hidden()
+    complaints.clear()
+
+
+def said(kind: str, **data: object) -> str:
+    return json.dumps({"type": kind, "data": data})
+
+
+def acknowledged() -> str:
+    return said("connection_ack", serverTime=spell(utc_now()), heartbeatSeconds=30)
+
+
+def play(page: Page, *connections: list[str]) -> list[str]:
+    """Say this over each connection of the wall and close it, over the last one again and again; what they ask for."""
+    asked: list[str] = []
+
+    def answer(socket: WebSocketRoute) -> None:
+        asked.append(socket.url)
+        for each in connections[min(len(asked), len(connections)) - 1]:
+            socket.send(each)
+        socket.close(code=4503)
+
+    page.route_web_socket(re.compile("/ws"), answer)
+    return asked
+
+
+def test_refusals_do_not_move_the_moment_from_which_on_a_page_asks_for_what_it_missed(
+    page: Page, operator: User, camera: Camera, sign_in: SignIn, complaints: list[str]
+) -> None:
+    refused = said("error", code="try_again_later", message="The service is busy; reconnect in a moment.")
+    sign_in(operator)
+    asked = play(page, [acknowledged(), said("alert_list", alerts=[])], [refused])
+    page.goto("/")
+    while len(asked) < 3:
+        page.wait_for_timeout(100)
+    first, second, third = [parse_qs(urlsplit(each).query).get("since") for each in asked[:3]]
+    assert (first, third) == (None, second)
+    assert second
+    complaints.clear()
+
+
+@pytest.mark.parametrize(("count", "words"), [(99, "99 alerts came"), (100, "100 alerts or more came")])
+def test_page_that_missed_as_many_as_are_told_says_that_there_may_be_more(
+    page: Page, operator: User, sign_in: SignIn, complaints: list[str], count: int, words: str
+) -> None:
+    ended = [said("alert", alertId=n, state="closed", change="closed", replayed=True) for n in range(count)]
+    sign_in(operator)
+    play(page, [acknowledged(), said("alert_list", alerts=[])], [acknowledged(), *ended, said("alert_list", alerts=[])])
+    page.goto("/")
+    told = f"{words} and ended while there was no connection."
+    expect(page.locator("#missed").get_by_role("link")).to_have_text(told)
     complaints.clear()
 
 

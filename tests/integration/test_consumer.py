@@ -307,6 +307,26 @@ async def test_time_until_a_frame_is_sent_is_measured_once_and_only_where_it_is_
     assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
 
 
+async def test_time_for_which_a_client_takes_nothing_is_not_measured(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    before = frames_timed()
+    async with opened(viewer.session_key, path="/ws?pictures=none") as browser:
+        await subscribed(camera)
+        await asyncio.sleep(0.3)  # what is known already waits
+        row = await in_thread(record, camera, captured_at=utc_now())
+        await in_thread(publish.publish_frame, row)
+        await asyncio.sleep(1.2)
+        stuck.released.set()
+        await browser.wait_for("detection_result")
+        await until_pong(browser)
+        after = frames_timed()
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+
+
 async def test_frame_is_made_once_for_all_and_not_kept_for_ever(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -650,12 +670,55 @@ async def test_what_is_told_again_never_overtakes_what_happened_since(
         await in_thread(publish.publish_stream_stopped, camera.pk, "Stopped.")
         await asyncio.sleep(0.3)
         stuck.released.set()
-        await browser.ask("ping", echo=1)
-        said = [await browser.read()]
-        while said[-1]["type"] != "pong":
-            said.append(await browser.read())
+        said = await until_pong(browser)
     kinds = [each["type"] for each in said if each["type"] in {"alert", "camera_status", "stream_stopped"}]
     assert kinds == ["alert", "stream_stopped"]
+
+
+async def until_pong(browser: Browser) -> list[Said]:
+    """Everything that is told before a ping of now is answered."""
+    await browser.ask("ping", echo=1)
+    said = [await browser.read()]
+    while said[-1]["type"] != "pong":
+        said.append(await browser.read())
+    return said
+
+
+async def test_list_that_an_alert_takes_back_is_told_anew(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    alert = await raised(viewer)
+    camera = await in_thread(Camera.objects.get, pk=alert.camera_id)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    async with opened(viewer.session_key) as browser:
+        await subscribed(camera)
+        await asyncio.sleep(0.3)  # the list waits
+        await in_thread(close_alert, alert)
+        await in_thread(publish.publish_alert, alert.pk, "closed")
+        await asyncio.sleep(0.3)
+        stuck.released.set()
+        said = await until_pong(browser)
+    told = [each["data"] for each in said if each["type"] == "alert_list"]
+    assert told == [{"alerts": []}]
+
+
+async def test_end_that_was_missed_outdates_what_waits_of_the_alert(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera)
+    alert = await in_thread(raise_alert, camera)
+    stuck = StuckFlow()
+    monkeypatch.setattr(consumers, "flow_of", lambda _scope: stuck)
+    async with opened(viewer.session_key) as browser:
+        await subscribed(camera)
+        await asyncio.sleep(0.3)  # that it is open waits
+        now = utc_now()
+        ended = {"state": AlertState.CLOSED, "opened_at": now, "last_seen_at": now, "closed_at": now}
+        await in_thread(Alert.objects.filter(pk=alert.pk).update, **ended)
+        await browser.ask("subscribe", since=spell(now - timedelta(minutes=1)))
+        await asyncio.sleep(0.3)
+        stuck.released.set()
+        said = await until_pong(browser)
+    assert [each["data"]["change"] for each in said if each["type"] == "alert"] == ["closed"]
 
 
 async def subscribed(camera: Camera) -> None:
@@ -765,6 +828,22 @@ async def test_state_whose_publication_was_lost_is_told_at_the_next_heartbeat_an
     assert told == ["online"]
 
 
+async def test_state_is_told_again_where_it_was_another_meanwhile_and_its_return_was_lost(
+    viewer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = await in_thread(viewer.camera, state="stopped")
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 0.5)
+    async with opened(viewer.session_key) as browser:
+        assert (await browser.wait_for("camera_status"))["state"] == "stopped"
+        await browser.wait_for("ping")
+        await in_thread(publish.publish_stream_stopped, camera.pk, "Stopped.")
+        await browser.wait_for("stream_stopped")
+        said = [await browser.read()]
+        while [each["type"] for each in said].count("ping") < 2:
+            said.append(await browser.read())
+    assert [each["data"]["state"] for each in said if each["type"] == "camera_status"] == ["stopped"]
+
+
 def end_alert(camera: Camera, *, opened: timedelta, closed: timedelta) -> Alert:
     """One that began and ended so long ago."""
     now = utc_now()
@@ -792,11 +871,35 @@ async def test_client_that_comes_back_is_told_what_ended_meanwhile(way: str, vie
         assert (first["alertId"], first["change"], first["replayed"]) == (missed.pk, "closed", True)
         if way == "address":
             assert (await browser.wait_for("alert"))["alertId"] == live.pk
-        await browser.ask("ping", echo=1)
-        said = [await browser.read()]
-        while said[-1]["type"] != "pong":
-            said.append(await browser.read())
+        said = await until_pong(browser)
     assert [each for each in said if each["type"] == "alert"] == []
+
+
+@pytest.mark.parametrize(
+    ("since", "why"),
+    [
+        ("yesterday", "since: Input should be a valid datetime"),
+        ("0001-01-01T00:00:00%2B14:00", "since: Input should be greater than or equal to"),
+        ("9999-12-31T23:59:59-14:00", "since: Input should be less than or equal to"),
+    ],
+)
+async def test_what_the_address_says_amiss_is_told_and_the_rest_heeded(since: str, why: str, viewer: Desk) -> None:
+    row = await in_thread(record, await in_thread(viewer.camera))
+    await in_thread(publish.publish_frame, row)
+    async with opened(viewer.session_key, path=f"/ws?since={since}&pictures=url&width=400") as browser:
+        await browser.wait_for("connection_ack")
+        refused = await browser.read()
+        shown = await browser.wait_for("detection_result")
+    assert (refused["type"], refused["data"]["code"]) == ("error", "unreadable")
+    assert refused["data"]["message"].startswith(why)
+    assert shown["frame"] == f"/frames/{row.frame_key}/?width=480"
+
+
+async def test_every_wish_of_an_address_that_is_amiss_is_left_out_and_one_error_tells(viewer: Desk) -> None:
+    async with opened(viewer.session_key, path="/ws?pictures=large&width=none") as browser:
+        said = await until_pong(browser)
+    told = [each["data"]["message"] for each in said if each["type"] == "error"]
+    assert [each.partition(":")[0] for each in told] == ["pictures"]
 
 
 def test_of_very_many_that_ended_the_newest_are_told(viewer: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trafficmon.live.origins import is_welcome, may_use_session
+from trafficmon.live.origins import is_welcome
 
 HOSTS = ["desk.example", ".city.example"]
 ORIGINS = ["https://front.example"]
@@ -30,12 +30,12 @@ ORIGINS = ["https://front.example"]
 )
 def test_only_own_pages_and_named_origins_are_welcome(host: bytes, origin: bytes | None, *, welcome: bool) -> None:
     headers = [(b"host", host), *([(b"origin", origin)] if origin else [])]
-    assert is_welcome(headers, hosts=HOSTS, origins=ORIGINS) is welcome
+    assert is_welcome(headers, hosts=HOSTS, origins=ORIGINS, has_ticket=True) is welcome
 
 
 @pytest.mark.parametrize(
-    ("origin", "counts"), [(b"https://desk.example", True), (None, True), (b"https://front.example", False)]
+    ("origin", "welcome"), [(b"https://desk.example", True), (None, True), (b"https://front.example", False)]
 )
-def test_session_counts_for_own_pages_and_programs_only(origin: bytes | None, *, counts: bool) -> None:
+def test_page_elsewhere_is_not_welcome_without_a_ticket(origin: bytes | None, *, welcome: bool) -> None:
     headers = [(b"host", b"desk.example"), *([(b"origin", origin)] if origin else [])]
-    assert may_use_session(headers) is counts
+    assert is_welcome(headers, hosts=HOSTS, origins=ORIGINS) is welcome

@@ -321,7 +321,6 @@ def test_exports_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch) -> No
         ("REDIS_URL", "redis://:6379/0"),
         ("REDIS_URL", "redis://host:port"),
         ("ALGO_LLM_BASE_URL", "nonsense"),
-        ("ALGO_LLM_BASE_URL", ""),
         ("ALGO_PUBLIC_URL", "https://traffic.example/?page=1"),
         ("ALGO_BACKEND_BASE_URL", "ftp://office/api"),
         ("ALGO_ALLOWED_HOSTS", "traffic.example,https://x"),
@@ -357,6 +356,23 @@ def test_address_that_leads_somewhere_is_taken(name: str, value: str, monkeypatc
     for variable, told in {**SECRETS, name: value}.items():
         monkeypatch.setenv(variable, told)
     read_environment()
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_variable_that_says_nothing_leaves_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, in_file: bool
+) -> None:
+    names = ("FRAME_INTERVAL", "LLM_MODEL", "LLM_BASE_URL", "BACKEND_BASE_URL", "ALLOWED_CLASSES", "FLEET_PROCESSES")
+    told = SECRETS | {f"ALGO_{name}": "" for name in names}
+    if in_file:
+        (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in told.items()))
+    else:
+        for variable, value in told.items():
+            monkeypatch.setenv(variable, value)
+    read = read_environment()
+    assert (read.frame_interval, read.llm_model, read.has_back_office) == (1.8, "qwen-vl-plus", False)
+    assert read.llm_base_url == "https://dashscope.aliyuncs.com/api/v1"
+    assert (read.allowed_classes, read.fleet_processes) == (tuple(ObjectClass), {})
 
 
 def test_days_are_kept_by_level(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,9 @@ from trafficmon.accounts.access import caller_of
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, endpoint
-from trafficmon.api.paging import Moment, Number
+from trafficmon.api.paging import Number
 from trafficmon.core.clock import spell, utc_now
+from trafficmon.live.incoming import Moment
 
 log = structlog.get_logger()
 

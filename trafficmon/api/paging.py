@@ -16,10 +16,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import Field as Column
 from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from trafficmon.api.answers import Asked, Paged, Refused
-from trafficmon.core.clock import EARLIEST, LATEST
+from trafficmon.live.incoming import Moment
 from trafficmon.live.messages import Part
 
 Row = TypeVar("Row", bound=Model)
@@ -28,8 +28,6 @@ Item = TypeVar("Item", bound=Part)
 
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 """Of a row; the database knows no larger ones."""
-Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
-"""That may be asked for."""
 
 
 class Page(Asked):

@@ -16,9 +16,10 @@ from detection.detections import Direction
 from trafficmon.accounts.models import User
 from trafficmon.accounts.roles import Role
 from trafficmon.api.answers import Answer, Asked, Paged, Refused, endpoint
-from trafficmon.api.paging import Moment, Number, Order, Page, Period, chosen
+from trafficmon.api.paging import Number, Order, Page, Period, chosen
 from trafficmon.core.clock import spell, utc_now
 from trafficmon.core.objects import ObjectClass
+from trafficmon.live.incoming import Moment
 
 LONGEST = timedelta(days=31)
 USUAL = timedelta(days=1)

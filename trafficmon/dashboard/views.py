@@ -20,6 +20,7 @@ from trafficmon.core.clock import spell, utc_now
 from trafficmon.dashboard.layouts import COLUMNS
 from trafficmon.dashboard.models import WallLayout
 from trafficmon.dashboard.pictures import A_DAY
+from trafficmon.live.access import MOST_ENDED
 
 
 @require_GET
@@ -46,6 +47,7 @@ def wall(request: HttpRequest) -> HttpResponse:
         "default_interval": settings.ENVIRONMENT.frame_interval,
         "type_names": json.dumps({code: str(name) for code, name in TYPE_CHOICES}),
         "server_time": spell(utc_now()),
+        "most_missed": MOST_ENDED,
         "may_operate": user.may(Role.OPERATOR),
         "may_configure": user.may_enter_admin and user.has_perm("cameras.add_camera"),
     }

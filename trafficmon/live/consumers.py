@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
-from urllib.parse import parse_qs
 
 import redis
 import structlog
@@ -18,7 +17,6 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import translation
 from django.utils.translation import gettext as _
-from pydantic import ValidationError
 
 from trafficmon.accounts.access import client_address
 from trafficmon.core import tracing
@@ -36,12 +34,13 @@ from trafficmon.live.incoming import (
     Subscribe,
     SubscribeRequest,
     UnreadableMessageError,
+    asked,
+    read_first_wish,
     read_incoming,
 )
 from trafficmon.live.language import language_of
 from trafficmon.live.mailbox import TooSlowError
 from trafficmon.live.messages import CameraStatus, ConnectionAck, ErrorMessage, Heartbeat, Pong
-from trafficmon.live.origins import may_use_session
 from trafficmon.live.reader import Form, shared_reader, width_for
 from trafficmon.live.topics import (
     EVERYBODY,
@@ -66,21 +65,6 @@ LOOK_AGAIN_SECONDS = 30.0
 """How long a person who lost a right may keep what the socket shows, at most."""
 COMMANDS_AT_ONCE = 4
 CANCEL_AGAIN_SECONDS = 0.2
-
-
-def _asked(query_string: bytes, name: str) -> str:
-    """What the address says of `name`."""
-    return parse_qs(query_string.decode("latin1")).get(name, [""])[-1]
-
-
-def _first_wish(query_string: bytes) -> SubscribeRequest:
-    """What to send before the client says so itself: `/ws?pictures=binary&width=480` spares it one round of others."""
-    spelled = {"pictures": "pictures", "picture_width": "width", "since": "since"}
-    chosen = {name: _asked(query_string, asked) for name, asked in spelled.items()}
-    try:
-        return SubscribeRequest.model_validate({name: value for name, value in chosen.items() if value})
-    except ValidationError:
-        return SubscribeRequest()
 
 
 def _form(wanted: SubscribeRequest) -> Form:
@@ -134,17 +118,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._access = Access()
-        self._wanted = _first_wish(self.scope["query_string"])
+        self._wanted, unreadable = read_first_wish(self.scope["query_string"])
         self._reader = await self._open.enter_async_context(shared_reader())
-        ticket = _asked(self.scope["query_string"], "ticket")
+        ticket = asked(self.scope["query_string"], "ticket")
         self._entry = await self._find_entry(ticket)
         access = await self._look_up_access()
         if access is None:
-            await self._end(SIGNED_OUT, self._why_refused(ticket))
+            too_late = _("This ticket was used or is too old: get another with your API token.")
+            await self._end(SIGNED_OUT, too_late if ticket else _("Sign in first."))
             return
         self._feed = ClientFeed(reader=self._reader, flow=flow_of(self.scope), post=self._post)
         self._feed.show_as(_form(self._wanted))
         self._feed.tell(self._acknowledgement())
+        if unreadable:
+            self._refuse("unreadable", unreadable)
         self._heard = 0
         self._statuses: dict[int, CameraStatus] = {}
         self._redis_run = await self._reader.run_id()
@@ -157,19 +144,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._start(self._look_again_forever())
 
     async def _find_entry(self, ticket: str) -> Entry:
-        """A ticket, where there is one, and nothing else; or the session, for pages of this host."""
+        """A ticket, where there is one, and nothing else; or the session."""
         address = _address_of(self.scope)
         if ticket:
             return Entry(token_id=await self._reader.take_ticket(ticket), address=address)
-        own = may_use_session(self.scope["headers"])
-        return Entry(session_key=self.scope["session"].session_key if own else None, address=address)
-
-    def _why_refused(self, ticket: str) -> str:
-        if ticket:
-            return _("This ticket was used or is too old: get another with your API token.")
-        if may_use_session(self.scope["headers"]):
-            return _("Sign in first.")
-        return _("A page elsewhere needs a ticket: get one with your API token.")
+        return Entry(session_key=self.scope["session"].session_key, address=address)
 
     def _acknowledgement(self) -> ConnectionAck:
         return ConnectionAck(
@@ -281,16 +260,21 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def message_ready(self, event: MessageReady) -> None:
         if self._ending or event["camera_id"] not in self._feed.watched:
             return
+        taken_back = False
         match event.get("about"):
             case "verdict" if not self._feed.shows(event["camera_id"]):
                 return
             case "alert":
                 self._heard += 1
-                self._feed.take_back("alert_list")
+                taken_back = self._feed.take_back("alert_list")
             case "status":
                 self._heard += 1
+                # So the next look tells where it stands: it may be back where it was, and that may be lost.
+                self._statuses.pop(event["camera_id"], None)
         text = event.get("texts", {}).get(translation.get_language() or "", event["text"])
         self._feed.tell_text(text, event.get("replaces"), outdates=event.get("outdates"))
+        if taken_back:
+            await self._tell_standing()
 
     async def load_ready(self, event: LoadReady) -> None:
         if not self._ending:
@@ -344,7 +328,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """What ended while the client was away; what goes on is told to everybody who comes."""
         if self._wanted.since:
             for alert in await database_sync_to_async(look_up_ended)(self._feed.watched, self._wanted.since):
-                self._feed.tell(alert)
+                self._feed.tell(alert, outdates=alert_key(alert.alert_id))
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(self._supervise(work))

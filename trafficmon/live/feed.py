@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import redis
 import structlog
 
 from trafficmon.core import tracing
+from trafficmon.core.clock import utc_now
 from trafficmon.live.flow import Flow
 from trafficmon.live.mailbox import Mailbox
 from trafficmon.live.messages import Outgoing
@@ -26,6 +28,7 @@ class FrameLetter:
     camera_id: int
     frame_key: str
     anew: bool = False
+    made_at: datetime = field(default_factory=utc_now)
 
 
 class ClientFeed:
@@ -81,9 +84,9 @@ class ClientFeed:
         else:
             self._mailbox.replace(replaces, text)
 
-    def take_back(self, replaces: str) -> None:
-        """Leave out the message told with `replaces` if it still waits."""
-        self._mailbox.drop(replaces)
+    def take_back(self, replaces: str) -> bool:
+        """Leave out the message told with `replaces` if it still waits; whether it did."""
+        return self._mailbox.drop(replaces)
 
     def show(self, camera_id: int, frame_key: str) -> None:
         """A newer frame of the camera exists."""
@@ -114,6 +117,7 @@ class ClientFeed:
         if not self.shows(letter.camera_id):
             return
         form = self._form_of(letter.camera_id)
+        turn_at = utc_now()
         try:
             if letter.anew:
                 rendered = await self._reader.render(letter.camera_id, form)
@@ -128,5 +132,7 @@ class ClientFeed:
             self._sent[letter.camera_id] = rendered.frame_key
             with tracing.span("feed.send", parent=rendered.traceparent, camera_id=letter.camera_id):
                 await self._post(rendered.message)
-            if not letter.anew:
-                self._reader.note_sent(letter.camera_id, rendered.captured_at)
+            if letter.frame_key == rendered.frame_key:
+                # For its turn a letter waits until the client has taken what was before it: that is the client's time.
+                sent_at = letter.made_at + (utc_now() - turn_at)
+                self._reader.note_sent(letter.camera_id, rendered.captured_at, sent_at)

@@ -21,8 +21,8 @@ Application = Callable[..., Awaitable[None]]
 
 UNSENT_BYTES = 65_536
 """What the kernel may hold for a client that does not read, beyond what is under way."""
-LARGEST_MESSAGE_BYTES = 16 * 1024**2
-"""Of one message either way: daphne's own mebibyte is less than a picture of 4K as text, with its groups."""
+LARGEST_SENT_BYTES = 16 * 1024**2
+"""Of one message to a client: daphne's own mebibyte is less than a picture of 4K as text, with its groups."""
 
 
 class Flow(Protocol):
@@ -66,10 +66,10 @@ def with_flow(application: Application) -> Application:
         if protocol is None:
             await application({**scope, "flow": OpenFlow()}, receive, send)
             return
-        protocol.maxMessagePayloadSize = LARGEST_MESSAGE_BYTES
         transport = protocol.transport
+        listen, say = _listening(receive, transport), _saying(send, protocol)
         try:
-            await application({**scope, "flow": _flow_over(transport)}, _listening(receive, transport), send)
+            await application({**scope, "flow": _flow_over(transport)}, listen, say)
         finally:
             # The client's last word, that it closes, too, is still to be heard.
             transport.resumeProducing()
@@ -88,6 +88,21 @@ def _listening(receive: Receive, transport: Any) -> Receive:
             transport.pauseProducing()
 
     return listen
+
+
+def _saying(send: Send, protocol: Any) -> Send:
+    """The same, but larger messages may be sent. The protocol has one limit for both ways: it is raised while a message
+    is handed over, which nothing interrupts, and from the client no more is taken in than before."""
+
+    async def say(message: Any) -> None:
+        usual = protocol.maxMessagePayloadSize
+        protocol.maxMessagePayloadSize = LARGEST_SENT_BYTES
+        try:
+            await send(message)
+        finally:
+            protocol.maxMessagePayloadSize = usual
+
+    return say
 
 
 def flow_of(scope: Mapping[str, Any]) -> Flow:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import parse_qs
 
 from django.utils.translation import gettext as _
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
+from trafficmon.core.clock import EARLIEST, LATEST
 from trafficmon.live.messages import Part
 
 LARGEST_INCOMING = 16_384
 """Characters; no request of the contract comes near it."""
+
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
+"""That may be asked for."""
+_SPELLED = {"pictures": "pictures", "picture_width": "width", "since": "since"}
+"""How the address spells what it may say of a subscription."""
 
 
 class UnreadableMessageError(ValueError):
@@ -43,7 +50,7 @@ class SubscribeRequest(Request):
     """As wide as they are shown, in pixels; None: as they were captured."""
     large_of: tuple[int, ...] = Field(default=(), max_length=1000)
     """The cameras whose pictures are wanted as they were captured all the same."""
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     """When the client was last told anything: what ended since is told again."""
 
 
@@ -98,6 +105,11 @@ _INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)
 _KNOWN = "ping, pong, start_stream, stop_stream, check_camera, subscribe"
 
 
+def asked(query_string: bytes, name: str) -> str:
+    """What the address says of `name`; "" where it says nothing."""
+    return parse_qs(query_string.decode("latin1")).get(name, [""])[-1]
+
+
 def read_incoming(text: str) -> Incoming:
     """The message that a client sent; raises UnreadableMessageError with a reason it can act on."""
     if len(text) > LARGEST_INCOMING:
@@ -106,6 +118,22 @@ def read_incoming(text: str) -> Incoming:
         return _INCOMING.validate_json(text)
     except ValidationError as error:
         raise UnreadableMessageError(_explain(error)) from None
+
+
+def read_first_wish(query_string: bytes) -> tuple[SubscribeRequest, str]:
+    """What to send before the client says so itself: `/ws?pictures=binary&width=480` spares it one round of others.
+
+    Also what is wrong there, which is left out; "" where nothing is.
+    """
+    said = {name: asked(query_string, spelled) for name, spelled in _SPELLED.items()}
+    chosen = {name: value for name, value in said.items() if value}
+    try:
+        return SubscribeRequest.model_validate(chosen), ""
+    except ValidationError as error:
+        wrong = {each["loc"][0]: each["msg"] for each in error.errors()}
+        readable = {name: value for name, value in chosen.items() if name not in wrong}
+        told = ", ".join(f"{_SPELLED[str(name)]}: {why}" for name, why in wrong.items())
+        return SubscribeRequest.model_validate(readable), told
 
 
 def _explain(error: ValidationError) -> str:

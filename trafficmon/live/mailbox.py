@@ -48,8 +48,9 @@ class Mailbox(Generic[Letter]):
         self._newest[key] = letter
         self._filled.set()
 
-    def drop(self, key: Hashable) -> None:
-        self._newest.pop(key, None)
+    def drop(self, key: Hashable) -> bool:
+        """Leave out the letter with this key; whether one waited."""
+        return self._newest.pop(key, None) is not None
 
     async def take(self) -> Letter:
         """The next letter; waits until there is one."""

@@ -1,4 +1,4 @@
-"""Which pages may open the socket: those of this host, also by session, and of the origins that the operator named."""
+"""Which pages may open the socket: those of this host, and with a ticket those of origins that the operator named."""
 
 from __future__ import annotations
 
@@ -11,29 +11,24 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from trafficmon.live.flow import Application, Receive, Scope, Send
+from trafficmon.live.incoming import asked
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def is_welcome(headers: Iterable[tuple[bytes, bytes]], *, hosts: Iterable[str], origins: Iterable[str]) -> bool:
+def is_welcome(
+    headers: Iterable[tuple[bytes, bytes]], *, hosts: Iterable[str], origins: Iterable[str], has_ticket: bool = False
+) -> bool:
     """Whether a connection with these headers may go on.
 
-    Browsers always send Origin with a WebSocket; a program that sends none acts for nobody but itself.
+    Browsers always send Origin with a WebSocket; a program that sends none acts for nobody but itself. A page elsewhere
+    needs a ticket: browsers may add a visitor's cookie to what it opens, and that is not to count.
     """
-    named = _named(headers)
+    named = {name.lower(): value.decode("latin1") for name, value in headers}
     domain, _port = split_domain_port(named.get(b"host", ""))
     if not domain or not validate_host(domain, list(hosts)):
         return False
-    return _is_own(named) or named[b"origin"].rstrip("/") in {each.rstrip("/") for each in origins}
-
-
-def may_use_session(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a cookie that comes along counts: not from a page elsewhere, to which browsers may add a visitor's."""
-    return _is_own(_named(headers))
-
-
-def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
-    return {name.lower(): value.decode("latin1") for name, value in headers}
+    return _is_own(named) or (has_ticket and named[b"origin"].rstrip("/") in {each.rstrip("/") for each in origins})
 
 
 def _is_own(named: Mapping[bytes, str]) -> bool:
@@ -57,7 +52,12 @@ def same_origin(application: Application) -> Application:
     refuse = cast("Application", WebsocketDenier.as_asgi())
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        welcome = is_welcome(scope["headers"], hosts=settings.ALLOWED_HOSTS, origins=settings.ENVIRONMENT.cors_origins)
+        welcome = is_welcome(
+            scope["headers"],
+            hosts=settings.ALLOWED_HOSTS,
+            origins=settings.ENVIRONMENT.cors_origins,
+            has_ticket=bool(asked(scope["query_string"], "ticket")),
+        )
         await (application if welcome else refuse)(scope, receive, send)
 
     return call

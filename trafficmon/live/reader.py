@@ -21,7 +21,6 @@ from cameras.load import PACE_KEY, read_pace
 from detection.detect import PictureUnreadableError, cut_jpeg, read_picture, reduce_jpeg
 from detection.detector import Picture
 from trafficmon.core import metrics
-from trafficmon.core.clock import utc_now
 from trafficmon.core.geometry import box_from
 from trafficmon.live.messages import DetectionResult, GroupImage, ShownGroup, pack_picture
 from trafficmon.live.snapshot import latest_key, read_latest, verdict_key
@@ -126,11 +125,11 @@ class FrameReader:
         message = await self._message(result, form)
         return Rendered(result.frame_key, message, result.timestamp, result.traceparent or "")
 
-    def note_sent(self, camera_id: int, captured_at: str) -> None:
+    def note_sent(self, camera_id: int, captured_at: str, sent_at: datetime) -> None:
         """Measure how long after its capture a frame comes on screen: once, when the first client is sent it."""
         if captured_at > self._sent.get(camera_id, ""):
             self._sent[camera_id] = captured_at
-            age = utc_now() - datetime.fromisoformat(captured_at)
+            age = sent_at - datetime.fromisoformat(captured_at)
             metrics.detection_send_latency.observe(age.total_seconds())
 
     async def _message(self, result: DetectionResult, form: Form) -> str | bytes:

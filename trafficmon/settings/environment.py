@@ -36,7 +36,10 @@ class ConfigurationError(Exception):
 class Environment(ExportSettings):
     """Everything an operator may set, with the defaults of the outside contract."""
 
-    model_config = SettingsConfigDict(env_prefix="ALGO_", env_file=".env", extra="ignore", populate_by_name=True)
+    # An empty line is as good as none: compose's own spelling of what is not set, and that of .env.example.
+    model_config = SettingsConfigDict(
+        env_prefix="ALGO_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
 
     server_host: str = "0.0.0.0"  # noqa: S104  # the contract's default: reachable from the operators' desks
     server_port: int = Field(default=5000, ge=1, le=65535)

@@ -1,6 +1,6 @@
 // The WebSocket: connects, notices a dead connection, and comes back with growing pauses.
 
-import { correct, serverNow } from "./clock.js";
+import { correct } from "./clock.js";
 
 const SHORTEST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
@@ -16,7 +16,6 @@ export class Feed extends EventTarget {
   #silence = null;
   #heartbeat = 30_000;
   #pings = new Map();
-  #heardAt = null;
 
   /** `address` is asked anew for each connection. */
   constructor(address) {
@@ -25,9 +24,6 @@ export class Feed extends EventTarget {
     addEventListener("online", () => this.#retryNow());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#retryNow(); });
   }
-
-  /** When the service said anything the last time, by its own clock in ms; null before it did. */
-  get heardAt() { return this.#heardAt; }
 
   open() {
     clearTimeout(this.#retry);
@@ -51,7 +47,6 @@ export class Feed extends EventTarget {
     if (message.type === "ping") this.#ping();
     if (message.type === "pong") this.#timed(message.data);
     const received = performance.now();
-    this.#heardAt = serverNow();
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
     if (isTraced(message.data?.traceparent)) this.#reportDrawn(message.data.traceparent, received);
   }

@@ -25,6 +25,8 @@ export class Strip extends EventTarget {
   #lostPage;
   #missed;
   #missedCount = 0;
+  /** Of more than these only the latest are told. */
+  #mostMissed;
   #alerts = new Map();
   /** Of all alerts that were told of, also those that ended. */
   #remembered = new Set();
@@ -42,6 +44,7 @@ export class Strip extends EventTarget {
     this.#types = JSON.parse(this.#list.dataset.types);
     this.#lostPage = this.#list.dataset.lost;
     this.#missed = root.querySelector("#missed");
+    this.#mostMissed = Number(this.#missed.dataset.most);
     this.#missed.querySelector("button").addEventListener("click", () => this.#countMissed(0));
   }
 
@@ -88,7 +91,10 @@ export class Strip extends EventTarget {
   #countMissed(count) {
     this.#missedCount = count;
     this.#missed.hidden = !count;
-    this.#missed.querySelector("a").textContent = interpolate(ngettext("%s alert came and ended while there was no connection.", "%s alerts came and ended while there was no connection.", count), [count]);
+    const words = count < this.#mostMissed
+      ? ngettext("%s alert came and ended while there was no connection.", "%s alerts came and ended while there was no connection.", count)
+      : gettext("%s alerts or more came and ended while there was no connection.");
+    this.#missed.querySelector("a").textContent = interpolate(words, [count]);
   }
 
   tick() {

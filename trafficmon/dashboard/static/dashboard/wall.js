@@ -1,6 +1,6 @@
 // The live wall: what the feed says goes to the tile or the strip it concerns.
 
-import { correct } from "./clock.js";
+import { correct, serverNow } from "./clock.js";
 import { Feed } from "./feed.js";
 import { reduction } from "./ladder.js";
 import { AlertSound } from "./sound.js";
@@ -32,16 +32,25 @@ const receivers = {
   camera_status: (data) => { if (data.state) tiles.get(data.cameraId)?.report(data); },
   stream_stopped: ({ cameraId, reason }) => tiles.get(cameraId)?.report(stopped(reason)),
   alert: (data) => strip.take(data),
-  alert_list: ({ alerts }) => strip.reconcile(alerts),
+  alert_list: ({ alerts }) => { strip.reconcile(alerts); noteWhole(); },
   load: (data) => { followLoad(data); followLadder(data.ladder); },
 };
 
 /** Of an alert that was told of before, nothing is told again. */
 const MARGIN_MS = 10_000;
 
+/** When every alert was known, the first time and the last, by the service's clock in ms. A refusal, too, says something, but nothing of alerts. */
+let firstWhole = null;
+let lastWhole = null;
+
+function noteWhole() {
+  lastWhole = serverNow();
+  firstWhole ??= lastWhole;
+}
+
 /** What the address says so that alerts are told that came and ended while there was no connection. */
 function missedSince() {
-  return feed.heardAt ? `&since=${new Date(feed.heardAt - MARGIN_MS).toISOString()}` : "";
+  return firstWhole === null ? "" : `&since=${new Date(Math.max(firstWhole, lastWhole - MARGIN_MS)).toISOString()}`;
 }
 
 /** Below this a stretched interval is within what differs from picture to picture anyway. */
