@@ -100,7 +100,10 @@ def test_staff_takes_over_nobody_who_may_more(clerk: User, grown: str, *, is_act
 def test_only_administrators_give_rights_by_groups(chief: User) -> None:
     keeper = gatekeeper(is_staff=True)
     group = Group.objects.get()
-    path, wanted = f"/admin/auth/group/{group.pk}/change/", {"name": "Gatekeepers", "permissions": Permission.objects.values_list("pk", flat=True)[:3]}
+    path, wanted = (
+        f"/admin/auth/group/{group.pk}/change/",
+        {"name": "Gatekeepers", "permissions": Permission.objects.values_list("pk", flat=True)[:3]},
+    )
     assert [browser(keeper).get(path).status_code, browser(keeper).post(path, wanted).status_code] == [200, 403]
     assert browser(chief).post(path, wanted).status_code == 302
     assert group.permissions.count() == 3
