@@ -30,6 +30,10 @@ DAY_HOURS = range(24)
 _ALARMING = (RiskLevel.LOW, RiskLevel.MEDIUM, RiskLevel.HIGH)
 _CLASS_COLOURS = ("accent", "none", "medium", "high", "low", "unknown", "muted")
 _CLASSES = sorted(ROAD_USERS)
+_BY_CLASS = [Column(CLASS_WORDS[each], "bar", colour) for each, colour in zip(_CLASSES, _CLASS_COLOURS, strict=False)]
+_BY_WAY = [
+    Column(words, "bar", colour) for (_way, words), colour in zip(DIRECTION_CHOICES, ("accent", "low"), strict=True)
+]
 SPENT = (
     Column(gettext_lazy("Cost"), "bar", form="money"),
     Column(gettext_lazy("Calls")),
@@ -205,23 +209,17 @@ def _left_out(tally: Tally) -> list[tuple[str, Sequence[Value]]]:
 
 def _crossings(known: Known) -> list[Chart]:
     parts = {name: _summed(part.crossings, lambda _hour, kind, _way: kind) for name, part in known.parts.items()}
-    every: Counter[Crossed] = Counter()
-    for part in known.parts.values():
-        every.update(part.crossings)
+    every: Counter[Crossed] = sum((part.crossings for part in known.parts.values()), Counter())
     clock = _summed(every, lambda hour, _kind, way: (hour, way))
     kinds = _summed(every, lambda _hour, kind, way: (kind, way))
     head = _("Hour") if known.period.is_short else _("Day")
-    columns = [Column(CLASS_WORDS[each], "bar", colour) for each, colour in zip(_CLASSES, _CLASS_COLOURS, strict=False)]
-    ways = [
-        Column(words, "bar", colour) for (_way, words), colour in zip(DIRECTION_CHOICES, ("accent", "low"), strict=True)
-    ]
     by_part = [(name, [crossed[each] for each in _CLASSES]) for name, crossed in parts.items()]
-    by_hour = [(f"{hour:02}:00", _both_ways(clock, hour)) for hour in DAY_HOURS]
-    by_class = [(str(CLASS_WORDS[each]), _both_ways(kinds, each)) for each in _CLASSES]
+    by_hour = _rows_of_ways({hour: f"{hour:02}:00" for hour in DAY_HOURS}, clock)
+    by_class = _rows_of_ways({each: str(CLASS_WORDS[each]) for each in _CLASSES}, kinds)
     return [
-        Chart("counts", _("Who crossed counting lines, by class"), head, columns, by_part),
-        Chart("counts-by-hour", _("Crossings by hour of day and direction"), _("Hour"), ways, by_hour),
-        Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), ways, by_class),
+        Chart("counts", _("Who crossed counting lines, by class"), head, _BY_CLASS, by_part),
+        Chart("counts-by-hour", _("Crossings by hour of day and direction"), _("Hour"), _BY_WAY, by_hour),
+        Chart("counts-by-class", _("Crossings by class and direction"), _("Class"), _BY_WAY, by_class),
     ]
 
 
@@ -233,5 +231,5 @@ def _summed(crossings: Counter[Crossed], key: Callable[[int, str, str], Hashable
     return sums
 
 
-def _both_ways(sums: Counter[Any], key: object) -> Sequence[Value]:
-    return [sums[key, way] for way, _words in DIRECTION_CHOICES]
+def _rows_of_ways(names: Mapping[Any, str], sums: Counter[Any]) -> list[tuple[str, Sequence[Value]]]:
+    return [(name, [sums[key, way] for way, _words in DIRECTION_CHOICES]) for key, name in names.items()]

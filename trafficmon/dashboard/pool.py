@@ -144,11 +144,8 @@ def switch_key(request: HttpRequest) -> HttpResponseRedirect:
 def act_on_letters(request: HttpRequest, action: str) -> HttpResponseRedirect:
     """Send again or drop one question that was given up, those that are ticked, or all that the filter leaves."""
     user = allowed(request, MAY_LOOK).user
-    everything = request.POST.get("all") == "yes" and "only" not in request.POST
-    numbers = [request.POST["only"]] if "only" in request.POST else request.POST.getlist("letter")
-    ids = tuple(int(each) for each in numbers[:MOST_AT_ONCE] if each.isdecimal() and len(each) < 19)
     form = LetterFilter(request.POST, user=user)
-    chosen = form.chosen() if everything else Chosen(ids=ids, cameras=form.visible)
+    chosen = _chosen(request, form)
     meant = min(dead_letters.waiting(chosen).count(), MOST_AT_ONCE)
     done = _send(request, chosen) if action == "send" else _drop(request, chosen)
     if not meant:
@@ -158,6 +155,16 @@ def act_on_letters(request: HttpRequest, action: str) -> HttpResponseRedirect:
         messages.warning(request, told % {"count": done, "meant": meant})
     kept = urlencode({name: request.POST[name] for name in form.fields if request.POST.get(name)})
     return redirect(f"{reverse('keys')}?{kept}#letters")
+
+
+def _chosen(request: HttpRequest, form: LetterFilter) -> Chosen:
+    """The letter whose button was pressed, else all that the filter leaves, else those that are ticked."""
+    only = request.POST.getlist("only")[-1:]
+    if request.POST.get("all") == "yes" and not only:
+        return form.chosen()
+    numbers = (only or request.POST.getlist("letter"))[:MOST_AT_ONCE]
+    ids = tuple(int(each) for each in numbers if each.isdecimal() and len(each) < 19)
+    return Chosen(ids=ids, cameras=form.visible)
 
 
 def _send(request: HttpRequest, chosen: Chosen) -> int:
