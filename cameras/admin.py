@@ -165,8 +165,8 @@ class CameraAdmin(HistoryAdmin):
 
     @admin.display(description=_("reading"), empty_value="–")
     def reading_cost(self, camera: Camera) -> str | None:
-        """What the samples take, and why: rare key frames are what makes them dear."""
-        if camera.decoded_per_sample is None or camera.decode_load is None:
+        """What the samples take, and why: rare key frames are what makes them dear. A drawn street decodes none."""
+        if not camera.decoded_per_sample or camera.decode_load is None:
             return None
         text = _("%(pictures).0f pictures decoded a sample, %(load).1f %% of a core; a key frame every %(key).1f s")
         figures = {"pictures": camera.decoded_per_sample, "load": 100 * camera.decode_load}

@@ -15,6 +15,13 @@ _SOURCES = ("source", "detection_source")
 _STREET = "street:"
 
 
+class _CalibrationField(forms.JSONField):
+    """Empty where there is none."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A camera with its source masked."""
 
@@ -35,6 +42,7 @@ class CameraForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the s
 
     class Meta:
         model = Camera
+        field_classes = {"calibration": _CalibrationField}
         fields = (
             "name",
             "group",

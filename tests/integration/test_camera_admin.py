@@ -121,6 +121,15 @@ def test_form_shows_no_password(desk: Client) -> None:
     assert 'value="rtsp://***@93.184.215.14/live"' in text
 
 
+def test_page_of_a_camera_names_nothing_that_there_is_not(desk: Client) -> None:
+    row = camera(decoded_per_sample=0.0, decode_load=0.0, key_frame_seconds=None)
+    text = page(desk, f"{LIST}{row.pk}/change/")
+    calibration = re.search(r'<textarea name="calibration"[^>]*>(.*?)</textarea>', text, re.DOTALL)
+    assert calibration
+    assert calibration[1].strip() == ""
+    assert "key frame every" not in text
+
+
 def test_untouched_source_keeps_its_password(desk: Client) -> None:
     kept = camera()
     answer = desk.post(f"{LIST}{kept.pk}/change/", form(name="south gate", source=kept.masked_source))
