@@ -26,7 +26,7 @@ def take_out(row: ApiKey | Account, reason: str, *, by: Caller, now: datetime) -
 
 @transaction.atomic
 def put_back(row: ApiKey | Account, *, by: Caller) -> bool:
-    """Use it again; False where nobody had taken it out or switched it off."""
+    """Use it again at once; False where nothing kept it from being used."""
     if not keys.put_back(type(row), row.slug):
         return False
     audit.record(by, f"{row._meta.model_name}.put_back", row)

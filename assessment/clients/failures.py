@@ -250,14 +250,20 @@ def failure_of(status: int, code: str, message: str, *, is_meant: bool | None = 
     """
     said = code.strip().lower()
     failure = _BY_CODE.get(said) or _BY_STATUS.get(status)
-    is_code = has_code(code)
-    if failure is ModelOverloaded and not is_code:
+    if failure is None:
+        return QuestionRejected if 300 <= status < 500 else ProviderFailed
+    if not _is_believed(failure, said, is_meant):
         return ProviderFailed
-    if said not in _BY_CODE and failure in _ONLY_WHERE_MEANT:
-        return failure if (is_code if is_meant is None else is_meant) else ProviderFailed
-    if failure in {TokenLimited, RateLimited}:
-        return _throttle(failure, message.lower())
-    return failure or (QuestionRejected if 300 <= status < 500 else ProviderFailed)
+    return _throttle(failure, message.lower()) if failure in {TokenLimited, RateLimited} else failure
+
+
+def _is_believed(failure: type[UnableToAssess], said: str, is_meant: bool | None) -> bool:
+    """Whether a failure that concerns more than its question is sure to be the provider's own word."""
+    if failure is ModelOverloaded:
+        return has_code(said)
+    if failure in _ONLY_WHERE_MEANT and said not in _BY_CODE:
+        return has_code(said) if is_meant is None else is_meant
+    return True
 
 
 def has_code(code: str) -> bool:
