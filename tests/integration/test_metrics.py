@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
@@ -138,6 +139,7 @@ def test_waiting_messages_and_their_age_are_looked_up(redis_client: redis.Redis)
     ended = {"status": "done", "risk_level": "none", "ended_at": utc_now() - timedelta(seconds=20)}
     Assessment.objects.filter(frame_result=answered).update(**ended)
     frame_store().offer(FrameRef(camera.pk, "key", utc_now()))
+    time.sleep(0.01)  # waiting is told in milliseconds
     seen = fleet()
     assert {queue: seen[f"task_queue_size queue={queue}"] for queue in Queue} == {
         **dict.fromkeys(Queue, 0.0),
@@ -145,7 +147,7 @@ def test_waiting_messages_and_their_age_are_looked_up(redis_client: redis.Redis)
     }
     assert 29 < seen["queue_consumer_lag queue=assess"] < 45
     assert 19 < seen["queue_consumer_lag queue=results"] < 35
-    assert 0 <= seen["queue_consumer_lag queue=detect"] < 15
+    assert 0 < seen["queue_consumer_lag queue=detect"] < 15
     assert (seen["queue_consumer_lag queue=assess.urgent"], seen["queue_consumer_lag queue=outbound"]) == (0.0, 0.0)
 
 
